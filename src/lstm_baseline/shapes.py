@@ -1,0 +1,42 @@
+"""Axis legend, array aliases and gate order: stated once, here.
+
+========  =====================================================
+axis      meaning
+========  =====================================================
+B         batch: rows, independent sequences
+T         time steps
+I         input features
+H         hidden units
+O         output features or classes
+G         gate lanes; 4H for an LSTM, in the order of ``LSTM_GATES``
+S         memory slots of a relational memory
+F         width of a memory slot
+========  =====================================================
+
+Sequences are batch-first, (B, T, I). Only ``LSTMCell`` uses columns, (H, B), because the
+equations do.
+
+An ``Array`` is anything that follows the array API standard: NumPy, CuPy, torch and so on.
+``NDArray`` is NumPy's own and stands where the package itself makes or reads arrays.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = Any
+"""An array of any library that follows the array API standard."""
+
+Params: TypeAlias = dict[str, Array]
+"""Parameters by name. The arrays are live: an optimizer updates them in place."""
+
+NDArray: TypeAlias = npt.NDArray[Any]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
+
+LSTM_GATES = ("f", "i", "c", "o")
+"""Forget, input, candidate, output: the order of the lanes in W (4H, I), U (4H, H), b (4H)."""
+
+GRU_GATES = ("r", "z", "n")
+"""Reset, update, candidate: the order of the lanes in W (3H, I), U (3H, H), b (3H)."""

@@ -1,0 +1,105 @@
+"""What a task is: data by seed, a loss, a metric, and a ladder of known scores."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from lstm_baseline.shapes import FloatArray
+from lstm_baseline.tasks.metrics import Batch, Metric
+
+# A number for each of a seed's streams, so that no two share their draws.
+_TRAIN, _VALIDATION, _TEST, _LADDER = 1, 2, 3, 4
+
+RungKind = Literal["chance", "heuristic", "oracle"]
+
+
+class Rung(NamedTuple):
+    """A step of a task's ladder: what a known rule scores."""
+
+    name: str
+    kind: RungKind
+    description: str
+    score: float
+
+
+class Predictor(NamedTuple):
+    """A rule that predicts from the inputs alone, in the form of a model's output."""
+
+    name: str
+    kind: RungKind
+    description: str
+    predict: Callable[[FloatArray], FloatArray]
+    """x (B, T, I) -> logits or values, (B, O) or (B, T, O)."""
+
+
+class Task(ABC):
+    """Data for training, validation and test, reproducible by seed, with a ladder of known scores.
+
+    Data of one seed never depends on which model asks, so contestants with one seed share it.
+    """
+
+    name: str
+    summary: str
+    """One line: what is shown and what is asked."""
+    input_size: int
+    output_size: int
+    """Classes, or components of a value."""
+    loss: Literal["cross_entropy", "mean_squared_error"]
+    metric: Metric
+    per_step: bool
+    """True when every step has a target, False when only the whole row has one."""
+
+    @abstractmethod
+    def train_batch(self, step: int, size: int, seed: int) -> Batch:
+        """Return the batch of a training step (0, 1, …): a function of step and seed alone."""
+
+    @abstractmethod
+    def validation(self, seed: int) -> Batch:
+        """Return the samples that early stopping and selection see."""
+
+    @abstractmethod
+    def test(self, seed: int) -> Batch:
+        """Return the samples that only the final score sees."""
+
+    @abstractmethod
+    def ladder(self, seed: int = 0) -> list[Rung]:
+        """Return the scores to hold a model against: chance, heuristics, oracle."""
+
+
+class GeneratedTask(Task):
+    """A task whose samples are drawn afresh: no sample is seen twice in training."""
+
+    evaluation_size: int = 2000
+    """Samples in validation and in test."""
+    ladder_size: int = 20_000
+    """Samples on which the ladder is measured."""
+
+    @abstractmethod
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+        """Draw independent samples, without a Python loop over them."""
+
+    @abstractmethod
+    def predictors(self) -> list[Predictor]:
+        """Return the ladder's rules, chance first, oracle last."""
+
+    def train_batch(self, step: int, size: int, seed: int) -> Batch:
+        """Draw the batch of a training step."""
+        return self.sample(size, np.random.default_rng([seed, _TRAIN, step]))
+
+    def validation(self, seed: int) -> Batch:
+        """Draw the samples that early stopping and selection see."""
+        return self.sample(self.evaluation_size, np.random.default_rng([seed, _VALIDATION]))
+
+    def test(self, seed: int) -> Batch:
+        """Draw the samples that only the final score sees."""
+        return self.sample(self.evaluation_size, np.random.default_rng([seed, _TEST]))
+
+    def ladder(self, seed: int = 0) -> list[Rung]:
+        """Measure every rule on fresh samples."""
+        batch = self.sample(self.ladder_size, np.random.default_rng([seed, _LADDER]))
+        return [
+            Rung(rule.name, rule.kind, rule.description, self.metric.measure(rule.predict(batch.x), batch))
+            for rule in self.predictors()
+        ]
