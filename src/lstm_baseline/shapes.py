@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 Array: TypeAlias = Any
 """An array of any library that follows the array API standard."""
@@ -40,3 +41,14 @@ LSTM_GATES = ("f", "i", "c", "o")
 
 GRU_GATES = ("r", "z", "n")
 """Reset, update, candidate: the order of the lanes in W (3H, I), U (3H, H), b (3H)."""
+
+
+def split_gates(z: Array, num_gates: int) -> list[Array]:
+    """Split the last axis into equal gates, (…, n·H) -> n of (…, H)."""
+    size = z.shape[-1] // num_gates
+    return [z[..., k * size : (k + 1) * size] for k in range(num_gates)]
+
+
+def join_gates(gates: list[Array]) -> Array:
+    """Join gates along the last axis, n of (…, H) -> (…, n·H)."""
+    return array_namespace(gates[0]).concat(gates, axis=-1)

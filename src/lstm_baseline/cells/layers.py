@@ -1,0 +1,92 @@
+"""Pieces that several cells share, each above its derivative.
+
+All work on the last axis and take any number of axes before it, written * in the shapes.
+"""
+
+import math
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+from jaxtyping import Float
+
+from lstm_baseline.shapes import Array, Params
+
+_LAYER_NORM_EPSILON = 1e-5
+
+
+def affine(
+    x: Float[Array, "*rows I"], W: Float[Array, "O I"], b: Float[Array, " O"]
+) -> Float[Array, "*rows O"]:
+    """Return y = W x + b for every row."""
+    xp = array_namespace(x)
+    return xp.reshape(_as_rows(x) @ W.T + b, (*x.shape[:-1], W.shape[0]))
+
+
+def affine_backward(
+    d_y: Float[Array, "*rows O"],
+    x: Float[Array, "*rows I"],
+    params: Params,
+    d_params: Params,
+    W: str,
+    b: str,
+) -> Float[Array, "*rows I"]:
+    """Return d_x = Wᵀ d_y; add d_W = Σ d_y xᵀ and d_b = Σ d_y to ``d_params``."""
+    xp = array_namespace(x)
+    d_rows = _as_rows(d_y)
+    d_params[W] += d_rows.T @ _as_rows(x)
+    d_params[b] += xp.sum(d_rows, axis=0)
+    return xp.reshape(d_rows @ params[W], x.shape)
+
+
+class LayerNormCache(NamedTuple):
+    """What the derivative of a layer norm needs."""
+
+    x_hat: Array
+    """(*, F) rows with mean 0 and variance 1."""
+    inverse_std: Array
+    """(*, 1)."""
+
+
+def layer_norm(
+    x: Float[Array, "*rows F"], gain: Float[Array, " F"], bias: Float[Array, " F"]
+) -> tuple[Float[Array, "*rows F"], LayerNormCache]:
+    """Return y = gain ⊙ x̂ + bias with x̂ = (x − mean) / √(variance + 1e-5), row by row.
+
+    Source: Ba, Kiros and Hinton 2016, equation 4.
+    """
+    xp = array_namespace(x)
+    centred = x - xp.mean(x, axis=-1, keepdims=True)
+    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+    inverse_std = 1.0 / xp.sqrt(variance + _LAYER_NORM_EPSILON)
+    x_hat = centred * inverse_std
+    return gain * x_hat + bias, LayerNormCache(x_hat, inverse_std)
+
+
+def layer_norm_backward(
+    d_y: Float[Array, "*rows F"],
+    cache: LayerNormCache,
+    params: Params,
+    d_params: Params,
+    gain: str,
+    bias: str,
+) -> Float[Array, "*rows F"]:
+    """Return d_x = (d_x̂ − mean(d_x̂) − x̂ mean(d_x̂ ⊙ x̂)) / std with d_x̂ = gain ⊙ d_y.
+
+    Add d_gain = Σ d_y ⊙ x̂ and d_bias = Σ d_y to ``d_params``.
+    """
+    x_hat, inverse_std = cache
+    xp = array_namespace(d_y)
+    d_params[gain] += xp.sum(_as_rows(d_y * x_hat), axis=0)
+    d_params[bias] += xp.sum(_as_rows(d_y), axis=0)
+    d_x_hat = params[gain] * d_y
+    return inverse_std * (
+        d_x_hat
+        - xp.mean(d_x_hat, axis=-1, keepdims=True)
+        - x_hat * xp.mean(d_x_hat * x_hat, axis=-1, keepdims=True)
+    )
+
+
+def _as_rows(x: Array) -> Array:
+    """Return x as (rows, width)."""
+    xp = array_namespace(x)
+    return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

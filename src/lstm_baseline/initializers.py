@@ -1,0 +1,85 @@
+"""Initial values of weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.shapes import FloatArray, Params
+
+RandomSource = np.random.Generator | int | None
+"""A generator, a seed for one, or None for fresh entropy."""
+
+
+def orthogonal_initializer(
+    shape: Sequence[int],
+    gain: float = 1.0,
+    *,
+    rng: RandomSource = None,
+    dtype: npt.DTypeLike = np.float32,
+) -> FloatArray:
+    """Return a random (semi-)orthogonal matrix, times ``gain``.
+
+    With the singular value decomposition N = P Σ Qᵀ of a normal matrix, P Qᵀ is distributed
+    uniformly over the orthogonal matrices. Its rows are orthonormal where there are no more rows
+    than columns, otherwise its columns. Repeated products with it neither grow nor shrink a vector,
+    which is why recurrent weights start here.
+
+    Source: Saxe, McClelland and Ganguli 2014 (arXiv 1312.6120).
+    """
+    rows, columns = _matrix_shape("orthogonal_initializer", shape)
+    normal = np.random.default_rng(rng).standard_normal((rows, columns))
+    left, _, right = np.linalg.svd(normal, full_matrices=False)
+    return np.asarray(gain * (left @ right), dtype=dtype)
+
+
+def xavier_initializer(
+    shape: Sequence[int], *, rng: RandomSource = None, dtype: npt.DTypeLike = np.float32
+) -> FloatArray:
+    """Return a (fan_out, fan_in) matrix from U(−l, l), l = √(6 / (fan_in + fan_out)).
+
+    Source: Glorot and Bengio 2010, equation 16.
+    """
+    fan_out, fan_in = _matrix_shape("xavier_initializer", shape)
+    limit = np.sqrt(6.0 / (fan_in + fan_out))
+    return np.random.default_rng(rng).uniform(-limit, limit, (fan_out, fan_in)).astype(dtype)
+
+
+def lecun_initializer(
+    shape: Sequence[int], *, rng: RandomSource = None, dtype: npt.DTypeLike = np.float32
+) -> FloatArray:
+    """Return a (fan_out, fan_in) matrix of normal numbers with deviation √(1 / fan_in).
+
+    Numbers beyond two deviations are drawn again. The relational memory core was published with
+    these.
+
+    Source: LeCun, Bottou, Orr and Müller 1998, section 4.6.
+    """
+    fan_out, fan_in = _matrix_shape("lecun_initializer", shape)
+    rng = np.random.default_rng(rng)
+    z = rng.standard_normal((fan_out, fan_in))
+    while (outside := np.abs(z) > 2.0).any():
+        z[outside] = rng.standard_normal(int(outside.sum()))
+    return (z / np.sqrt(fan_in)).astype(dtype)
+
+
+def gated_initializer(
+    num_gates: int, input_size: int, hidden_size: int, rng: np.random.Generator
+) -> Params:
+    """Return W (nH, I) Xavier-uniform, U (nH, H) orthogonal and b (nH) zero, gate by gate."""
+    W = [
+        xavier_initializer((hidden_size, input_size), rng=rng, dtype=np.float64)
+        for _ in range(num_gates)
+    ]
+    U = [
+        orthogonal_initializer((hidden_size, hidden_size), rng=rng, dtype=np.float64)
+        for _ in range(num_gates)
+    ]
+    return {"W": np.concatenate(W), "U": np.concatenate(U), "b": np.zeros(num_gates * hidden_size)}
+
+
+def _matrix_shape(name: str, shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) != 2 or min(shape) < 1:
+        raise InputError(f"{name} got shape {tuple(shape)}; give two sizes of at least 1")
+    return int(shape[0]), int(shape[1])

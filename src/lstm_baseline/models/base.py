@@ -1,0 +1,362 @@
+"""What all recurrent models share: a cell run over time, a readout, parameters, files."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+
+from lstm_baseline.backend import select_engine
+from lstm_baseline.cells.layers import affine, affine_backward
+from lstm_baseline.cells.recurrence import Cache, Cell
+from lstm_baseline.errors import FileError, InputError
+from lstm_baseline.initializers import xavier_initializer
+from lstm_baseline.models.inputs import (
+    as_dtype,
+    as_lengths,
+    as_real,
+    as_sequence,
+    as_size,
+    as_state_parts,
+)
+from lstm_baseline.shapes import FloatArray, NDArray, Params
+from lstm_baseline.storage import check_arrays, read_tensors, write_tensors
+
+Shapes = dict[str, tuple[int, ...]]
+"""Shape of every parameter by name."""
+
+FORMAT = "lstm-baseline model 1"
+
+
+def readout_shapes(width: int, output_size: int | None) -> Shapes:
+    """Return the shapes of a linear readout's parameters; none without a readout."""
+    if output_size is None:
+        return {}
+    return {"W_out": (as_size("output_size", output_size), width), "b_out": (output_size,)}
+
+
+class Gradients(NamedTuple):
+    """Gradients of a loss."""
+
+    params: Params
+    """By the names and shapes of ``model.params``."""
+    x: FloatArray
+    """(B, T, I), zero in the padding."""
+    initial_state: Any
+    """A state of the model's own type."""
+
+
+class ModelCache(NamedTuple):
+    """What ``backward`` needs of a ``forward_with_cache``."""
+
+    cell: Cache
+    hidden: FloatArray
+    """What the readout saw, (B, T, H) or (B, H)."""
+    live: NDArray | None
+    """Which steps count: (B, T, 1), or None when all do or only the last output was asked for."""
+    return_sequences: bool
+
+
+class RecurrentModel(ABC):
+    """A recurrent cell run over (B, T, I), with an optional linear readout.
+
+    Subclasses state the cell, the shapes and initial values of its parameters, and their sizes.
+    """
+
+    gates: ClassVar[tuple[str, ...]] = ()
+    """Gates whose rows W, U and b hold one below the other."""
+
+    params: Params
+    """Live arrays by name: what an optimizer updates in place."""
+    input_size: int
+    output_size: int | None
+    """Features of the readout; None without one."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        cell_params: Params,
+        input_size: int,
+        width: int,
+        output_size: int | None,
+        *,
+        dtype: npt.DTypeLike,
+        rng: np.random.Generator,
+        engine: str,
+    ) -> None:
+        self.cell = cell
+        self.input_size = input_size
+        self.output_size = output_size
+        self.width = width
+        self.dtype = as_dtype(dtype)
+        self.engine = select_engine(engine)
+        self.params = {name: value.astype(self.dtype) for name, value in cell_params.items()}
+        for name, shape in readout_shapes(width, output_size).items():
+            value = xavier_initializer(shape, rng=rng) if name == "W_out" else np.zeros(shape)
+            self.params[name] = value.astype(self.dtype)
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments that give a model of the same shape, as plain JSON values."""
+
+    @property
+    @abstractmethod
+    def flops_per_step(self) -> int:
+        """Floating-point operations in the matrix products of one step of one row, forward."""
+
+    @classmethod
+    @abstractmethod
+    def shapes(cls, **config: Any) -> Shapes:
+        """Return the shape of every parameter, without making any."""
+
+    @property
+    def num_params(self) -> int:
+        """Number of trainable parameters."""
+        return sum(value.size for value in self.params.values())
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that one row carries from step to step."""
+        return sum(int(np.prod(part.shape[1:])) for part in self.initial_state(1))
+
+    def initial_state(self, num_rows: int) -> Any:
+        """Return the state before the first step, for ``num_rows`` rows."""
+        return self.cell.initial_state(self.params, num_rows)
+
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        return_state: bool = False,
+        *,
+        initial_state: Any = None,
+        lengths: Any = None,
+    ) -> Any:
+        """Run the model over a batch of sequences.
+
+        Parameters
+        ----------
+        x
+            (B, T, I), real numbers.
+        return_sequences
+            True for the output at every step, False for each row's last one.
+        return_state
+            True to get the state after each row's last step as well.
+        initial_state
+            State to start from, as ``return_state`` gives it; the cell's own when None.
+        lengths
+            (B,) valid steps of each row, 0 to T. Steps beyond do not count: outputs there are 0.
+
+        Returns
+        -------
+        (B, T, O) or (B, O), with H for O where there is no readout; with ``return_state`` a tuple
+        of that and the arrays of the state, each with B rows. The last output of a row of length 0
+        is that of its initial state.
+
+        Raises
+        ------
+        InputError
+            If a shape, dtype or length does not fit; nothing has happened then.
+        """
+        outputs, state, _ = self._run(x, return_sequences, initial_state, lengths, keep=False)
+        return (outputs, *state) if return_state else outputs
+
+    def forward_with_cache(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        *,
+        initial_state: Any = None,
+        lengths: Any = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[FloatArray, ModelCache]:
+        """Run the model and keep what ``backward`` needs.
+
+        Arguments are those of ``forward``; ``rng`` is for models that draw numbers in training,
+        which this one does not.
+        """
+        outputs, _, cache = self._run(x, return_sequences, initial_state, lengths, keep=True)
+        assert cache is not None
+        return outputs, cache
+
+    def backward(self, d_outputs: FloatArray, cache: ModelCache, d_state: Any = None) -> Gradients:
+        """Differentiate ``forward_with_cache``.
+
+        Parameters
+        ----------
+        d_outputs
+            Gradient of the loss with respect to the outputs, in their shape.
+        cache
+            From ``forward_with_cache``; parameters must not have changed since.
+        d_state
+            Gradient with respect to the state after the last step, where the loss uses it.
+        """
+        d_hidden = as_real("d_outputs", d_outputs, self.dtype)
+        expected = (*cache.hidden.shape[:-1], self.output_size or self.width)
+        if d_hidden.shape != expected:
+            raise InputError(f"d_outputs has shape {d_hidden.shape}; expected {expected}")
+        if cache.live is not None:
+            d_hidden = np.where(cache.live, d_hidden, 0)
+        d_readout: Params = {}
+        if self.output_size is not None:
+            d_readout = {name: np.zeros_like(self.params[name]) for name in ("W_out", "b_out")}
+            d_hidden = affine_backward(
+                d_hidden, cache.hidden, self.params, d_readout, "W_out", "b_out"
+            )
+        last = cache.cell.state
+        d_last = type(last)(*(np.zeros_like(part) for part in last))
+        if d_state is not None:
+            d_last = self._as_state("d_state", d_state, last[0].shape[0])
+        if cache.return_sequences:
+            d_sequence = d_hidden
+        else:
+            num_rows, num_steps, _ = cache.cell.x.shape
+            d_sequence = np.zeros((num_rows, num_steps, self.width), self.dtype)
+            first = d_last[0] + d_hidden.reshape(d_last[0].shape)
+            d_last = type(d_last)(first, *d_last[1:])
+        d_params, d_x, d_initial = self.engine.unroll_backward(
+            self.cell, self._cell_params, d_sequence, cache.cell, d_last
+        )
+        return Gradients(d_params | d_readout, d_x, d_initial)
+
+    def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
+        """Advance by one step: streaming.
+
+        Parameters
+        ----------
+        x_t
+            (B, I) this step's input.
+        state
+            From the step before; the initial state when None. It is not changed.
+
+        Returns
+        -------
+        y_t
+            (B, O) or (B, H).
+        state
+            For the step after.
+        """
+        x_t = as_real("x_t", x_t, self.dtype)
+        if x_t.ndim != 2:
+            raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
+        outputs, new_state, _ = self._run(x_t[:, None, :], True, state, None, keep=False)
+        return outputs[:, 0, :], new_state
+
+    def get_params(self) -> Params:
+        """Return copies of all parameters, one for each gate, biases as columns (·, 1)."""
+        named: Params = {}
+        for name, value in self.params.items():
+            column = value[:, None] if value.ndim == 1 else value
+            if name in self._gated:
+                parts = np.split(column, len(self.gates))
+                named |= {
+                    f"{name}_{gate}": part.copy()
+                    for gate, part in zip(self.gates, parts, strict=True)
+                }
+            else:
+                named[name] = column.copy()
+        return named
+
+    def set_params(self, params: Params) -> None:
+        """Set all parameters, by the names and shapes of ``get_params``.
+
+        Raises
+        ------
+        InputError
+            If a name is missing or unknown or a shape does not fit; nothing has changed then.
+        """
+        expected = self.get_params()
+        for word, names in (
+            ("unknown", params.keys() - expected.keys()),
+            ("missing", expected.keys() - params.keys()),
+        ):
+            if names:
+                raise InputError(
+                    f"params has {word} {', '.join(sorted(names))}; "
+                    f"this {type(self).__name__} has {', '.join(expected)}"
+                )
+        arrays = {name: as_real(name, params[name], self.dtype) for name in expected}
+        for name, value in arrays.items():
+            if value.shape != expected[name].shape:
+                raise InputError(f"{name} has shape {value.shape}; expected {expected[name].shape}")
+        for name, live in self.params.items():
+            if name in self._gated:
+                value = np.concatenate([arrays[f"{name}_{gate}"] for gate in self.gates])
+            else:
+                value = arrays[name]
+            live[...] = value.reshape(live.shape)
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters and configuration as safetensors, whole or not at all."""
+        write_tensors(
+            path,
+            self.params,
+            {"format": FORMAT, "model": type(self).__name__, "config": self.config},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, damaged, of another model, or holds other arrays than its
+            configuration says.
+        """
+        arrays, about = read_tensors(path, FORMAT)
+        if about.get("model") != cls.__name__:
+            raise FileError(f"{path} holds a model {about.get('model')!r}; expected {cls.__name__}")
+        try:
+            config = dict(about["config"])
+            dtype = as_dtype(config.pop("dtype"))
+            shapes = cls.shapes(**config)
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path} has an unusable configuration: {error}") from error
+        check_arrays(path, arrays, shapes, dtype)
+        model = cls(**config, dtype=dtype, rng=0)
+        for name, value in arrays.items():
+            model.params[name][...] = value
+        return model
+
+    @property
+    def _gated(self) -> tuple[str, ...]:
+        """Parameters that hold one part for each gate."""
+        return ("W", "U", "b") if self.gates else ()
+
+    @property
+    def _cell_params(self) -> Params:
+        return {n: v for n, v in self.params.items() if n not in ("W_out", "b_out")}
+
+    def _as_state(self, name: str, state: Any, num_rows: int) -> Any:
+        if state is None:
+            return self.initial_state(num_rows)
+        own = self.initial_state(1)
+        shapes = [(num_rows, *part.shape[1:]) for part in own]
+        return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
+
+    def _run(
+        self, x: Any, return_sequences: bool, initial_state: Any, lengths: Any, *, keep: bool
+    ) -> tuple[FloatArray, Any, ModelCache | None]:
+        x = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
+        num_rows, num_steps, _ = x.shape
+        if lengths is not None:
+            lengths = as_lengths(lengths, num_rows, num_steps)
+        state = self._as_state("initial_state", initial_state, num_rows)
+        sequence, last, cell_cache = self.engine.unroll(
+            self.cell, self._cell_params, x, state, lengths, keep_cache=keep
+        )
+        hidden = sequence if return_sequences else last[0].reshape(num_rows, self.width)
+        outputs = hidden
+        if self.output_size is not None:
+            outputs = affine(hidden, self.params["W_out"], self.params["b_out"])
+        live = None
+        if lengths is not None and return_sequences:
+            live = (np.arange(num_steps) < lengths[:, None])[:, :, None]
+            outputs = np.where(live, outputs, 0)
+        if not keep:
+            return outputs, last, None
+        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences)

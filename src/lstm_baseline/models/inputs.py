@@ -1,0 +1,99 @@
+"""Checks of what a user hands to a model: refuse in one line, or convert to the model's dtype."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.shapes import FloatArray, IntArray
+
+
+_LARGEST_SIZE = 2**20
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return a whole number from 1 to 2²⁰."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= _LARGEST_SIZE:
+        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {_LARGEST_SIZE}")
+    return int(value)
+
+
+def as_number(name: str, value: Any) -> float:
+    """Return a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{name} is {value!r}; give a finite number")
+    return float(value)
+
+
+def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"dtype is {dtype!r}; give float32 or float64")
+    return found
+
+
+def as_real(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
+    """Return a real numeric array in the model's dtype."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is not an array: its rows differ in length") from error
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {array.dtype}; give real numbers")
+    with np.errstate(over="ignore"):  # beyond float32 a number becomes infinite, and shows as that
+        return array.astype(dtype, copy=False)
+
+
+def as_sequence(x: Any, input_size: int, dtype: np.dtype[Any], model: str) -> FloatArray:
+    """Return x as (B, T, I)."""
+    array = as_real("x", x, dtype)
+    if array.ndim != 3:
+        raise InputError(f"x has shape {array.shape}; give three axes (batch, time, features)")
+    if array.shape[2] != input_size:
+        raise InputError(
+            f"x has {array.shape[2]} features; this {model} takes {input_size} (input_size)"
+        )
+    return array
+
+
+def as_lengths(lengths: Any, num_rows: int, num_steps: int) -> IntArray:
+    """Return lengths as (B,) whole numbers from 0 to T."""
+    array = np.asarray(lengths)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"lengths has dtype {array.dtype}; give whole numbers")
+    if array.shape != (num_rows,):
+        raise InputError(f"lengths has shape {array.shape}; give one number a row, ({num_rows},)")
+    if array.size and (array.min() < 0 or array.max() > num_steps):
+        raise InputError(
+            f"lengths runs from {array.min()} to {array.max()}; x has {num_steps} steps, "
+            f"so give 0 to {num_steps}"
+        )
+    return array.astype(np.int64)
+
+
+def as_state_parts(
+    name: str,
+    state: Any,
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    dtype: np.dtype[Any],
+) -> list[FloatArray]:
+    """Return the arrays of a state; a state of one array may come bare."""
+    parts = list(state) if isinstance(state, tuple | list) else [state]
+    if len(parts) != len(names):
+        raise InputError(f"{name} has {len(parts)} arrays; give {len(names)}: {', '.join(names)}")
+    arrays = []
+    for part_name, part, shape in zip(names, parts, shapes, strict=True):
+        array = as_real(f"{name} {part_name}", part, dtype)
+        if array.shape != shape:
+            raise InputError(f"{name} {part_name} has shape {array.shape}; expected {shape}")
+        arrays.append(array)
+    return arrays

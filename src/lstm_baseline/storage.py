@@ -1,0 +1,125 @@
+"""Files that are written whole or not at all, and read with suspicion."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lstm_baseline.errors import FileError
+from lstm_baseline.shapes import NDArray
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file so that at any moment, a crash included, it is the old one or the new one.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; what was there is unchanged.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as JSON."""
+    write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    FileError
+        If it is missing or damaged.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise FileError(f"{path} is not JSON: {error}; remove it or restore it") from error
+
+
+def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
+    """Write arrays as safetensors, with ``about`` as JSON values in the metadata."""
+    content = save(
+        {name: np.ascontiguousarray(value) for name, value in arrays.items()},
+        metadata={key: json.dumps(value) for key, value in about.items()},
+    )
+    write_whole(path, content)
+
+
+def read_tensors(
+    path: str | Path, expected_format: str
+) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Read what ``write_tensors`` wrote: arrays, and what was said about them.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or not of the expected format.
+    """
+    if not Path(path).is_file():
+        raise FileError(f"cannot read {path}: there is no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = {key: json.loads(value) for key, value in metadata.items()}
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise FileError(f"{path} is damaged or not safetensors: {error}") from error
+    if about.get("format") != expected_format:
+        raise FileError(
+            f"{path} has format {about.get('format')!r}; this version reads {expected_format!r}"
+        )
+    return arrays, about
+
+
+def check_arrays(
+    path: str | Path,
+    arrays: dict[str, NDArray],
+    shapes: dict[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+) -> None:
+    """Refuse missing, extra, misshapen or non-finite arrays, by name.
+
+    Raises
+    ------
+    FileError
+        If the arrays are not just those of ``shapes`` in ``dtype``.
+    """
+    for word, names in (
+        ("lacks", shapes.keys() - arrays.keys()),
+        ("has unknown", arrays.keys() - shapes.keys()),
+    ):
+        if names:
+            raise FileError(f"{path} {word} {', '.join(sorted(names))}")
+    for name, shape in shapes.items():
+        value = arrays[name]
+        if value.shape != tuple(shape) or value.dtype != dtype:
+            raise FileError(
+                f"{path}: {name} is {value.dtype} {value.shape}; expected {dtype} {tuple(shape)}"
+            )
+        if not np.isfinite(value).all():
+            raise FileError(f"{path}: {name} holds NaN or infinity")

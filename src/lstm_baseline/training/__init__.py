@@ -1,0 +1,24 @@
+"""Training: losses, optimizers, schedules, and the loop with its checkpoints."""
+
+from lstm_baseline.training.checkpoint import Record
+from lstm_baseline.training.loop import Trainable, TrainingResult, evaluate, train
+from lstm_baseline.training.losses import cross_entropy, mean_squared_error
+from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
+from lstm_baseline.training.schedules import learning_rate_at
+from lstm_baseline.training.settings import TrainingSettings
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "Record",
+    "Trainable",
+    "TrainingResult",
+    "TrainingSettings",
+    "clip_by_global_norm",
+    "cross_entropy",
+    "evaluate",
+    "learning_rate_at",
+    "mean_squared_error",
+    "train",
+]

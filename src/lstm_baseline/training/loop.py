@@ -1,0 +1,232 @@
+"""Train one model on one task."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lstm_baseline.errors import DivergenceError
+from lstm_baseline.shapes import FloatArray, Params
+from lstm_baseline.storage import write_whole
+from lstm_baseline.tasks.base import Task
+from lstm_baseline.tasks.metrics import Batch
+from lstm_baseline.training.checkpoint import Progress, Record
+from lstm_baseline.training.losses import LOSSES
+from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
+from lstm_baseline.training.schedules import learning_rate_at
+from lstm_baseline.training.settings import TrainingSettings
+
+CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
+
+# Keeps a step's draws apart from those of the task, which numbers its own streams from 1.
+_MODEL_STREAM = 100
+_EVALUATION_ROWS = 250
+
+
+class Trainable(Protocol):
+    """What a contestant must have: the contract that the package's own models follow."""
+
+    params: Params
+
+    def forward(self, x: FloatArray, return_sequences: bool = ..., **options: Any) -> Any: ...  # noqa: D102
+
+    def forward_with_cache(  # noqa: D102
+        self, x: FloatArray, return_sequences: bool = ..., **options: Any
+    ) -> tuple[FloatArray, Any]: ...
+
+    def backward(self, d_outputs: FloatArray, cache: Any) -> Any: ...  # noqa: D102
+
+
+class TrainingResult(NamedTuple):
+    """How a run went; the model holds the best weights."""
+
+    history: list[Record]
+    best_step: int
+    """Step of the weights that did best in validation."""
+
+
+def train(
+    model: Trainable,
+    task: Task,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    on_validation: Callable[[Record], None] | None = None,
+) -> TrainingResult:
+    """Train a model and leave it with the weights that did best in validation.
+
+    Parameters
+    ----------
+    model
+        Its ``params`` are updated in place.
+    task
+        Where batches come from; the last output is trained, or every one for a per-step task.
+    settings
+        How to train.
+    seed
+        Seed of the data and of the model's own draws. Two models with one seed see the same data.
+    folder
+        Where to keep the checkpoint and ``metrics.jsonl``. If a checkpoint of the same run is
+        there, training goes on from it and ends with the same bits as if never stopped.
+    on_validation
+        Called with each line of the history.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss or a gradient is not finite; the last checkpoint is left as it was.
+    FileError
+        If a checkpoint in ``folder`` is damaged or of another run.
+    """
+    # One thread: sums in the same order, hence the same bits, on any machine's number of cores.
+    with threadpool_limits(1, user_api="blas"):
+        return _Run(model, task, settings, seed, folder, on_validation).train()
+
+
+def evaluate(model: Trainable, task: Task, batch: Batch) -> float:
+    """Return the task's metric of a model on some samples."""
+    outputs = []
+    for start in range(0, len(batch.x), _EVALUATION_ROWS):
+        rows = slice(start, start + _EVALUATION_ROWS)
+        lengths = None if batch.lengths is None else batch.lengths[rows]
+        outputs.append(model.forward(batch.x[rows], task.per_step, lengths=lengths))
+    return task.metric.measure(np.concatenate(outputs), batch)
+
+
+class _Run:
+    """One call of ``train``."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        task: Task,
+        settings: TrainingSettings,
+        seed: int,
+        folder: Path | None,
+        on_validation: Callable[[Record], None] | None,
+    ) -> None:
+        self.model, self.task, self.settings, self.seed = model, task, settings, seed
+        self.folder, self.on_validation = folder, on_validation
+        self.loss = LOSSES[task.loss]
+        self.optimizer = make_optimizer(model.params, settings)
+        self.progress = Progress(model.params, self.optimizer.state)
+        self.validation = task.validation(seed)
+
+    def train(self) -> TrainingResult:
+        """Train to the end, from the checkpoint if there is one."""
+        if self.folder is not None and (self.folder / CHECKPOINT).exists():
+            self.progress.restore(self.folder / CHECKPOINT, self._identity())
+            self._write_history()
+        else:
+            self._validate(0, 0.0, [], [], None)
+        while self.progress.step < self.settings.num_steps and not self._out_of_patience():
+            self._train_to_next_validation()
+        for name, value in self.model.params.items():
+            value[...] = self.progress.best_params[name]
+        return TrainingResult(self.progress.history, self.progress.best_step)
+
+    def _train_to_next_validation(self) -> None:
+        settings, first = self.settings, self.progress.step
+        last = min(first + settings.evaluate_every, settings.num_steps)
+        losses, norms, rate = [], [], 0.0
+        started = time.perf_counter()
+        for step in range(first, last):
+            rate = learning_rate_at(
+                step,
+                peak=settings.learning_rate,
+                schedule=settings.schedule,
+                num_steps=settings.num_steps,
+                warmup_steps=settings.warmup_steps,
+            )
+            loss, norm = self._train_step(step, rate)
+            losses.append(loss)
+            norms.append(norm)
+        seconds = self.progress.history[-1].seconds + time.perf_counter() - started
+        self._validate(last, seconds, losses, norms, rate)
+
+    def _train_step(self, step: int, rate: float) -> tuple[float, float]:
+        """Update the parameters once; return the loss and the gradient's norm."""
+        batch = self.task.train_batch(step, self.settings.batch_size, self.seed)
+        rng = np.random.default_rng([self.seed, _MODEL_STREAM, step])
+        outputs, cache = self.model.forward_with_cache(
+            batch.x, self.task.per_step, lengths=batch.lengths, rng=rng
+        )
+        loss, d_outputs = self.loss(outputs, batch.y, batch.lengths if self.task.per_step else None)
+        self._refuse_non_finite("loss", loss, step)
+        gradients = self.model.backward(d_outputs, cache).params
+        gradients, norm = clip_by_global_norm(gradients, self.settings.clip_norm)
+        self._refuse_non_finite("gradient norm", norm, step)
+        self.optimizer.update(gradients, rate)
+        return loss, norm
+
+    def _validate(
+        self, step: int, seconds: float, losses: list[float], norms: list[float], rate: float | None
+    ) -> None:
+        """Add a line to the history, keep the weights if they are the best, write a checkpoint."""
+        metric = evaluate(self.model, self.task, self.validation)
+        self._refuse_non_finite(f"validation {self.task.metric.name}", metric, step)
+        record = Record(step, seconds, _mean(losses), _mean(norms), rate, metric)
+        history = self.progress.history
+        best = max(
+            (r.metric if self.task.metric.higher_is_better else -r.metric for r in history),
+            default=-math.inf,
+        )
+        if (metric if self.task.metric.higher_is_better else -metric) > best:
+            self.progress.best_step = step
+            for name, value in self.model.params.items():
+                self.progress.best_params[name][...] = value
+        history.append(record)
+        if self.folder is not None:
+            self.progress.save(self.folder / CHECKPOINT, self._identity())
+            self._write_history()
+        if self.on_validation is not None:
+            self.on_validation(record)
+
+    def _out_of_patience(self) -> bool:
+        if self.settings.patience is None:
+            return False
+        since_best = [r for r in self.progress.history if r.step > self.progress.best_step]
+        return len(since_best) >= self.settings.patience
+
+    def _refuse_non_finite(self, name: str, value: float, step: int) -> None:
+        if math.isfinite(value):
+            return
+        kept = ""
+        if self.folder is not None and self.progress.history:
+            kept = f"; the checkpoint of step {self.progress.step} in {self.folder} is kept"
+        raise DivergenceError(
+            f"{name} is {value} at step {step}{kept}; lower the learning rate or check the data"
+        )
+
+    def _write_history(self) -> None:
+        """Write the history for people and tools, one JSON object a line."""
+        assert self.folder is not None
+        lines = [json.dumps(record._asdict()) + "\n" for record in self.progress.history]
+        write_whole(self.folder / METRICS, "".join(lines).encode())
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must agree in to be continued."""
+        model = {"class": type(self.model).__name__, **getattr(self.model, "config", {})}
+        return {
+            "settings": self.settings.model_dump(),
+            "seed": self.seed,
+            "task": self.task.config(),
+            "model": model,
+        }
+
+
+def make_optimizer(params: Params, settings: TrainingSettings) -> Optimizer:
+    """Return the optimizer that the settings name."""
+    if settings.optimizer == "adam":
+        return Adam(params)
+    return SGD(params, momentum=settings.momentum)
+
+
+def _mean(values: list[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

@@ -1,0 +1,33 @@
+"""How a model is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lstm_baseline.training.schedules import ScheduleName
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TrainingSettings(BaseModel):
+    """Settings of one training run; unknown names and wrong values are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_steps: Count = 2000
+    """Updates of the parameters."""
+    batch_size: Count = 32
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: Positive = 3e-3
+    """The schedule's peak."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """For SGD."""
+    schedule: ScheduleName = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    clip_norm: Positive | None = 1.0
+    """Largest global norm of the gradient; not clipped when None."""
+    evaluate_every: Count = 100
+    """Steps from one validation, and checkpoint, to the next."""
+    patience: Count | None = None
+    """Validations without improvement after which training stops; never when None."""
