@@ -60,7 +60,7 @@ def softmax(z: Array) -> Array:
 def softmax_backward(d_p: Array, p: Array) -> Array:
     """Gradient of z for p = softmax(z): d_z = p ⊙ (d_p − Σ d_p ⊙ p), the sum over the last axis."""
     xp = array_namespace(p)
-    return p * (d_p - xp.sum(d_p * p, axis=-1, keepdims=True))
+    return p * (d_p - xp.vecdot(d_p, p)[..., None])
 
 
 def log_softmax(z: Array) -> Array:

@@ -56,7 +56,7 @@ def layer_norm(
     """
     xp = array_namespace(x)
     centred = x - xp.mean(x, axis=-1, keepdims=True)
-    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+    variance = xp.vecdot(centred, centred)[..., None] / x.shape[-1]
     inverse_std = 1.0 / xp.sqrt(variance + _LAYER_NORM_EPSILON)
     x_hat = centred * inverse_std
     return gain * x_hat + bias, LayerNormCache(x_hat, inverse_std)
@@ -82,7 +82,7 @@ def layer_norm_backward(
     return inverse_std * (
         d_x_hat
         - xp.mean(d_x_hat, axis=-1, keepdims=True)
-        - x_hat * xp.mean(d_x_hat * x_hat, axis=-1, keepdims=True)
+        - x_hat * (xp.vecdot(d_x_hat, x_hat)[..., None] / x_hat.shape[-1])
     )
 
 

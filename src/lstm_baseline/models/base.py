@@ -13,9 +13,10 @@ from lstm_baseline.cells.layers import affine, affine_backward
 from lstm_baseline.cells.recurrence import Cache, Cell
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.initializers import xavier_initializer
-from lstm_baseline.models.inputs import (
+from lstm_baseline.inputs import (
     as_dtype,
     as_lengths,
+    as_named_arrays,
     as_real,
     as_sequence,
     as_size,
@@ -268,20 +269,7 @@ class RecurrentModel(ABC):
         InputError
             If a name is missing or unknown or a shape does not fit; nothing has changed then.
         """
-        expected = self.get_params()
-        for word, names in (
-            ("unknown", params.keys() - expected.keys()),
-            ("missing", expected.keys() - params.keys()),
-        ):
-            if names:
-                raise InputError(
-                    f"params has {word} {', '.join(sorted(names))}; "
-                    f"this {type(self).__name__} has {', '.join(expected)}"
-                )
-        arrays = {name: as_real(name, params[name], self.dtype) for name in expected}
-        for name, value in arrays.items():
-            if value.shape != expected[name].shape:
-                raise InputError(f"{name} has shape {value.shape}; expected {expected[name].shape}")
+        arrays = as_named_arrays("params", params, self.get_params(), self.dtype)
         for name, live in self.params.items():
             if name in self._gated:
                 value = np.concatenate([arrays[f"{name}_{gate}"] for gate in self.gates])

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from lstm_baseline.cells.lstm import LSTMEquations
 from lstm_baseline.initializers import RandomSource, gated_initializer
+from lstm_baseline.inputs import as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
-from lstm_baseline.models.inputs import as_size
 from lstm_baseline.shapes import LSTM_GATES
 
 

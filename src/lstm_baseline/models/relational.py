@@ -9,8 +9,8 @@ import numpy.typing as npt
 from lstm_baseline.cells.relational import RelationalEquations
 from lstm_baseline.errors import InputError
 from lstm_baseline.initializers import RandomSource, lecun_initializer
+from lstm_baseline.inputs import as_number, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
-from lstm_baseline.models.inputs import as_number, as_size
 from lstm_baseline.shapes import FloatArray
 
 

@@ -1,8 +1,9 @@
 """What a task is: data by seed, a loss, a metric, and a ladder of known scores."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -65,11 +66,26 @@ class Task(ABC):
 
     @abstractmethod
     def ladder(self, seed: int = 0) -> list[Rung]:
-        """Return the scores to hold a model against: chance, heuristics, oracle."""
+        """Return the scores to hold a model against, worst first."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Return what defines the task, ready for JSON: its name under "task", its arguments."""
+
+    def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
+        """Score every rule on one batch, worst first."""
+        rungs = [
+            Rung(r.name, r.kind, r.description, self.metric.measure(r.predict(batch.x), batch))
+            for r in rules
+        ]
+        return sorted(rungs, key=lambda rung: rung.score, reverse=not self.metric.higher_is_better)
 
 
 class GeneratedTask(Task):
-    """A task whose samples are drawn afresh: no sample is seen twice in training."""
+    """A task whose samples are drawn afresh: no sample is seen twice in training.
+
+    A constructor keeps each of its arguments as an attribute of the same name.
+    """
 
     evaluation_size: int = 2000
     """Samples in validation and in test."""
@@ -82,7 +98,7 @@ class GeneratedTask(Task):
 
     @abstractmethod
     def predictors(self) -> list[Predictor]:
-        """Return the ladder's rules, chance first, oracle last."""
+        """Return the ladder's rules: chance, heuristics, oracle. None of them looks at a target."""
 
     def train_batch(self, step: int, size: int, seed: int) -> Batch:
         """Draw the batch of a training step."""
@@ -97,9 +113,11 @@ class GeneratedTask(Task):
         return self.sample(self.evaluation_size, np.random.default_rng([seed, _TEST]))
 
     def ladder(self, seed: int = 0) -> list[Rung]:
-        """Measure every rule on fresh samples."""
+        """Measure every rule on fresh samples, worst first."""
         batch = self.sample(self.ladder_size, np.random.default_rng([seed, _LADDER]))
-        return [
-            Rung(rule.name, rule.kind, rule.description, self.metric.measure(rule.predict(batch.x), batch))
-            for rule in self.predictors()
-        ]
+        return self._measure(self.predictors(), batch)
+
+    def config(self) -> dict[str, Any]:
+        """Return the name and the constructor's arguments."""
+        arguments = inspect.signature(type(self)).parameters
+        return {"task": self.name, **{name: getattr(self, name) for name in arguments}}

@@ -5,6 +5,7 @@ A prediction has the form of a model's output: logits (B, K) or (B, T, K) for cl
 probabilities (−inf for what it rules out), which are logits too. Rows count up to their length.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ class Batch(NamedTuple):
     """Targets: class indices (B,) or (B, T), or values (B, O) or (B, T, O)."""
     lengths: IntArray | None = None
     """(B,) valid steps of each row; None when all T are."""
+    y_scale: NDArray | None = None
+    """(O,) what one unit of y is in the data's own units; None when y is in these already."""
 
 
 class Metric(NamedTuple):
@@ -54,12 +57,19 @@ def _accuracy(logits: FloatArray, batch: Batch) -> float:
 def _nats(logits: FloatArray, batch: Batch) -> float:
     log_p = log_softmax(logits.astype(np.float64))
     picked = np.take_along_axis(log_p, batch.y[..., None], axis=-1)[..., 0]
-    return float(-np.mean(picked[_valid(batch, batch.y.ndim == 2)]))
+    # Subtracted from zero, so that a perfect score is 0 and not −0.
+    return float(0.0 - np.mean(picked[_valid(batch, batch.y.ndim == 2)]))
 
 
 def _squared_error(values: FloatArray, batch: Batch) -> float:
     error = values.astype(np.float64) - batch.y
+    if batch.y_scale is not None:
+        error *= batch.y_scale
     return float(np.mean(np.square(error)[_valid(batch, batch.y.ndim == 3)]))
+
+
+def _bits(logits: FloatArray, batch: Batch) -> float:
+    return _nats(logits, batch) / math.log(2)
 
 
 ACCURACY = Metric("accuracy", "", True, _accuracy)
@@ -68,10 +78,8 @@ ACCURACY = Metric("accuracy", "", True, _accuracy)
 CROSS_ENTROPY = Metric("cross-entropy", "nats", False, _nats)
 """Mean of −ln p(target), in nats per target."""
 
-BITS_PER_CHARACTER = Metric(
-    "bits per character", "bits", False, lambda z, batch: _nats(z, batch) / float(np.log(2))
-)
+BITS_PER_CHARACTER = Metric("bits per character", "bits", False, _bits)
 """Mean of −log₂ p(target)."""
 
 MEAN_SQUARED_ERROR = Metric("mean squared error", "", False, _squared_error)
-"""Mean of (prediction − target)² over targets and their components."""
+"""Mean of (prediction − target)² over targets and their components, in the data's own units."""

@@ -1,7 +1,7 @@
-"""Checks of what a user hands to a model: refuse in one line, or convert to the model's dtype."""
+"""Checks of what a user hands over: refuse in one line, or convert to the dtype at work."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from lstm_baseline.errors import InputError
 from lstm_baseline.shapes import FloatArray, IntArray
-
 
 _LARGEST_SIZE = 2**20
 
@@ -96,4 +95,23 @@ def as_state_parts(
         if array.shape != shape:
             raise InputError(f"{name} {part_name} has shape {array.shape}; expected {shape}")
         arrays.append(array)
+    return arrays
+
+
+def as_named_arrays(
+    what: str, given: Mapping[str, Any], expected: Mapping[str, FloatArray], dtype: np.dtype[Any]
+) -> dict[str, FloatArray]:
+    """Return arrays with just the names and shapes of ``expected``."""
+    for word, names in (
+        ("unknown", given.keys() - expected.keys()),
+        ("missing", expected.keys() - given.keys()),
+    ):
+        if names:
+            raise InputError(
+                f"{what} has {word} {', '.join(sorted(names))}; expected {', '.join(expected)}"
+            )
+    arrays = {name: as_real(name, given[name], dtype) for name in expected}
+    for name, value in arrays.items():
+        if value.shape != expected[name].shape:
+            raise InputError(f"{name} has shape {value.shape}; expected {expected[name].shape}")
     return arrays

@@ -1,0 +1,43 @@
+"""Tasks: data, loss, metric and a ladder of known scores, by name or from the user's own files."""
+
+from lstm_baseline.tasks.adding import Adding
+from lstm_baseline.tasks.base import GeneratedTask, Predictor, Rung, Task
+from lstm_baseline.tasks.copy_memory import CopyMemory
+from lstm_baseline.tasks.files import ArrayFile
+from lstm_baseline.tasks.metrics import (
+    ACCURACY,
+    BITS_PER_CHARACTER,
+    CROSS_ENTROPY,
+    MEAN_SQUARED_ERROR,
+    Batch,
+    Metric,
+)
+from lstm_baseline.tasks.nth_farthest import NthFarthest
+from lstm_baseline.tasks.object_tracking import ObjectTracking
+from lstm_baseline.tasks.pair_matching import PairMatching
+from lstm_baseline.tasks.question_answering import QuestionAnswering
+from lstm_baseline.tasks.registry import TASKS, make_task
+from lstm_baseline.tasks.text import TextFile
+
+__all__ = [
+    "ACCURACY",
+    "BITS_PER_CHARACTER",
+    "CROSS_ENTROPY",
+    "MEAN_SQUARED_ERROR",
+    "TASKS",
+    "Adding",
+    "ArrayFile",
+    "Batch",
+    "CopyMemory",
+    "GeneratedTask",
+    "Metric",
+    "NthFarthest",
+    "ObjectTracking",
+    "PairMatching",
+    "Predictor",
+    "QuestionAnswering",
+    "Rung",
+    "Task",
+    "TextFile",
+    "make_task",
+]

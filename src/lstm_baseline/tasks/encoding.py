@@ -1,0 +1,50 @@
+"""What the generators share: laying out columns, writing and reading one-hots, stating beliefs."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+
+
+def columns(*widths: int) -> list[slice]:
+    """Return one slice per width, side by side from column 0."""
+    edges = np.cumsum([0, *widths]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def one_hot(index: IntArray, size: int) -> FloatArray:
+    """Return float32 (…, size) with a one at each index (…)."""
+    return np.eye(size, dtype=np.float32).take(index, axis=0)
+
+
+def log_probabilities(p: NDArray) -> FloatArray:
+    """Return ln p as float32 logits; −inf where p is 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(p, dtype=np.float32)
+
+
+def certain(index: IntArray, size: int) -> FloatArray:
+    """Return the logits (…, size) of someone who is sure of class index (…)."""
+    return log_probabilities(one_hot(index, size))
+
+
+def uniform(x: FloatArray, size: int) -> FloatArray:
+    """Return the logits (B, size) of someone who knows nothing of x (B, T, I)."""
+    return np.zeros((len(x), size), np.float32)
+
+
+def largest(counts: NDArray) -> FloatArray:
+    """Return the logits (B, K) of someone who bets on the largest of counts (B, K); ties share."""
+    return log_probabilities(counts == counts.max(axis=1, keepdims=True))
+
+
+def last_true(mask: NDArray) -> IntArray:
+    """Return the position of the last True of each row of mask (B, N)."""
+    last: IntArray = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    return last
+
+
+def shuffled_rows(size: int, count: int, rng: np.random.Generator) -> IntArray:
+    """Return (size, count): in each row 0 … count − 1 in a random order of its own."""
+    return rng.permuted(np.broadcast_to(np.arange(count), (size, count)), axis=1)

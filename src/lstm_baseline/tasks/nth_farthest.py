@@ -1,0 +1,169 @@
+"""Nth Farthest: tell which vector is the nth farthest from vector m.
+
+Each step shows a vector drawn from U(−1, 1) and its name; names are shuffled over the steps. The
+question, n and m, is shown at every step. Distances are Euclidean, and vector m itself counts, at
+distance 0: n = 1 asks for the farthest, n = num_vectors for m itself.
+
+Inputs (B, num_vectors, dimensions + 3·num_vectors), by column:
+
+===========  ======================================
+dimensions   the vector
+num_vectors  its name, one-hot
+num_vectors  n, one-hot from n = 1; at every step
+num_vectors  the name of vector m; at every step
+===========  ======================================
+
+Targets: the name of the nth farthest vector, among num_vectors classes.
+
+Ladder, with 8 vectors of 16 dimensions: chance 12.5%; answering m when n asks for m itself and
+any other vector otherwise, 25.0%; ranking the others by norm besides, 30.6%; oracle 100%. The
+published "LSTM below 30%" is that plateau. An eighth of the questions can thus be answered without
+comparing any vectors, so `NthFarthest.score_without_self` leaves these out.
+
+Source: Santoro et al. 2018 (arXiv 1806.01822), "Nth Farthest".
+"""
+
+from typing import NamedTuple, final
+
+import numpy as np
+
+from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.tasks.arguments import whole_number
+from lstm_baseline.tasks.base import GeneratedTask, Predictor
+from lstm_baseline.tasks.encoding import (
+    certain,
+    columns,
+    log_probabilities,
+    one_hot,
+    shuffled_rows,
+    uniform,
+)
+from lstm_baseline.tasks.metrics import ACCURACY, Batch
+
+
+class _Story(NamedTuple):
+    """What x shows; n and names count from 0."""
+
+    vectors: FloatArray
+    """(B, N, D)"""
+    names: IntArray
+    """(B, N)"""
+    n: IntArray
+    """(B,)"""
+    m: IntArray
+    """(B,)"""
+
+
+def _nth_largest(scores: NDArray, story: _Story) -> IntArray:
+    """Return the name (B,) of the vector with the nth largest of scores (B, N)."""
+    rows = np.arange(len(scores))
+    nth = np.argsort(-scores, axis=1)[rows, story.n]
+    name: IntArray = story.names[rows, nth]
+    return name
+
+
+def _squared_distances(story: _Story) -> NDArray:
+    """Return the squared distance of every vector from vector m (B, N), in float64."""
+    is_m = story.names == story.m[:, None]
+    differences = story.vectors - story.vectors[is_m].astype(np.float64)[:, None]
+    squares: NDArray = np.einsum("bnd,bnd->bn", differences, differences)
+    return squares
+
+
+@final
+class NthFarthest(GeneratedTask):
+    """Name the nth farthest vector; the module's docstring has the layout and the ladder.
+
+    Parameters
+    ----------
+    num_vectors : int
+        Vectors shown, at least 3.
+    dimensions : int
+        Components of a vector, at least 1.
+
+    Raises
+    ------
+    InputError
+        A parameter is out of range.
+    """
+
+    name = "nth-farthest"
+    summary = "vectors are shown one after another; which is the nth farthest from vector m?"
+    loss = "cross_entropy"
+    metric = ACCURACY
+    per_step = False
+
+    def __init__(self, num_vectors: int = 8, dimensions: int = 16) -> None:
+        self.num_vectors = whole_number("num_vectors", num_vectors, at_least=3)
+        self.dimensions = whole_number("dimensions", dimensions, at_least=1)
+        self._vector, self._name, self._n, self._m = columns(
+            self.dimensions, self.num_vectors, self.num_vectors, self.num_vectors
+        )
+        self.input_size = self._m.stop
+        self.output_size = self.num_vectors
+
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+        """Draw independent samples: x (B, num_vectors, I), y (B,)."""
+        shape = (size, self.num_vectors, self.dimensions)
+        story = _Story(
+            vectors=2 * rng.random(shape, dtype=np.float32) - 1,
+            names=shuffled_rows(size, self.num_vectors, rng),
+            n=rng.integers(self.num_vectors, size=size),
+            m=rng.integers(self.num_vectors, size=size),
+        )
+        x = np.empty((size, self.num_vectors, self.input_size), np.float32)
+        x[..., self._vector] = story.vectors
+        x[..., self._name] = one_hot(story.names, self.num_vectors)
+        x[..., self._n] = one_hot(story.n, self.num_vectors)[:, None]
+        x[..., self._m] = one_hot(story.m, self.num_vectors)[:, None]
+        return Batch(x, _nth_largest(_squared_distances(story), story))
+
+    def predictors(self) -> list[Predictor]:
+        """Return the ladder's rules."""
+        return [
+            Predictor("chance", "chance", "any vector", lambda x: uniform(x, self.num_vectors)),
+            Predictor(
+                "self case", "heuristic", "m if n asks for it, else any other", self._self_case
+            ),
+            Predictor(
+                "self case and norm",
+                "heuristic",
+                "m if n asks for it, else the nth largest norm of the others",
+                self._norm,
+            ),
+            Predictor("oracle", "oracle", "the nth largest distance from m", self._oracle),
+        ]
+
+    def score_without_self(self, outputs: FloatArray, batch: Batch) -> float:
+        """Return the accuracy over the questions that do not ask for m itself.
+
+        With n = num_vectors the answer is m, which stands in x: reading it off earns 1/num_vectors
+        of the score and says nothing about comparing vectors. Chance is here
+        1/(num_vectors − 1) for a model that knows m is not the answer.
+        """
+        others = self._read(batch.x).n != self.num_vectors - 1
+        return self.metric.measure(outputs[others], Batch(batch.x[others], batch.y[others]))
+
+    def _read(self, x: FloatArray) -> _Story:
+        return _Story(
+            vectors=x[..., self._vector],
+            names=x[..., self._name].argmax(axis=-1),
+            n=x[:, 0, self._n].argmax(axis=-1),
+            m=x[:, 0, self._m].argmax(axis=-1),
+        )
+
+    def _self_case(self, x: FloatArray) -> FloatArray:
+        asks_m = x[:, 0, self._n][:, -1:]
+        is_m = x[:, 0, self._m]
+        return log_probabilities(np.where(asks_m == 1, is_m, 1 - is_m))
+
+    def _norm(self, x: FloatArray) -> FloatArray:
+        story = self._read(x)
+        norms = np.square(story.vectors).sum(axis=-1)
+        # Vector m ranks last, as it does by distance.
+        norms[story.names == story.m[:, None]] = -1
+        return certain(_nth_largest(norms, story), self.num_vectors)
+
+    def _oracle(self, x: FloatArray) -> FloatArray:
+        story = self._read(x)
+        return certain(_nth_largest(_squared_distances(story), story), self.num_vectors)

@@ -1,0 +1,168 @@
+"""Object tracking: objects wander over a board, one is shown at a time; tell where object k is.
+
+Every object starts at a random cell. At each step one of them takes a step of a random walk (left,
+right, up, down or none; a step off the board is not taken) and is shown at its new cell. Every
+object is shown at least once, so the last sighting of the one asked about is always the answer.
+
+Inputs (B, num_sightings + 1, num_objects + 2·grid + 1), by column:
+
+==============  ============================================================
+num_objects     the object shown; at the last step the object asked about
+grid            the column of its cell, one-hot; empty at the last step
+grid            the row of its cell, one-hot; empty at the last step
+1               question flag, 1 at the last step
+==============  ============================================================
+
+Targets: the cell, row·grid + column, among grid² classes (``target="cell"``), or column and row,
+each scaled to [0, 1] (``target="position"``).
+
+Ladder: a walk of this kind keeps uniform cells uniform, and objects are independent. So chance is
+1/grid², or the variance of a uniform coordinate, (grid + 1)/(12·(grid − 1)). The last cell seen of
+any object is right for one question in num_objects, else by chance; as a position it is drawn
+towards the middle by the weight of least squared error, 1/num_objects, which leaves
+1 − 1/num_objects² of the variance. The oracle is exact.
+
+Source: this project. Versions in which some objects are never shown have questions without answer.
+"""
+
+from typing import Literal, final
+
+import numpy as np
+
+from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.tasks.arguments import one_of, whole_number
+from lstm_baseline.tasks.base import GeneratedTask, Predictor
+from lstm_baseline.tasks.encoding import certain, columns, last_true, one_hot
+from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch
+
+_MOVES = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
+
+
+@final
+class ObjectTracking(GeneratedTask):
+    """Tell where an object was last seen; the module's docstring has the layout and the ladder.
+
+    Parameters
+    ----------
+    num_objects : int
+        Objects on the board, at least 2.
+    grid : int
+        Columns and rows of the board, at least 2.
+    num_sightings : int
+        Steps before the question, at least `num_objects`.
+    target : {"cell", "position"}
+        Classification over cells, or regression of column and row.
+
+    Raises
+    ------
+    InputError
+        A parameter is out of range.
+    """
+
+    summary = "objects wander over a board, one is shown at a time; where is object k?"
+    per_step = False
+
+    def __init__(
+        self,
+        num_objects: int = 3,
+        grid: int = 5,
+        num_sightings: int = 10,
+        target: Literal["cell", "position"] = "cell",
+    ) -> None:
+        self.num_objects = whole_number("num_objects", num_objects, at_least=2)
+        self.grid = whole_number("grid", grid, at_least=2)
+        self.num_sightings = whole_number(
+            "num_sightings", num_sightings, self.num_objects, "every object is shown once or more"
+        )
+        self.target = one_of("target", target, ("cell", "position"))
+        self._object, self._column, self._row, self._question = columns(
+            self.num_objects, self.grid, self.grid, 1
+        )
+        self.input_size = self._question.stop
+        if self.target == "cell":
+            self.name = "object-tracking"
+            self.output_size = self.grid**2
+            self.loss = "cross_entropy"
+            self.metric = ACCURACY
+        else:
+            self.name = "object-tracking-position"
+            self.output_size = 2
+            self.loss = "mean_squared_error"
+            self.metric = MEAN_SQUARED_ERROR
+
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+        """Draw independent samples: x (B, num_sightings + 1, I), y (B,) or (B, 2)."""
+        rows = np.arange(size)
+        shown = self._draw_shown(size, rng)
+        moves = _MOVES.take(rng.integers(len(_MOVES), size=shown.shape), axis=0)
+        position = rng.integers(self.grid, size=(size, self.num_objects, 2))
+        seen = np.empty((size, self.num_sightings, 2), np.int64)
+        for step in range(self.num_sightings):
+            moved = position[rows, shown[:, step]] + moves[:, step]
+            np.maximum(moved, 0, out=moved)
+            np.minimum(moved, self.grid - 1, out=moved)
+            position[rows, shown[:, step]] = seen[:, step] = moved
+        asked = rng.integers(self.num_objects, size=size)
+
+        x = np.zeros((size, self.num_sightings + 1, self.input_size), np.float32)
+        x[:, :-1, self._object] = one_hot(shown, self.num_objects)
+        x[:, :-1, self._column] = one_hot(seen[..., 0], self.grid)
+        x[:, :-1, self._row] = one_hot(seen[..., 1], self.grid)
+        x[:, -1, self._object] = one_hot(asked, self.num_objects)
+        x[:, -1, self._question] = 1
+        answer = position[rows, asked]
+        return Batch(x, self._cell(answer) if self.target == "cell" else self._scaled(answer))
+
+    def predictors(self) -> list[Predictor]:
+        """Return the ladder's rules."""
+        if self.target == "cell":
+            chance = Predictor("chance", "chance", "any cell", self._constant)
+            last_seen = "the cell shown last, whichever object was there"
+        else:
+            chance = Predictor("constant mean", "chance", "the middle of the board", self._constant)
+            last_seen = "the cell shown last, 1/num_objects of the way to it from the middle"
+        return [
+            chance,
+            Predictor("last position seen", "heuristic", last_seen, self._last_seen),
+            Predictor("oracle", "oracle", "the last sighting of the one asked for", self._oracle),
+        ]
+
+    def _draw_shown(self, size: int, rng: np.random.Generator) -> IntArray:
+        """Draw the object of each step (B, num_sightings), each object once or more."""
+        shown = rng.integers(self.num_objects, size=(size, self.num_sightings))
+        shown[:, : self.num_objects] = np.arange(self.num_objects)
+        return rng.permuted(shown, axis=1, out=shown)
+
+    def _cell(self, position: IntArray) -> IntArray:
+        """Return the class (B,) of column and row (B, 2)."""
+        cell: IntArray = position[:, 1] * self.grid + position[:, 0]
+        return cell
+
+    def _scaled(self, position: NDArray) -> FloatArray:
+        """Return column and row (B, 2), scaled to [0, 1]."""
+        return np.divide(position, self.grid - 1, dtype=np.float32)
+
+    def _seen(self, x: FloatArray) -> IntArray:
+        """Return column and row of every sighting (B, num_sightings, 2)."""
+        story = x[:, :-1]
+        return np.stack(
+            [story[..., self._column].argmax(axis=-1), story[..., self._row].argmax(axis=-1)],
+            axis=-1,
+        )
+
+    def _constant(self, x: FloatArray) -> FloatArray:
+        return np.full((len(x), self.output_size), 0.5, np.float32)
+
+    def _last_seen(self, x: FloatArray) -> FloatArray:
+        last = self._seen(x)[:, -1]
+        if self.target == "cell":
+            return certain(self._cell(last), self.output_size)
+        return 0.5 + (self._scaled(last) - 0.5) / self.num_objects
+
+    def _oracle(self, x: FloatArray) -> FloatArray:
+        asked = x[:, -1:, self._object].argmax(axis=-1)
+        sighting = last_true(x[:, :-1, self._object].argmax(axis=-1) == asked)
+        found = self._seen(x)[np.arange(len(x)), sighting]
+        if self.target == "cell":
+            return certain(self._cell(found), self.output_size)
+        return self._scaled(found)

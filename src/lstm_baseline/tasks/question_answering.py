@@ -1,0 +1,158 @@
+"""Question answering in the manner of bAbI: people go to places and take things; tell where O is.
+
+A story has two kinds of fact, in random order: "P goes to L" and "P takes O". Every object is taken
+once, by a person drawn at random; every other fact is a move, and every person moves at least once.
+A person carries what she takes, so an object is where the person who took it went last: two hops,
+and always known. Places are drawn independently, so every place is equally often the answer.
+
+Inputs (B, num_facts + 1, num_persons + num_places + num_objects + 1), by column:
+
+===========  ================================================================
+num_persons  who goes or takes; empty at the last step
+num_places   where she goes; empty when she takes something
+num_objects  what she takes; at the last step the object asked about
+1            question flag, 1 at the last step
+===========  ================================================================
+
+Targets: the place, among num_places classes.
+
+Ladder: chance 1/num_places; the last place named is the answer for one question in num_persons,
+else by chance; the place named most often; the place where most persons are, which is what
+following the persons but not the object is worth; oracle 1.
+
+Source: task 2 of Weston et al. 2015 (arXiv 1502.05698), in symbols instead of words and without
+putting things down.
+"""
+
+from typing import final
+
+import numpy as np
+
+from lstm_baseline.shapes import FloatArray, IntArray
+from lstm_baseline.tasks.arguments import whole_number
+from lstm_baseline.tasks.base import GeneratedTask, Predictor
+from lstm_baseline.tasks.encoding import (
+    certain,
+    columns,
+    largest,
+    last_true,
+    log_probabilities,
+    one_hot,
+    shuffled_rows,
+    uniform,
+)
+from lstm_baseline.tasks.metrics import ACCURACY, Batch
+
+
+@final
+class QuestionAnswering(GeneratedTask):
+    """Tell where an object is; the module's docstring has the layout and the ladder.
+
+    Parameters
+    ----------
+    num_persons : int
+        Persons, at least 2: more of them make the last place named a worse guess.
+    num_objects : int
+        Objects, at least 1; each is taken once.
+    num_places : int
+        Places, at least 2.
+    num_facts : int
+        Steps before the question, at least `num_persons` + `num_objects`.
+
+    Raises
+    ------
+    InputError
+        A parameter is out of range.
+    """
+
+    name = "qa"
+    summary = "people go to places and take things; where is object O?"
+    loss = "cross_entropy"
+    metric = ACCURACY
+    per_step = False
+
+    def __init__(
+        self, num_persons: int = 4, num_objects: int = 4, num_places: int = 6, num_facts: int = 12
+    ) -> None:
+        self.num_persons = whole_number("num_persons", num_persons, at_least=2)
+        self.num_objects = whole_number("num_objects", num_objects, at_least=1)
+        self.num_places = whole_number("num_places", num_places, at_least=2)
+        self.num_facts = whole_number(
+            "num_facts",
+            num_facts,
+            self.num_persons + self.num_objects,
+            "every person moves once or more, every object is taken once",
+        )
+        self._person, self._place, self._object, self._question = columns(
+            self.num_persons, self.num_places, self.num_objects, 1
+        )
+        self.input_size = self._question.stop
+        self.output_size = self.num_places
+
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+        """Draw independent samples: x (B, num_facts + 1, I), y (B,)."""
+        rows = np.arange(size)
+        # Facts are listed by kind, takes by object and then moves, each with the step it happens.
+        steps = shuffled_rows(size, self.num_facts, rng)
+        takes, moves = steps[:, : self.num_objects], steps[:, self.num_objects :]
+        persons = rng.integers(self.num_persons, size=steps.shape)
+        takers, movers = persons[:, : self.num_objects], persons[:, self.num_objects :]
+        movers[:, : self.num_persons] = np.arange(self.num_persons)
+        places = rng.integers(self.num_places, size=moves.shape)
+        asked = rng.integers(self.num_objects, size=size)
+
+        x = np.zeros((size, self.num_facts + 1, self.input_size), np.float32)
+        x[rows[:, None], steps, persons] = 1
+        x[rows[:, None], moves, self._place.start + places] = 1
+        x[rows[:, None], takes, self._object.start + np.arange(self.num_objects)] = 1
+        x[:, -1, self._object] = one_hot(asked, self.num_objects)
+        x[:, -1, self._question] = 1
+
+        taker = takers[rows, asked]
+        last_move = np.where(movers == taker[:, None], moves, -1).argmax(axis=1)
+        return Batch(x, places[rows, last_move])
+
+    def predictors(self) -> list[Predictor]:
+        """Return the ladder's rules."""
+        return [
+            Predictor("chance", "chance", "any place", lambda x: uniform(x, self.num_places)),
+            Predictor(
+                "last place named", "heuristic", "where the last move went", self._last_named
+            ),
+            Predictor("most frequent place", "heuristic", "named most often", self._most_named),
+            Predictor("most crowded place", "heuristic", "where most persons are", self._crowded),
+            Predictor("oracle", "oracle", "where the one who took it went last", self._oracle),
+        ]
+
+    def _whereabouts(self, x: FloatArray) -> IntArray:
+        """Return each person's last place (B, num_persons)."""
+        story = x[:, :-1]
+        place = story[..., self._place]
+        is_move = place.sum(axis=-1) == 1
+        named = place.argmax(axis=-1)
+        rows = np.arange(len(x))
+        return np.stack(
+            [
+                named[rows, last_true(is_move & (story[..., person] == 1))]
+                for person in range(self.num_persons)
+            ],
+            axis=1,
+        )
+
+    def _last_named(self, x: FloatArray) -> FloatArray:
+        place = x[:, :-1, self._place]
+        last = last_true(place.sum(axis=-1) == 1)
+        return log_probabilities(place[np.arange(len(x)), last])
+
+    def _most_named(self, x: FloatArray) -> FloatArray:
+        return largest(x[:, :-1, self._place].sum(axis=1))
+
+    def _crowded(self, x: FloatArray) -> FloatArray:
+        return largest(one_hot(self._whereabouts(x), self.num_places).sum(axis=1))
+
+    def _oracle(self, x: FloatArray) -> FloatArray:
+        rows = np.arange(len(x))
+        asked = x[:, -1, self._object].argmax(axis=-1)
+        taken = x[:, :-1, self._object].argmax(axis=1)[rows, asked]
+        taker = x[rows, taken, self._person].argmax(axis=-1)
+        return certain(self._whereabouts(x)[rows, taker], self.num_places)

@@ -1,0 +1,53 @@
+"""The generated tasks by name."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.tasks.adding import Adding
+from lstm_baseline.tasks.base import GeneratedTask
+from lstm_baseline.tasks.copy_memory import CopyMemory
+from lstm_baseline.tasks.nth_farthest import NthFarthest
+from lstm_baseline.tasks.object_tracking import ObjectTracking
+from lstm_baseline.tasks.pair_matching import PairMatching
+from lstm_baseline.tasks.question_answering import QuestionAnswering
+
+TASKS: dict[str, Callable[..., GeneratedTask]] = {
+    "object-tracking": ObjectTracking,
+    "object-tracking-position": partial(ObjectTracking, target="position"),
+    "pair-matching": PairMatching,
+    "qa": QuestionAnswering,
+    "nth-farthest": NthFarthest,
+    "adding": Adding,
+    "copy-memory": CopyMemory,
+}
+"""Constructors; without arguments each makes its task at the default difficulty."""
+
+
+def make_task(name: str, **arguments: Any) -> GeneratedTask:
+    """Make a generated task by name, with any of its constructor's arguments.
+
+    ``make_task(**{"name": config.pop("task"), **config})`` undoes `GeneratedTask.config`.
+
+    Raises
+    ------
+    InputError
+        No task has this name, the task has no such argument, or its value is out of range.
+    """
+    if name not in TASKS:
+        raise InputError(f"no task is named {name!r}; expected {_expected(name, TASKS)}")
+    known = inspect.signature(TASKS[name]).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise InputError(f"{name} has no {argument!r}; expected {_expected(argument, known)}")
+    return TASKS[name](**arguments)
+
+
+def _expected(given: str, names: Collection[str]) -> str:
+    """Return the names to choose from, and the likely one."""
+    likely = difflib.get_close_matches(given, names, n=1)
+    suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
+    return f"one of: {', '.join(names)}{suggestion}"
