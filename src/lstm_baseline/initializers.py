@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from lstm_baseline.errors import InputError
 from lstm_baseline.shapes import FloatArray, Params
+from lstm_baseline.threads import one_thread
 
 RandomSource = np.random.Generator | int | None
 """A generator, a seed for one, or None for fresh entropy."""
@@ -30,8 +31,9 @@ def orthogonal_initializer(
     """
     rows, columns = _matrix_shape("orthogonal_initializer", shape)
     normal = np.random.default_rng(rng).standard_normal((rows, columns))
-    left, _, right = np.linalg.svd(normal, full_matrices=False)
-    return np.asarray(gain * (left @ right), dtype=dtype)
+    with one_thread():
+        left, _, right = np.linalg.svd(normal, full_matrices=False)
+        return np.asarray(gain * (left @ right), dtype=dtype)
 
 
 def xavier_initializer(
@@ -43,7 +45,8 @@ def xavier_initializer(
     """
     fan_out, fan_in = _matrix_shape("xavier_initializer", shape)
     limit = np.sqrt(6.0 / (fan_in + fan_out))
-    return np.random.default_rng(rng).uniform(-limit, limit, (fan_out, fan_in)).astype(dtype)
+    values: FloatArray = np.random.default_rng(rng).uniform(-limit, limit, (fan_out, fan_in))
+    return values.astype(dtype)
 
 
 def lecun_initializer(
@@ -61,7 +64,8 @@ def lecun_initializer(
     z = rng.standard_normal((fan_out, fan_in))
     while (outside := np.abs(z) > 2.0).any():
         z[outside] = rng.standard_normal(int(outside.sum()))
-    return (z / np.sqrt(fan_in)).astype(dtype)
+    values: FloatArray = z / np.sqrt(fan_in)
+    return values.astype(dtype)
 
 
 def gated_initializer(

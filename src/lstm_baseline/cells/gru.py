@@ -12,9 +12,9 @@ Source: Cho et al. 2014 (arXiv 1406.1078), in the form that applies the reset ga
 recurrent product, as PyTorch, cuDNN and ONNX (``linear_before_reset = 1``) compute it.
 """
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
 from lstm_baseline.activations import d_sigmoid, d_tanh, sigmoid, tanh
@@ -43,6 +43,8 @@ class GRUStep(NamedTuple):
 @final
 class GRUEquations(Cell):
     """The GRU cell; parameters W (3H, I), U (3H, H), b (3H), b_u (H)."""
+
+    gate_fields: ClassVar[dict[str, str]] = {"reset gate": "r", "update gate": "z"}
 
     def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return W x + b of all three gates."""
@@ -105,4 +107,4 @@ class GRUEquations(Cell):
         """Return h = 0."""
         U = params["U"]
         xp = array_namespace(U)
-        return GRUState(xp.zeros((num_rows, U.shape[1]), dtype=U.dtype))
+        return GRUState(xp.zeros((num_rows, U.shape[1]), dtype=U.dtype, device=device(U)))

@@ -13,9 +13,9 @@ their rows one below the other in the order of ``LSTM_GATES`` (f, i, c, o).
 Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
 """
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
 from lstm_baseline.activations import d_sigmoid, d_tanh, sigmoid, tanh
@@ -46,6 +46,12 @@ class LSTMStep(NamedTuple):
 @final
 class LSTMEquations(Cell):
     """The LSTM cell; parameters W (4H, I), U (4H, H), b (4H)."""
+
+    gate_fields: ClassVar[dict[str, str]] = {
+        "forget gate": "f",
+        "input gate": "i",
+        "output gate": "o",
+    }
 
     def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return W x + b of all four gates."""
@@ -114,5 +120,5 @@ class LSTMEquations(Cell):
         """Return h = c = 0."""
         U = params["U"]
         xp = array_namespace(U)
-        zeros = xp.zeros((num_rows, U.shape[1]), dtype=U.dtype)
-        return LSTMState(zeros, zeros)
+        h, c = (xp.zeros((num_rows, U.shape[1]), dtype=U.dtype, device=device(U)) for _ in "hc")
+        return LSTMState(h, c)

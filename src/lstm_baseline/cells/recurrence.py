@@ -11,9 +11,9 @@ u is the part of a step that depends on x alone, computed for all steps in one p
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
 from lstm_baseline.shapes import Array, Params
@@ -28,6 +28,9 @@ class Cell(ABC):
     Parameters come in by name and are never changed. Gradients of parameters are added to the
     arrays in ``d_params``, next to the line that they differentiate.
     """
+
+    gate_fields: ClassVar[dict[str, str]] = {}
+    """Gates by their names, and the fields of a step's cache that hold their values."""
 
     @abstractmethod
     def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
@@ -108,7 +111,7 @@ def unroll(
     num_steps = x.shape[1]
     live = None
     if lengths is not None:
-        live = xp.arange(num_steps)[None, :] < lengths[:, None]
+        live = xp.arange(num_steps, device=device(x))[None, :] < lengths[:, None]
         # Whatever stands in the padding, NaN included, must not reach a product.
         x = xp.where(live[:, :, None], x, xp.zeros_like(x))
     u = cell.project(params, x)
@@ -123,7 +126,7 @@ def unroll(
     if outputs:
         y = xp.stack(outputs, axis=1)
     else:
-        y = xp.zeros((x.shape[0], 0, width), dtype=x.dtype)
+        y = xp.zeros((x.shape[0], 0, width), dtype=x.dtype, device=device(x))
     if live is not None:
         y = xp.where(live[:, :, None], y, xp.zeros_like(y))
     return y, state, Cache(x, live, steps, state) if keep_cache else None

@@ -24,9 +24,9 @@ published code: the layer norm in R3, no projection after R5, no output gate aft
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import ClassVar, Literal, NamedTuple, final
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
 from lstm_baseline.activations import (
@@ -98,6 +98,8 @@ class RelationalEquations(Cell):
     bias_ of qkv_k, attention_k, mlp_k; for MLP layer j W_mlp_j (F, F), b_mlp_j (F); W_g (2F, F),
     b_g (2F), U_g (2F, F), b_u (2F), where memory gates have 2 in the place of 2F.
     """
+
+    gate_fields: ClassVar[dict[str, str]] = {"forget gate": "f", "input gate": "i"}
 
     num_slots: int
     num_heads: int
@@ -192,8 +194,9 @@ class RelationalEquations(Cell):
 
     def initial_state(self, params: Params, num_rows: int) -> RelationalState:
         """Return M₀, the identity of S rows, padded or cut to width F."""
-        xp = array_namespace(params["W_in"])
-        identity = xp.eye(self.num_slots, self.slot_size, dtype=params["W_in"].dtype)
+        W = params["W_in"]
+        xp = array_namespace(W)
+        identity = xp.eye(self.num_slots, self.slot_size, dtype=W.dtype, device=device(W))
         return RelationalState(xp.tile(identity[None, :, :], (num_rows, 1, 1)))
 
     def _block(

@@ -110,7 +110,7 @@ class RecurrentModel(ABC):
 
     @classmethod
     @abstractmethod
-    def shapes(cls, **config: Any) -> Shapes:
+    def shapes(cls, *args: Any, **options: Any) -> Shapes:
         """Return the shape of every parameter, without making any."""
 
     @property
@@ -305,7 +305,7 @@ class RecurrentModel(ABC):
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} has an unusable configuration: {error}") from error
         check_arrays(path, arrays, shapes, dtype)
-        model = cls(**config, dtype=dtype, rng=0)
+        model = cls(**config, dtype=dtype)  # type: ignore[arg-type]
         for name, value in arrays.items():
             model.params[name][...] = value
         return model

@@ -33,7 +33,7 @@ from lstm_baseline.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.arguments import one_of
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities
-from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch
+from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, valid_steps
 from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
 _MIN_ROWS = 10
@@ -100,7 +100,7 @@ class ArrayFile(Task):
         try:
             self._x = _checked_x(arrays)
             self._lengths = _checked_lengths(arrays, self._x)
-            valid = _valid_steps(self._lengths, self._x)
+            valid = valid_steps(self._x, self._lengths)
             _check_finite("X", self._x, ~valid)
             y = arrays["y"]
             if target == "auto":
@@ -174,7 +174,7 @@ class ArrayFile(Task):
                 [Predictor("mean", "chance", "the training rows' mean", lambda x: mean)], test
             )
         train = self._split(seed).train
-        valid = _valid_steps(self._lengths, self._x)[train]
+        valid = valid_steps(self._x, self._lengths)[train]
         labels = self._y[train][valid] if self.per_step else self._y[train]
         counts = np.bincount(labels, minlength=self.output_size)
         majority = log_probabilities(counts / counts.sum())
@@ -217,7 +217,7 @@ class ArrayFile(Task):
             order = np.random.default_rng([seed, _SPLIT]).permutation(len(self._x))
             held_out = round(0.15 * len(order))
             train, validation, test = np.split(order, [-2 * held_out, -held_out])
-            valid = _valid_steps(self._lengths, self._x)[train]
+            valid = valid_steps(self._x, self._lengths)[train]
             y_scaling = None
             if self.classes is None:
                 y = self._y[train]
@@ -237,7 +237,7 @@ class ArrayFile(Task):
         split = self._split(seed)
         x, y = self._x[rows], self._y[rows]
         lengths = None if self._lengths is None else self._lengths[rows]
-        padding = ~_valid_steps(lengths, x)
+        padding = ~valid_steps(x, lengths)
         x = split.x_scaling.apply(np.where(padding[..., None], split.x_scaling.mean, x))
         if split.y_scaling is None:
             return Batch(x, y, lengths)
@@ -253,14 +253,6 @@ def _measured_scaling(values: NDArray) -> Scaling:
     # Rounding can leave a constant feature with a scale above 0.
     constant = (values.min(axis=0) == values.max(axis=0)) | (scale == 0)
     return Scaling(mean, np.where(constant, 1.0, scale))
-
-
-def _valid_steps(lengths: IntArray | None, x: NDArray) -> NDArray:
-    """Return which steps of x (B, T, I) are within their row's length (B, T)."""
-    if lengths is None:
-        return np.ones(x.shape[:2], bool)
-    valid: NDArray = np.arange(x.shape[1]) < lengths[:, None]
-    return valid
 
 
 def _load(file: UserFile) -> dict[str, NDArray]:

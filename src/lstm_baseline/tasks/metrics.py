@@ -38,12 +38,17 @@ class Metric(NamedTuple):
     """(predictions, batch) -> score."""
 
 
+def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
+    """Return which steps of x (B, T, I) are within their row's length, (B, T) booleans."""
+    if lengths is None:
+        return np.ones(x.shape[:2], bool)
+    valid: NDArray = np.arange(x.shape[1]) < lengths[:, None]
+    return valid
+
+
 def _valid(batch: Batch, per_step: bool) -> NDArray | slice:
     """Index of the targets that count: rows, or steps within each row's length."""
-    if batch.lengths is None or not per_step:
-        return slice(None)
-    valid: NDArray = np.arange(batch.x.shape[1]) < batch.lengths[:, None]
-    return valid
+    return valid_steps(batch.x, batch.lengths) if per_step else slice(None)
 
 
 def _accuracy(logits: FloatArray, batch: Batch) -> float:

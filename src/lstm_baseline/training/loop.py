@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from lstm_baseline.errors import DivergenceError
 from lstm_baseline.shapes import FloatArray, Params
 from lstm_baseline.storage import write_whole
 from lstm_baseline.tasks.base import Task
 from lstm_baseline.tasks.metrics import Batch
+from lstm_baseline.threads import one_thread
 from lstm_baseline.training.checkpoint import Progress, Record
 from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
@@ -84,8 +84,7 @@ def train(
     FileError
         If a checkpoint in ``folder`` is damaged or of another run.
     """
-    # One thread: sums in the same order, hence the same bits, on any machine's number of cores.
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return _Run(model, task, settings, seed, folder, on_validation).train()
 
 

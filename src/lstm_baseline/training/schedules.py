@@ -32,5 +32,6 @@ def learning_rate_at(
     if schedule == "constant":
         return peak
     if schedule == "exponential":
-        return peak * final_fraction**s
-    return peak * (final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * s)) / 2)
+        return float(peak * final_fraction**s)
+    cosine = (1 + math.cos(math.pi * s)) / 2
+    return peak * (final_fraction + (1 - final_fraction) * cosine)

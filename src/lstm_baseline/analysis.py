@@ -1,0 +1,111 @@
+"""What goes on inside a recurrent model: arrays to look at, one function for each question.
+
+B rows, T steps. Every function takes a model and inputs, or arrays from another one, and returns
+arrays; nothing is drawn here.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_baseline.models import RecurrentModel
+from lstm_baseline.shapes import FloatArray
+
+
+class Trace(NamedTuple):
+    """States and gates at every step."""
+
+    states: dict[str, FloatArray]
+    """By name ("h", "c", "memory"), (B, T, width)."""
+    gates: dict[str, FloatArray]
+    """By name ("forget gate", …), (B, T, width), values between 0 and 1."""
+
+
+class Statistics(NamedTuple):
+    """Moments over rows and units at every step, each (T,)."""
+
+    mean: FloatArray
+    std: FloatArray
+    variance: FloatArray
+
+
+class Saturation(NamedTuple):
+    """Share of a gate's values that are nearly shut or nearly open, each (T,)."""
+
+    shut: FloatArray
+    """Below 0.1."""
+    open: FloatArray
+    """Above 0.9."""
+
+
+def trace(model: RecurrentModel, x: FloatArray) -> Trace:
+    """Return states and gates of a model at every step of x (B, T, I)."""
+    state = model.initial_state(len(x))
+    states: dict[str, list[FloatArray]] = {name: [] for name in state._fields}
+    fields = model.cell.gate_fields
+    gates: dict[str, list[FloatArray]] = {name: [] for name in fields}
+    for t in range(x.shape[1]):
+        _, cache = model.forward_with_cache(x[:, t : t + 1], initial_state=state)
+        state = cache.cell.state
+        for name, part in zip(state._fields, state, strict=True):
+            states[name].append(_flat(part))
+        for name, field in fields.items():
+            gates[name].append(_flat(getattr(cache.cell.steps[0], field)))
+    return Trace(
+        {name: np.stack(parts, axis=1) for name, parts in states.items()},
+        {name: np.stack(parts, axis=1) for name, parts in gates.items()},
+    )
+
+
+def statistics_over_time(values: FloatArray) -> Statistics:
+    """Return mean, standard deviation and variance of (B, T, width) at every step."""
+    values = values.astype(np.float64)
+    return Statistics(values.mean(axis=(0, 2)), values.std(axis=(0, 2)), values.var(axis=(0, 2)))
+
+
+def gate_saturation(gate: FloatArray) -> Saturation:
+    """Return how much of a gate (B, T, width) is nearly shut and nearly open at every step.
+
+    Source: Karpathy, Johnson and Fei-Fei 2015 (arXiv 1506.02078), section 4.2.
+    """
+    return Saturation(
+        (gate < 0.1).mean(axis=(0, 2), dtype=np.float64),
+        (gate > 0.9).mean(axis=(0, 2), dtype=np.float64),
+    )
+
+
+def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> FloatArray:
+    """Return how strongly a loss on the last output depends on the state at every step.
+
+    Parameters
+    ----------
+    model, x
+        A model and its inputs (B, T, I).
+    d_last
+        Gradient of the loss with respect to the last output, (B, O).
+
+    Returns
+    -------
+    (B, T) norms ‖dL/ds‖ over all of a row's state s before each step, the first being the initial
+    state. Norms that fall towards the first step are a vanishing gradient, norms that rise an
+    exploding one (Pascanu, Mikolov and Bengio 2013).
+    """
+    state = model.initial_state(len(x))
+    caches = []
+    for t in range(x.shape[1]):
+        _, cache = model.forward_with_cache(x[:, t : t + 1], False, initial_state=state)
+        caches.append(cache)
+        state = cache.cell.state
+    d_output, d_state = d_last, None
+    norms: list[FloatArray] = []
+    for cache in reversed(caches):
+        d_state = model.backward(d_output, cache, d_state).initial_state
+        d_output = np.zeros_like(d_last)  # only the last output is in the loss
+        squares = sum(np.square(_flat(part), dtype=np.float64).sum(axis=1) for part in d_state)
+        norms.append(np.sqrt(squares))
+    return np.stack(norms[::-1], axis=1)
+
+
+def _flat(part: FloatArray) -> FloatArray:
+    """Return (B, …) as (B, width)."""
+    return part.reshape(len(part), -1)

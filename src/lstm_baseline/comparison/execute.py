@@ -1,0 +1,132 @@
+"""Carry out a race's runs on all cores, one process a run, with live progress."""
+
+import os
+import signal
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from loky import ProcessPoolExecutor
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lstm_baseline.comparison.plan import RunSpec
+from lstm_baseline.comparison.run import RunResult, execute, read_history, read_result
+
+_POLL_SECONDS = 0.25
+
+
+def run_all(
+    specs: list[RunSpec], folder: Path, *, num_workers: int | None, console: Console
+) -> list[RunResult]:
+    """Carry out every run that has not ended yet, and return all results in the order given.
+
+    Parameters
+    ----------
+    specs
+        The runs.
+    folder
+        Where each run has its folder, by its name.
+    num_workers
+        Processes; one a core when None.
+    console
+        Where progress shows; a line for each run that ends, bars where it is a terminal.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If interrupted. Workers are stopped first; finished runs stay, the others keep their
+        checkpoints, and the same call goes on from there.
+    """
+    results = {spec.name: read_result(spec, folder / spec.name) for spec in specs}
+    waiting = [spec for spec in specs if results[spec.name] is None]
+    if len(waiting) < len(specs):
+        console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
+    if waiting:
+        waiting.sort(key=_work, reverse=True)  # the longest first, so that all cores end together
+        workers = min(num_workers or os.cpu_count() or 1, len(waiting))
+        pool = ProcessPoolExecutor(max_workers=workers, initializer=_leave_interrupts_to_parent)
+        try:
+            futures = {pool.submit(execute, spec, folder / spec.name): spec for spec in waiting}
+            with _progress(console) as progress:
+                results |= _follow(futures, folder, progress)
+        finally:
+            # After an error or an interrupt nobody waits for the runs under way.
+            pool.shutdown(wait=True, kill_workers=True)
+    return [result for spec in specs if (result := results[spec.name]) is not None]
+
+
+def _follow(
+    futures: dict[Future[RunResult], RunSpec], folder: Path, progress: Progress
+) -> dict[str, RunResult]:
+    """Show how far every run is until all have ended."""
+    total = progress.add_task("all runs", total=sum(_work(spec) for spec in futures.values()))
+    bars: dict[str, TaskID] = {}
+    pending, results = dict(futures), {}
+    done_work = 0.0
+    while pending:
+        time.sleep(_POLL_SECONDS)
+        for future in [future for future in pending if future.done()]:
+            spec = pending.pop(future)
+            results[spec.name] = result = future.result()
+            done_work += _work(spec)
+            if spec.name in bars:
+                progress.remove_task(bars.pop(spec.name))
+            progress.console.print(_describe(spec, result), highlight=False)
+        part_work = 0.0
+        for future, spec in pending.items():
+            if not future.running():
+                continue
+            history = read_history(folder / spec.name)
+            if not history:
+                continue
+            if spec.name not in bars:
+                bars[spec.name] = progress.add_task(_title(spec), total=spec.settings.num_steps)
+            share = history[-1].step / spec.settings.num_steps
+            part_work += share * _work(spec)
+            progress.update(
+                bars[spec.name],
+                completed=history[-1].step,
+                description=f"{_title(spec)}  {spec.task.metric.name} {history[-1].metric:.3f}",
+            )
+        progress.update(total, completed=done_work + part_work)
+    return results
+
+
+def _work(spec: RunSpec) -> float:
+    """Return an estimate of a run's cost, in floating-point operations."""
+    return float(spec.settings.num_steps * spec.build_model().flops_per_step)
+
+
+def _title(spec: RunSpec) -> str:
+    return f"{spec.task.name}  {spec.model}  seed {spec.seed}"
+
+
+def _describe(spec: RunSpec, result: RunResult) -> str:
+    if result.score is None:
+        return f"{_title(spec)}  failed: {result.reason}"
+    return f"{_title(spec)}  {spec.task.metric.name} {result.score:.3f}  {result.seconds:.1f} s"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches the whole process group; the parent decides what happens to workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,382 @@
+import io
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from lstm_baseline.errors import FileError, InputError
+from lstm_baseline.tasks import ArrayFile
+
+N, T, I = 40, 5, 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def x(rng):
+    # The first feature names the row, so that batches can be told apart.
+    values = rng.normal(5, 3, size=(N, T, I))
+    values[..., 0] = np.arange(N)[:, None]
+    return values
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(**arrays):
+        path = tmp_path / "data.npz"
+        np.savez(path, **arrays)
+        return path
+
+    return save
+
+
+def rows_of(task, batch, seed):
+    """Return which rows of the file a batch holds."""
+    mean, scale = task.scaling(seed)
+    return np.rint(batch.x[:, 0, 0] * scale[0] + mean[0]).astype(int)
+
+
+# Splits and batches
+
+
+def test_splits_share_out_all_rows(save, x):
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    for seed in (0, 1):
+        train = rows_of(task, task.train_batch(0, 28, seed), seed)
+        validation = rows_of(task, task.validation(seed), seed)
+        test = rows_of(task, task.test(seed), seed)
+        assert (len(train), len(validation), len(test)) == (28, 6, 6)
+        assert sorted([*train, *validation, *test]) == list(range(N))
+        batch = task.test(seed)
+        assert np.array_equal(batch.y, test % 2)
+        assert batch.x.dtype == np.float32
+        assert batch.y.dtype == np.int64
+    assert set(rows_of(task, task.test(0), 0)) != set(rows_of(task, task.test(1), 1))
+
+
+def test_every_epoch_shows_every_training_row_once(save, x):
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    shown = np.concatenate([rows_of(task, task.train_batch(s, 8, 3), 3) for s in range(7)])
+    assert len(shown) == 2 * 28
+    first, second = shown[:28], shown[28:]
+    assert len(set(first)) == 28
+    assert set(first) == set(second)
+    assert not np.array_equal(first, second)
+
+
+def test_batches_are_a_function_of_step_size_and_seed(save, x):
+    path = save(X=x, y=np.arange(N) % 2)
+    forwards, backwards = ArrayFile(path), pickle.loads(pickle.dumps(ArrayFile(path)))
+    expected = [forwards.train_batch(step, 9, 0).x for step in range(12)]
+    for step in reversed(range(12)):
+        assert np.array_equal(backwards.train_batch(step, 9, 0).x, expected[step])
+        assert len(expected[step]) == 9
+    assert not np.array_equal(forwards.train_batch(0, 9, 1).x, expected[0])
+
+
+def test_a_batch_larger_than_the_training_split_is_the_whole_split(save, x):
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    assert len(set(rows_of(task, task.train_batch(3, 1000, 0), 0))) == 28
+    assert len(task.train_batch(3, 1000, 0).x) == 28
+
+
+# Scaling
+
+
+def test_inputs_are_standardised_by_the_training_split(save, x):
+    x[..., 2] = 0.1
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    train, test = task.train_batch(0, 28, 0), task.test(0)
+    assert np.allclose(train.x.mean(axis=(0, 1)), 0, atol=1e-5)
+    assert np.allclose(train.x[..., :2].std(axis=(0, 1)), 1, atol=1e-5)
+    mean, scale = task.scaling(0)
+    assert scale[2] == 1
+    assert np.allclose(train.x[..., 2], 0)
+    for batch in (train, test):
+        assert np.allclose(batch.x * scale + mean, x[rows_of(task, batch, 0)], atol=1e-5)
+
+
+def test_steps_beyond_a_row_s_length_do_not_count(save, x, rng):
+    lengths = rng.integers(1, T + 1, size=N)
+    padding = np.arange(T) >= lengths[:, None]
+    y = x[..., 1:2].copy()
+    padded_x, padded_y = x.copy(), y.copy()
+    padded_x[padding], padded_y[padding] = np.nan, np.inf
+    for seed in (0, 1):
+        task = ArrayFile(save(X=padded_x, y=padded_y, lengths=lengths.astype(np.uint8)))
+        batch = task.train_batch(0, 28, seed)
+        rows = rows_of(task, batch, seed)
+        assert np.array_equal(batch.lengths, lengths[rows])
+        assert np.isfinite(batch.x).all()
+        assert np.isfinite(batch.y).all()
+        valid = x[rows][~padding[rows]]
+        assert np.allclose(task.scaling(seed).mean, valid.mean(axis=0))
+        assert np.allclose(task.scaling(seed).scale, valid.std(axis=0))
+        assert np.allclose(task.target_scaling(seed).mean, valid[:, 1:2].mean(axis=0))
+
+
+def test_large_offsets_survive_float32(save, x):
+    x[..., 1] = 1.7e9 + np.arange(N * T).reshape(N, T)
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    assert np.unique(task.train_batch(0, 28, 0).x[..., 1]).size == 28 * T
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float32, bool])
+def test_any_real_dtype_is_accepted(save, rng, dtype):
+    task = ArrayFile(save(X=rng.integers(2, size=(N, T, I)).astype(dtype), y=np.arange(N) % 2))
+    assert task.train_batch(0, 28, 0).x.dtype == np.float32
+    assert np.allclose(task.train_batch(0, 28, 0).x.mean(axis=(0, 1)), 0, atol=1e-5)
+
+
+# Targets
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (np.arange(N) % 3 * 10 - 5, [-5, 5, 15]),
+        (np.arange(N) % 2 == 1, [False, True]),
+        (np.array(["no", "yes"])[np.arange(N) % 2], ["no", "yes"]),
+        (np.array([b"no", b"yes"])[np.arange(N) % 2], [b"no", b"yes"]),
+    ],
+)
+def test_labels_become_classes(save, x, y, classes):
+    task = ArrayFile(save(X=x, y=y))
+    assert task.classes.tolist() == classes
+    assert (task.output_size, task.loss, task.per_step) == (
+        len(classes),
+        "cross_entropy",
+        False,
+    )
+    batch = task.test(0)
+    assert np.array_equal(task.classes[batch.y], y[rows_of(task, batch, 0)])
+
+
+def test_whole_floats_can_be_classes(save, x):
+    path = save(X=x, y=np.arange(N) % 2.0)
+    assert ArrayFile(path).loss == "mean_squared_error"
+    task = ArrayFile(path, target="classification")
+    assert task.classes.tolist() == [0, 1]
+    assert task.config()["target"] == "classification"
+
+
+def test_labels_of_steps(save, x, rng):
+    lengths = rng.integers(1, T + 1, size=N)
+    y = rng.integers(3, size=(N, T))
+    y[np.arange(T) >= lengths[:, None]] = -1
+    task = ArrayFile(save(X=x, y=y, lengths=lengths))
+    assert task.per_step
+    assert task.classes.tolist() == [0, 1, 2]
+    batch = task.train_batch(0, 28, 0)
+    assert batch.y.shape == (28, T)
+    valid = np.arange(T) < batch.lengths[:, None]
+    assert np.array_equal(batch.y[valid], y[rows_of(task, batch, 0)][valid])
+
+
+@pytest.mark.parametrize(("shape", "size"), [((N,), 1), ((N, 4), 4), ((N, T, 2), 2)])
+def test_values(save, x, rng, shape, size):
+    y = rng.normal(1000, 50, size=shape)
+    task = ArrayFile(save(X=x, y=y))
+    assert (task.output_size, task.loss) == (size, "mean_squared_error")
+    assert task.per_step == (len(shape) == 3)
+    assert task.classes is None
+    train, test = task.train_batch(0, 28, 0), task.test(0)
+    assert train.y.dtype == np.float32
+    assert np.allclose(train.y.mean(axis=tuple(range(train.y.ndim - 1))), 0, atol=1e-5)
+    mean, scale = task.target_scaling(0)
+    original = y.reshape(N, *shape[1:] or (1,))[rows_of(task, test, 0)]
+    assert np.allclose(test.y * scale + mean, original)
+    # A miss of one unit of the file is a squared error of 1, whatever the scale.
+    assert task.metric.measure((original + 1 - mean) / scale, test) == pytest.approx(1, rel=1e-3)
+
+
+def test_whole_numbers_can_be_values(save, x):
+    task = ArrayFile(save(X=x, y=np.arange(N)), target="regression")
+    assert task.loss == "mean_squared_error"
+    with pytest.raises(InputError, match="no scaling"):
+        ArrayFile(save(X=x, y=np.arange(N) % 2)).target_scaling(0)
+
+
+# Ladder
+
+
+def test_ladder_of_a_classification(save, x):
+    y = np.where(np.arange(N) % 4 == 0, "rare", "usual")
+    task = ArrayFile(save(X=x, y=y))
+    uniform, majority = task.ladder(2)
+    assert (uniform.kind, majority.kind) == ("chance", "heuristic")
+    assert uniform.score == 0.5
+    assert majority.score == np.mean(y[rows_of(task, task.test(2), 2)] == "usual")
+
+
+def test_ladder_of_step_labels_counts_valid_steps(save, x, rng):
+    lengths = rng.integers(1, T + 1, size=N)
+    valid = np.arange(T) < lengths[:, None]
+    # Class 0, which also fills up the rows, would be the majority if padding counted.
+    y = np.where(valid, rng.random((N, T)) < 0.7, 0).astype(int)
+    task = ArrayFile(save(X=x, y=y, lengths=lengths))
+    test = rows_of(task, task.test(0), 0)
+    assert task.ladder(0)[-1].score == pytest.approx(np.mean(y[test][valid[test]] == 1))
+
+
+def test_ladder_of_a_regression(save, x, rng):
+    y = rng.normal(1000, 50, size=N)
+    task = ArrayFile(save(X=x, y=y))
+    (mean,) = task.ladder(1)
+    train = rows_of(task, task.train_batch(0, 28, 1), 1)
+    test = rows_of(task, task.test(1), 1)
+    assert mean.kind == "chance"
+    assert mean.score == pytest.approx(np.mean((y[test] - y[train].mean()) ** 2), rel=1e-5)
+
+
+def test_a_changed_file_is_another_task(save, x):
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    config = task.config()
+    assert json.loads(json.dumps(config)) == config
+    assert (config["task"], config["path"]) == ("data", "data.npz")
+    assert config["target"] == "classification"
+    assert "40 rows" in task.summary
+    x[0, 0, 1] += 1
+    assert ArrayFile(save(X=x, y=np.arange(N) % 2)).config()["sha256"] != config["sha256"]
+
+
+# Refusals
+
+
+def with_value(array, index, value):
+    changed = np.array(array, dtype=float)
+    changed[index] = value
+    return changed
+
+
+LABELS = np.arange(N) % 2
+X = np.zeros((N, T, I))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": LABELS}, r"has no array X \(found: y\)"),
+        ({"X": X}, r"has no array y \(found: X\)"),
+        ({"X": X.astype(complex), "y": LABELS}, "X is complex128; expected real numbers"),
+        ({"X": X.astype(str), "y": LABELS}, "X is <U32; expected real numbers"),
+        ({"X": X.astype(object), "y": LABELS}, "X holds Python objects, which are never unp"),
+        ({"X": X, "y": LABELS.astype(object)}, "y holds Python objects"),
+        ({"X": X[0], "y": LABELS}, r"X has shape \(5, 3\); expected \(N, T, I\)"),
+        ({"X": X[:, :0], "y": LABELS}, r"X has shape \(40, 0, 3\)"),
+        ({"X": X[:9], "y": LABELS[:9]}, "X has 9 rows; expected at least 10"),
+        ({"X": X, "y": LABELS[1:]}, r"y has shape \(39,\); .* 40 rows"),
+        ({"X": X, "y": np.array(1)}, r"y has shape \(\)"),
+        ({"X": with_value(X, (3, 2, 1), np.nan), "y": LABELS}, r"X\[3, 2, 1\] is nan"),
+        ({"X": with_value(X, (0, 0, 0), -np.inf), "y": LABELS}, r"X\[0, 0, 0\] is -inf"),
+        ({"X": with_value(X, (0, 0, 0), 1e300), "y": LABELS}, r"X\[0, 0, 0\] is 1e\+300"),
+        ({"X": X, "y": with_value(LABELS, 7, np.nan)}, r"y\[7\] is nan"),
+        ({"X": X, "y": np.full((N, T, 1), np.inf)}, r"y\[0, 0, 0\] is inf"),
+        ({"X": X, "y": np.zeros(N, int)}, r"y holds one class only \(0\)"),
+        ({"X": X, "y": LABELS * 1j}, "y is complex128; class labels are"),
+        ({"X": X, "y": LABELS[:, None]}, r"y has shape \(40, 1\); a classification expects"),
+        ({"X": X, "y": np.zeros((N, T + 1, 2))}, r"y has shape \(40, 6, 2\); a regression"),
+        ({"X": X, "y": LABELS, "lengths": np.full(N, T + 1)}, r"lengths\[0\] is 6; expected 1 to"),
+        ({"X": X, "y": LABELS, "lengths": np.zeros(N, int)}, r"lengths\[0\] is 0; expected 1 to 5"),
+        ({"X": X, "y": LABELS, "lengths": np.full(N, -1)}, r"lengths\[0\] is -1"),
+        ({"X": X, "y": LABELS, "lengths": np.full(N - 1, T)}, r"lengths is int64 of shape \(39,\)"),
+        ({"X": X, "y": LABELS, "lengths": np.full(N, 2.0)}, "lengths is float64"),
+    ],
+)
+def test_refused_arrays(save, arrays, message):
+    path = save(**arrays)
+    with pytest.raises(FileError, match=message) as error:
+        ArrayFile(path)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("y", "target", "message"),
+    [
+        (LABELS + 0.5, "classification", 'y holds 0.5; .* pass target="regression"'),
+        (with_value(LABELS, 2, np.nan), "classification", r"y\[2\] is nan"),
+        (LABELS.astype(str), "regression", "y is <U21; a regression expects real numbers"),
+        (np.zeros((N, T, 1, 1)), "regression", r"y has shape \(40, 5, 1, 1\)"),
+    ],
+)
+def test_refused_targets(save, y, target, message):
+    with pytest.raises(FileError, match=message):
+        ArrayFile(save(X=X, y=y), target=target)
+
+
+def test_refused_target_name(save):
+    with pytest.raises(InputError, match="target is 'ranking'; expected one of: auto, class"):
+        ArrayFile(save(X=X, y=LABELS), target="ranking")
+
+
+def test_refused_files(tmp_path):
+    with pytest.raises(FileError, match="there is no such file"):
+        ArrayFile(tmp_path / "missing.npz")
+    with pytest.raises(FileError, match="is a folder"):
+        ArrayFile(tmp_path)
+    path = tmp_path / "single.npy"
+    np.save(path, X)
+    with pytest.raises(FileError, match=r"is not an \.npz file"):
+        ArrayFile(path)
+    path.write_bytes(pickle.dumps({"X": X, "y": LABELS}))
+    with pytest.raises(FileError, match=r"is not an \.npz file"):
+        ArrayFile(path)
+    path.write_bytes(b"")
+    with pytest.raises(FileError, match=r"is not an \.npz file"):
+        ArrayFile(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X", "text")
+        archive.writestr("y", "text")
+    with pytest.raises(FileError, match=r"X is (damaged|not an array)"):
+        ArrayFile(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_damaged_anywhere_is_refused_or_read_as_before(tmp_path, rng, compressed):
+    buffer = io.BytesIO()
+    write = np.savez_compressed if compressed else np.savez
+    x = rng.normal(size=(12, 2, 2))
+    write(buffer, X=x, y=np.arange(12) % 2)
+    content = buffer.getvalue()
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    intact = ArrayFile(path).test(0)
+    refused = 0
+    for position in range(0, len(content), 5):
+        flipped = bytearray(content)
+        flipped[position] ^= 0xFF
+        for damaged in (content[:position], bytes(flipped)):
+            path.write_bytes(damaged)
+            try:
+                batch = ArrayFile(path).test(0)
+            except FileError:
+                refused += 1
+            else:
+                assert np.array_equal(batch.x, intact.x)
+                assert np.array_equal(batch.y, intact.y)
+    assert refused > len(content) / 5
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }",
+        b"F'descr': '<f8', 'fortran_order': False, 'shape': (12, 2, 2), }",
+        b"(" * 9000,
+        b"{" + b" " * 20_000,
+    ],
+)
+def test_an_intact_archive_with_a_damaged_array_is_refused(tmp_path, header):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        size = len(header).to_bytes(2, "little")
+        archive.writestr("X.npy", b"\x93NUMPY\x01\x00" + size + header)
+        archive.writestr("y.npy", b"")
+    with pytest.raises(FileError, match="X is damaged"):
+        ArrayFile(path)

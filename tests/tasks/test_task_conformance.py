@@ -1,0 +1,189 @@
+"""What every generated task promises, held against each of them."""
+
+import json
+import pickle
+import time
+
+import numpy as np
+import pytest
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.tasks import TASKS, make_task
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request):
+    return make_task(request.param)
+
+
+def same(a, b):
+    return all(np.array_equal(p, q) for p, q in zip(a[:2], b[:2], strict=True))
+
+
+def test_shapes_and_dtypes(task):
+    batch = task.sample(7, np.random.default_rng(0))
+    size, steps, features = batch.x.shape
+    assert (size, features) == (7, task.input_size)
+    assert batch.x.dtype == np.float32
+    assert batch.lengths is None
+    target_shape = (size, steps) if task.per_step else (size,)
+    if task.loss == "cross_entropy":
+        assert batch.y.shape == target_shape
+        assert batch.y.dtype == np.int64
+        assert batch.y.min() >= 0
+        assert batch.y.max() < task.output_size
+    else:
+        assert batch.y.shape == (*target_shape, task.output_size)
+        assert batch.y.dtype == np.float32
+
+
+def test_predictions_have_the_form_of_a_model_s_output(task):
+    batch = task.sample(7, np.random.default_rng(0))
+    before = batch.x.copy()
+    steps = batch.x.shape[1:2] if task.per_step else ()
+    for rule in task.predictors():
+        assert rule.predict(batch.x).shape == (7, *steps, task.output_size)
+        assert rule.predict(batch.x).dtype == np.float32
+    assert np.array_equal(batch.x, before)
+
+
+def test_name_is_the_registered_one(task):
+    assert TASKS[task.name]().name == task.name
+    assert task.summary
+
+
+def test_same_seed_same_data(task):
+    assert same(task.train_batch(3, 5, seed=1), task.train_batch(3, 5, seed=1))
+    assert same(task.validation(1), task.validation(1))
+    assert same(task.test(1), task.test(1))
+
+
+def test_streams_differ(task):
+    size = task.evaluation_size
+    streams = [
+        task.train_batch(0, size, seed=0),
+        task.train_batch(1, size, seed=0),
+        task.train_batch(0, size, seed=1),
+        task.validation(0),
+        task.validation(1),
+        task.test(0),
+        task.test(1),
+    ]
+    for i, a in enumerate(streams):
+        for b in streams[:i]:
+            assert not same(a, b)
+
+
+def test_oracle_is_perfect(task):
+    oracle = task.predictors()[-1]
+    assert oracle.kind == "oracle"
+    batch = task.sample(20_000, np.random.default_rng(4))
+    perfect = 1.0 if task.metric.higher_is_better else 0.0
+    assert task.metric.measure(oracle.predict(batch.x), batch) == perfect
+
+
+def test_ladder_goes_from_chance_up_to_the_oracle(task):
+    ladder = task.ladder()
+    kinds = [rung.kind for rung in ladder]
+    assert kinds == ["chance", *["heuristic"] * (len(ladder) - 2), "oracle"]
+    scores = [rung.score for rung in ladder]
+    gains = np.diff(scores) if task.metric.higher_is_better else -np.diff(scores)
+    assert (gains > 0).all()
+    assert ladder == task.ladder(0)
+
+
+def test_config_defines_the_task(task):
+    config = json.loads(json.dumps(task.config()))
+    assert config["task"] == task.name
+    again = make_task(config.pop("task"), **config)
+    assert again.config() == task.config()
+    assert same(again.test(0), task.test(0))
+
+
+def test_pickle_round_trip(task):
+    again = pickle.loads(pickle.dumps(task))
+    assert again.config() == task.config()
+    assert same(again.train_batch(2, 4, seed=3), task.train_batch(2, 4, seed=3))
+
+
+def best_seconds(action, repeats):
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def test_speed(task):
+    rng = np.random.default_rng(0)
+    large = best_seconds(lambda: task.sample(100_000, rng), repeats=2)
+    small = best_seconds(lambda: task.train_batch(0, 64, 0), repeats=50)
+    print(f"{task.name}: 100,000 samples {large:.2f} s, batch of 64 {1e6 * small:.0f} µs")
+    assert large < 2
+    assert small < 1e-3
+
+
+def test_unknown_task_is_refused_with_a_suggestion():
+    with pytest.raises(InputError, match=r"'pair-machting'.*copy-memory.*mean 'pair-matching'"):
+        make_task("pair-machting")
+    with pytest.raises(InputError, match="qa") as error:
+        make_task("zzz")
+    assert "did you mean" not in str(error.value)
+
+
+def test_unknown_argument_is_refused_with_a_suggestion():
+    with pytest.raises(InputError, match=r"adding has no 'lenght'.*mean 'length'"):
+        make_task("adding", lenght=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("object-tracking", {"num_objects": 1}, "num_objects is 1; .* at least 2"),
+        ("object-tracking", {"num_objects": 2.0}, "num_objects is 2.0; expected a whole number"),
+        ("object-tracking", {"grid": True}, "grid is True; expected a whole number"),
+        ("object-tracking", {"num_sightings": 2}, r"num_sightings is 2; .* at least 3 \(every"),
+        ("object-tracking", {"target": "row"}, "target is 'row'; expected one of: cell, position"),
+        ("pair-matching", {"num_pairs": 1}, "num_pairs is 1"),
+        ("pair-matching", {"num_pairs": 9}, "num_symbols is 16; .* at least 18"),
+        ("qa", {"num_persons": 1}, "num_persons is 1"),
+        ("qa", {"num_objects": 0}, "num_objects is 0"),
+        ("qa", {"num_places": 1}, "num_places is 1"),
+        ("qa", {"num_facts": 7}, "num_facts is 7; .* at least 8"),
+        ("nth-farthest", {"num_vectors": 2}, "num_vectors is 2"),
+        ("nth-farthest", {"dimensions": 0}, "dimensions is 0"),
+        ("adding", {"length": 1}, "length is 1"),
+        ("copy-memory", {"delay": 0}, "delay is 0"),
+        ("copy-memory", {"num_recalled": 0}, "num_recalled is 0"),
+        ("copy-memory", {"num_symbols": "8"}, "num_symbols is '8'"),
+    ],
+)
+def test_difficulty_out_of_range_is_refused(name, arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        make_task(name, **arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("object-tracking", {"num_objects": 2, "grid": 2, "num_sightings": 2}),
+        ("object-tracking-position", {"num_objects": 6, "grid": 9, "num_sightings": 30}),
+        ("pair-matching", {"num_pairs": 2, "num_symbols": 4}),
+        ("pair-matching", {"num_pairs": 20, "num_symbols": 50}),
+        ("qa", {"num_persons": 2, "num_objects": 1, "num_places": 2, "num_facts": 3}),
+        ("qa", {"num_persons": 7, "num_objects": 9, "num_places": 12, "num_facts": 40}),
+        ("nth-farthest", {"num_vectors": 3, "dimensions": 1}),
+        ("adding", {"length": 2}),
+        ("adding", {"length": 7}),
+        ("copy-memory", {"delay": 1, "num_recalled": 1, "num_symbols": 2}),
+        ("copy-memory", {"delay": 100, "num_recalled": 3, "num_symbols": 20}),
+    ],
+)
+def test_oracle_is_perfect_at_any_difficulty(name, arguments):
+    task = make_task(name, **arguments)
+    batch = task.sample(3000, np.random.default_rng(5))
+    oracle = task.predictors()[-1].predict(batch.x)
+    perfect = 1.0 if task.metric.higher_is_better else 0.0
+    assert task.metric.measure(oracle, batch) == perfect

@@ -1,0 +1,72 @@
+"""The metrics against plain Python."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lstm_baseline.tasks import (
+    ACCURACY,
+    BITS_PER_CHARACTER,
+    CROSS_ENTROPY,
+    MEAN_SQUARED_ERROR,
+    Batch,
+)
+
+INF = math.inf
+
+
+def batch(y, lengths=None, y_scale=None, steps=3):
+    y = np.asarray(y)
+    return Batch(np.zeros((len(y), steps, 2), np.float32), y, lengths, y_scale)
+
+
+def test_accuracy_shares_ties():
+    logits = np.array([[1.0, 0, 0], [1, 1, 0], [2, 2, 2], [0, 0, 5]])
+    assert ACCURACY.measure(logits, batch([0, 1, 2, 0])) == pytest.approx((1 + 0.5 + 1 / 3) / 4)
+
+
+def test_accuracy_counts_valid_steps_only():
+    logits = np.zeros((2, 3, 2))
+    logits[..., 1] = 1
+    y = np.array([[1, 0, 0], [1, 1, 0]])
+    assert ACCURACY.measure(logits, batch(y)) == pytest.approx(3 / 6)
+    assert ACCURACY.measure(logits, batch(y, np.array([1, 2]))) == 1
+
+
+def test_cross_entropy_and_bits():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.125, 0.375, 0.5]]))
+    expected = (math.log(2) + math.log(8)) / 2
+    assert CROSS_ENTROPY.measure(logits, batch([0, 0])) == pytest.approx(expected)
+    assert BITS_PER_CHARACTER.measure(logits, batch([0, 0])) == pytest.approx((1 + 3) / 2)
+
+
+def test_a_class_ruled_out_costs_infinitely_much():
+    logits = np.array([[0.0, -INF]])
+    assert CROSS_ENTROPY.measure(logits, batch([0])) == 0
+    assert CROSS_ENTROPY.measure(logits, batch([1])) == INF
+
+
+def test_squared_error_in_the_data_s_own_units():
+    y = np.array([[0.0, 0.0], [1.0, 1.0]])
+    values = y + np.array([[1, 2], [3, 4]])
+    assert MEAN_SQUARED_ERROR.measure(values, batch(y)) == pytest.approx((1 + 4 + 9 + 16) / 4)
+    scaled = batch(y, y_scale=np.array([10, 1]))
+    assert MEAN_SQUARED_ERROR.measure(values, scaled) == pytest.approx((100 + 4 + 900 + 16) / 4)
+
+
+def test_squared_error_counts_valid_steps_only():
+    y = np.zeros((2, 3, 1))
+    values = np.array([[1.0, 9, 9], [2, 2, 9]])[..., None]
+    assert MEAN_SQUARED_ERROR.measure(values, batch(y, np.array([1, 2]))) == pytest.approx(9 / 3)
+
+
+@pytest.mark.parametrize("metric", [ACCURACY, CROSS_ENTROPY, MEAN_SQUARED_ERROR])
+def test_measuring_changes_nothing(metric):
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(5, 4)).astype(np.float32)
+    y = rng.normal(size=(5, 4)) if metric is MEAN_SQUARED_ERROR else rng.integers(4, size=5)
+    before = outputs.copy(), y.copy()
+    metric.measure(outputs, batch(y, y_scale=np.full(4, 3.0)))
+    assert np.array_equal(outputs, before[0])
+    assert np.array_equal(y, before[1])
