@@ -4,7 +4,7 @@ B rows, T steps. Every function takes a model and inputs, or arrays from another
 arrays; nothing is drawn here.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,14 +40,15 @@ class Saturation(NamedTuple):
 
 def trace(model: RecurrentModel, x: FloatArray) -> Trace:
     """Return states and gates of a model at every step of x (B, T, I)."""
-    state = model.initial_state(len(x))
-    states: dict[str, list[FloatArray]] = {name: [] for name in state._fields}
+    state: Any = model.initial_state(len(x))
+    names: tuple[str, ...] = type(state)._fields
+    states: dict[str, list[FloatArray]] = {name: [] for name in names}
     fields = model.cell.gate_fields
     gates: dict[str, list[FloatArray]] = {name: [] for name in fields}
     for t in range(x.shape[1]):
         _, cache = model.forward_with_cache(x[:, t : t + 1], initial_state=state)
         state = cache.cell.state
-        for name, part in zip(state._fields, state, strict=True):
+        for name, part in zip(names, state, strict=True):
             states[name].append(_flat(part))
         for name, field in fields.items():
             gates[name].append(_flat(getattr(cache.cell.steps[0], field)))

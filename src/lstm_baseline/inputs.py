@@ -31,10 +31,11 @@ def as_number(name: str, value: Any) -> float:
 def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Return float32 or float64."""
     try:
-        found = np.dtype(dtype)
-    except TypeError:
+        # NumPy reads None as float64, in comparisons too.
+        found = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
         found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InputError(f"dtype is {dtype!r}; give float32 or float64")
     return found
 

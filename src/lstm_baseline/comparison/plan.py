@@ -15,6 +15,12 @@ from lstm_baseline.training import TrainingSettings
 _RUN_FORMAT = 1
 
 
+def check_model(name: str) -> None:
+    """Refuse a name that no model has."""
+    if name not in MODELS:
+        raise InputError(f"no model is named {name!r}; give one of: {', '.join(MODELS)}")
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One training run: everything that its outcome depends on."""
@@ -64,8 +70,7 @@ class Plan:
         if not self.tasks or not self.models:
             raise InputError("a race needs at least one task and one model")
         for model in self.models:
-            if model not in MODELS:
-                raise InputError(f"no model is named {model!r}; give any of {', '.join(MODELS)}")
+            check_model(model)
         if len(set(self.models)) < len(self.models):
             raise InputError(f"models names one twice: {', '.join(self.models)}")
         if self.seeds < 1:

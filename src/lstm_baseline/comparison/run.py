@@ -5,6 +5,8 @@ trains; ``model.safetensors`` the best weights; ``result.json`` once it has ende
 """
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +43,9 @@ class RunResult(BaseModel):
     history: list[Record]
 
 
-def execute(spec: RunSpec, folder: Path) -> RunResult:
+def execute(
+    spec: RunSpec, folder: Path, on_validation: Callable[[Record], None] | None = None
+) -> RunResult:
     """Carry out a run in its folder, from its checkpoint if there is one; once ended, never again.
 
     A run whose loss or gradient is not finite is recorded as failed, with the reason.
@@ -55,7 +59,7 @@ def execute(spec: RunSpec, folder: Path) -> RunResult:
         return ended
     write_json(folder / RUN, spec.config())
     with one_thread():
-        result = _train(spec, folder)
+        result = _train(spec, folder, on_validation)
     write_json(folder / RESULT, result.model_dump())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
@@ -91,7 +95,9 @@ def read_history(folder: Path) -> list[Record]:
         return []
 
 
-def _train(spec: RunSpec, folder: Path) -> RunResult:
+def _train(
+    spec: RunSpec, folder: Path, on_validation: Callable[[Record], None] | None
+) -> RunResult:
     model, task = spec.build_model(), spec.task
     test = task.test(spec.seed)
     facts: dict[str, Any] = {
@@ -101,17 +107,21 @@ def _train(spec: RunSpec, folder: Path) -> RunResult:
         "flops_per_step": model.flops_per_step,
     }
     try:
-        trained = train(model, task, spec.settings, seed=spec.seed, folder=folder)
+        trained = train(
+            model,
+            task,
+            spec.settings,
+            seed=spec.seed,
+            folder=folder,
+            on_validation=on_validation,
+        )
+        score = evaluate(model, task, test)
+        if not math.isfinite(score):
+            raise DivergenceError(f"{task.metric.name} is {score} on the test samples")
     except DivergenceError as error:
-        outcome = {"status": "failed", "reason": str(error), "score": None, "best_step": 0}
+        facts |= {"status": "failed", "reason": str(error), "score": None, "best_step": 0}
     else:
         model.save(folder / MODEL)
-        score = evaluate(model, task, test)
-        outcome = {"status": "finished", "score": score, "best_step": trained.best_step}
+        facts |= {"status": "finished", "score": score, "best_step": trained.best_step}
     history = read_history(folder)
-    return RunResult(
-        **facts,
-        **outcome,
-        history=history,
-        seconds=history[-1].seconds if history else 0.0,
-    )
+    return RunResult(**facts, history=history, seconds=history[-1].seconds if history else 0.0)

@@ -98,6 +98,9 @@ class RecurrentModel(ABC):
             value = xavier_initializer(shape, rng=rng) if name == "W_out" else np.zeros(shape)
             self.params[name] = value.astype(self.dtype)
 
+    input_weights: ClassVar[tuple[str, str]] = ("W", "b")
+    """The weights and bias that x meets first."""
+
     @property
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -277,6 +280,34 @@ class RecurrentModel(ABC):
                 value = arrays[name]
             live[...] = value.reshape(live.shape)
 
+    def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:
+        """Fold the standardisation of inputs into the first weights.
+
+        A model trained on (x − mean) / scale gives the same outputs on x afterwards, as
+        W (x − mean) / scale + b = (W / scale) x + (b − (W / scale) mean).
+
+        Parameters
+        ----------
+        mean, scale
+            (I,) of each input feature.
+        """
+        W, b = (self.params[name] for name in self.input_weights)
+        folded = W.astype(np.float64) / scale
+        b[...] = b - folded @ mean
+        W[...] = folded
+
+    def give_raw_outputs(self, mean: FloatArray, scale: FloatArray) -> None:
+        """Fold the standardisation of targets into the readout: y becomes scale · y + mean.
+
+        Parameters
+        ----------
+        mean, scale
+            (O,) of each output feature.
+        """
+        W_out, b_out = self.params["W_out"], self.params["b_out"]
+        W_out[...] = scale[:, None] * W_out
+        b_out[...] = scale * b_out + mean
+
     def save(self, path: str | Path) -> None:
         """Write parameters and configuration as safetensors, whole or not at all."""
         write_tensors(
@@ -305,7 +336,7 @@ class RecurrentModel(ABC):
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} has an unusable configuration: {error}") from error
         check_arrays(path, arrays, shapes, dtype)
-        model = cls(**config, dtype=dtype)  # type: ignore[arg-type]
+        model = cls(**config, dtype=dtype)
         for name, value in arrays.items():
             model.params[name][...] = value
         return model
@@ -337,7 +368,7 @@ class RecurrentModel(ABC):
         sequence, last, cell_cache = self.engine.unroll(
             self.cell, self._cell_params, x, state, lengths, keep_cache=keep
         )
-        hidden = sequence if return_sequences else last[0].reshape(num_rows, self.width)
+        hidden = sequence if return_sequences else last[0].reshape(num_rows, self.width).copy()
         outputs = hidden
         if self.output_size is not None:
             outputs = affine(hidden, self.params["W_out"], self.params["b_out"])

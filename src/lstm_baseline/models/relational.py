@@ -1,7 +1,7 @@
 """The relational RNN over whole sequences, with an optional readout."""
 
 from dataclasses import asdict
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,8 @@ class RelationalRNN(RecurrentModel):
     The state is (memory,), (B, S, F); the output without a readout is (B, T, S·F). The number of
     parameters before the readout does not depend on S.
     """
+
+    input_weights: ClassVar[tuple[str, str]] = ("W_in", "b_in")
 
     def __init__(
         self,

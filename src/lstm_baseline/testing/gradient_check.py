@@ -19,12 +19,14 @@ def check_gradients(
     return_sequences: bool = True,
     initial_state: tuple[FloatArray, ...] | None = None,
     lengths: IntArray | None = None,
+    final_state: bool = False,
     max_entries: int = 200,
     rng: RandomSource = 0,
 ) -> GradientErrors:
     """Compare ``model.backward`` with central differences of ``model.forward``.
 
-    The loss is Σ w ⊙ outputs with fixed random weights w. An entry v is moved by ±δ, δ = 1e-5
+    The loss is Σ w ⊙ outputs with fixed random weights w, plus the same of the final state where
+    ``final_state`` asks for it. An entry v is moved by ±δ, δ = 1e-5
     max(1, |v|), which in float64 leaves an error of about 1e-10 of the loss.
 
     Parameters
@@ -35,6 +37,9 @@ def check_gradients(
         (B, T, I).
     return_sequences, initial_state, lengths
         As for ``forward``. The initial state is checked when one is given.
+    final_state
+        Let the loss use the state after the last step too: ``forward`` gives it with
+        ``return_state``, and ``backward`` takes its gradient as ``d_state``.
     max_entries
         Entries tried in each array, drawn at random where it has more.
     rng
@@ -52,12 +57,20 @@ def check_gradients(
     x = np.array(x, dtype=np.float64)
     state = None if initial_state is None else tuple(np.array(part) for part in initial_state)
     options = {"initial_state": state, "lengths": lengths}
-    outputs, cache = model.forward_with_cache(x, return_sequences, **options)
-    weights = rng.standard_normal(outputs.shape)
-    gradients = model.backward(weights, cache)
+
+    def forward() -> tuple[FloatArray, ...]:
+        if final_state:
+            return tuple(model.forward(x, return_sequences, return_state=True, **options))
+        return (model.forward(x, return_sequences, **options),)
+
+    weights = [rng.standard_normal(values.shape) for values in forward()]
 
     def loss() -> float:
-        return float(np.sum(weights * model.forward(x, return_sequences, **options)))
+        return sum(float(np.sum(w * values)) for w, values in zip(weights, forward(), strict=True))
+
+    _, cache = model.forward_with_cache(x, return_sequences, **options)
+    d_state = {"d_state": tuple(weights[1:])} if final_state else {}
+    gradients = model.backward(weights[0], cache, **d_state)
 
     pairs = {name: (model.params[name], gradients.params[name]) for name in model.params}
     pairs["x"] = (x, gradients.x)

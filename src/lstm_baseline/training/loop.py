@@ -33,13 +33,14 @@ class Trainable(Protocol):
 
     params: Params
 
-    def forward(self, x: FloatArray, return_sequences: bool = ..., **options: Any) -> Any: ...  # noqa: D102
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """Return outputs for x (B, T, I), at every step or the last."""
 
-    def forward_with_cache(  # noqa: D102
-        self, x: FloatArray, return_sequences: bool = ..., **options: Any
-    ) -> tuple[FloatArray, Any]: ...
+    def forward_with_cache(self, *args: Any, **options: Any) -> tuple[FloatArray, Any]:
+        """Return outputs and what ``backward`` needs."""
 
-    def backward(self, d_outputs: FloatArray, cache: Any) -> Any: ...  # noqa: D102
+    def backward(self, *args: Any, **options: Any) -> Any:
+        """Return gradients, their ``params`` by the names of ``params``."""
 
 
 class TrainingResult(NamedTuple):

@@ -1,0 +1,256 @@
+"""The command line: options in, one function call, one clear line when something is wrong."""
+
+import io
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from lstm_baseline.errors import DivergenceError, InputError, LSTMBaselineError
+from lstm_baseline.storage import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lstm_baseline.tasks import Task
+
+app = typer.Typer(
+    name="lstm-baseline",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The LSTM baseline that a new recurrent architecture has to beat.",
+)
+console = Console()
+
+WRONG_USE, FAILED, INTERRUPTED = 2, 1, 130
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own data: .npz with X (N, T, I), y and, if rows differ, lengths."),
+]
+TextOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own text: any UTF-8 file; the task is to predict the next character."),
+]
+Target = Literal["auto", "classification", "regression"]
+TargetOption = Annotated[
+    Target,
+    typer.Option(help="What y in --data is: auto, classification or regression."),
+]
+StepsOption = Annotated[
+    int | None, typer.Option(min=1, help="Training steps of each run; the preset's by default.")
+]
+
+
+@app.command()
+def compare(
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks to race on, with commas between; the preset's three.")
+    ] = None,
+    models: Annotated[
+        str, typer.Option(help="Contestants, with commas between: lstm, gru, relational.")
+    ] = "lstm,relational",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Paired runs of each contestant; the preset's.")
+    ] = None,
+    steps: StepsOption = None,
+    data: DataOption = None,
+    text: TextOption = None,
+    target: TargetOption = "auto",
+    preset: Annotated[
+        str, typer.Option(help="quick: minutes on two cores. standard: hours.")
+    ] = "quick",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core by default.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the report and of the runs that it rests on.")
+    ] = Path("report"),
+) -> None:
+    """Train the contestants at equal size on the same data, and report how they did.
+
+    Ctrl-C keeps the runs that have finished; the same command goes on from there.
+    """
+    from lstm_baseline.comparison.plan import Plan
+    from lstm_baseline.comparison.presets import find_preset
+    from lstm_baseline.comparison.race import race
+
+    chosen = find_preset(preset)
+    if sum(option is not None for option in (tasks, data, text)) > 1:
+        raise InputError("give at most one of --tasks, --data and --text")
+    settings = chosen.settings
+    if data is not None or text is not None:
+        raced: tuple[Task, ...] = (_own_task(data, text, target),)
+        settings = chosen.file_settings
+    else:
+        names = chosen.tasks if tasks is None else _names(tasks)
+        raced = tuple(chosen.task(name) for name in names)
+    plan = Plan(
+        tasks=raced,
+        models=tuple(_names(models)),
+        seeds=seeds or chosen.seeds,
+        settings=settings.model_copy(update={"num_steps": steps or settings.num_steps}),
+        head_size=chosen.head_size,
+    )
+    report = race(plan, out, num_workers=workers, command=_this_command(), console=console)
+    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def train(
+    task: Annotated[str | None, typer.Option(help="A task by name; see `tasks`.")] = None,
+    data: DataOption = None,
+    text: TextOption = None,
+    target: TargetOption = "auto",
+    model: Annotated[str, typer.Option(help="lstm, gru or relational.")] = "lstm",
+    width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Hidden size (64), or head size of the relational RNN (16)."),
+    ] = None,
+    steps: StepsOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training batch.")] = 32,
+    optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
+    learning_rate: Annotated[float, typer.Option(help="The schedule's peak.")] = 3e-3,
+    schedule: Annotated[str, typer.Option(help="constant, exponential or cosine.")] = "cosine",
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many validations without a better one.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of data and initial weights.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the trained model and its run.")] = Path(
+        "trained"
+    ),
+) -> None:
+    """Train one model on one task or on your own data, and save it.
+
+    A stopped run goes on from its checkpoint when the same command is given again.
+    """
+    from lstm_baseline.comparison.plan import RunSpec, check_model
+    from lstm_baseline.comparison.single import train_and_save
+    from lstm_baseline.tasks import make_task
+    from lstm_baseline.training import TrainingSettings
+
+    if sum(option is not None for option in (task, data, text)) != 1:
+        raise InputError("give one of --task, --data and --text")
+    check_model(model)
+    settings = TrainingSettings.model_validate(
+        {
+            "batch_size": batch_size,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "patience": patience,
+        }
+        | ({} if steps is None else {"num_steps": steps})
+    )
+    spec = RunSpec(
+        task=_own_task(data, text, target) if task is None else make_task(task),
+        model=model,
+        width=width or (16 if model == "relational" else 64),
+        settings=settings,
+        seed=seed,
+    )
+    train_and_save(spec, out, console)
+
+
+@app.command("tasks")
+def list_tasks() -> None:
+    """List the tasks with their ladders: chance, heuristics, oracle."""
+    from lstm_baseline.tasks import TASKS, make_task
+
+    table = Table("task", "steps × features", "what is shown and asked", "ladder", show_lines=True)
+    for name in TASKS:
+        task = make_task(name)
+        unit = f" {task.metric.unit}" if task.metric.unit else ""
+        _, num_steps, num_features = task.validation(0).x.shape
+        rungs = "\n".join(f"{rung.score:.3f}{unit}  {rung.name}" for rung in task.ladder())
+        table.add_row(
+            name, f"{num_steps} × {num_features}", task.summary, f"{task.metric.name}\n{rungs}"
+        )
+    console.print(table)
+
+
+@app.command()
+def demo(
+    name: Annotated[str | None, typer.Argument(help="A demo; all of them without.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Save the picture here: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Show what an LSTM does, in five small demos."""
+    from lstm_baseline.demos import DEMOS
+
+    if name is not None and name not in DEMOS:
+        raise InputError(f"no demo is named {name!r}; give one of: {', '.join(DEMOS)}")
+    if plot is not None:
+        _check_picture_path(plot)
+    for each in DEMOS.values() if name is None else [DEMOS[name]]:
+        figure = each.run(console)
+        if plot is not None:
+            _save_picture(figure, plot if name else plot.with_stem(f"{plot.stem}-{each.name}"))
+
+
+def _own_task(
+    data: Path | None, text: Path | None, target: Literal["auto", "classification", "regression"]
+) -> "Task":
+    """Return the task that the user's own file makes."""
+    from lstm_baseline.tasks import ArrayFile, TextFile
+
+    if data is not None:
+        return ArrayFile(data, target=target)
+    assert text is not None
+    return TextFile(text)
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _this_command() -> str:
+    """Return the command line as a shell would take it."""
+    return shlex.join(["lstm-baseline", *sys.argv[1:]])
+
+
+def _save_picture(figure: "Figure", path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], dpi=150)
+    write_whole(path, content.getvalue())
+    console.print(f"picture: {path}", soft_wrap=True, highlight=False)
+
+
+def _check_picture_path(path: Path) -> None:
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--plot is {str(path)!r}; end it in .png, .svg or .pdf")
+
+
+def main() -> None:
+    """Run the command line; every error of use or of a run is one line on standard error."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        return _complain(f"{error.format_message()} (see lstm-baseline --help)", WRONG_USE)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        return _complain(f"--{name} is {first['input']!r}: {first['msg']}", WRONG_USE)
+    except DivergenceError as error:
+        return _complain(str(error), FAILED)
+    except LSTMBaselineError as error:
+        return _complain(str(error), WRONG_USE)
+    except KeyboardInterrupt:
+        return _complain("stopped; the same command goes on from here", INTERRUPTED)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"lstm-baseline: {' '.join(message.split())}", file=sys.stderr)
+    return code
