@@ -58,9 +58,7 @@ def exact_tanh(z):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("function", "exact"), [(sigmoid, exact_sigmoid), (tanh, exact_tanh)]
-)
+@pytest.mark.parametrize(("function", "exact"), [(sigmoid, exact_sigmoid), (tanh, exact_tanh)])
 def test_values_agree_with_a_hundred_digits(function, exact, dtype):
     z = np.concatenate([np.linspace(-80, 80, 161), [-1e-5, 1e-5]]).astype(dtype)
     with localcontext() as context:

@@ -164,16 +164,18 @@ def list_tasks() -> None:
     """List the tasks with their ladders: chance, heuristics, oracle."""
     from lstm_baseline.tasks import TASKS, make_task
 
-    table = Table("task", "steps × features", "what is shown and asked", "ladder", show_lines=True)
+    table = Table("task", show_lines=True)
+    table.add_column("ladder", no_wrap=True)
     for name in TASKS:
         task = make_task(name)
-        unit = f" {task.metric.unit}" if task.metric.unit else ""
+        unit = f", {task.metric.unit}" if task.metric.unit else ""
         _, num_steps, num_features = task.validation(0).x.shape
-        rungs = "\n".join(f"{rung.score:.3f}{unit}  {rung.name}" for rung in task.ladder())
+        rungs = "\n".join(f"{rung.score:.3f}  {rung.name}" for rung in task.ladder())
         table.add_row(
-            name, f"{num_steps} × {num_features}", task.summary, f"{task.metric.name}\n{rungs}"
+            f"[bold]{name}[/]\n{task.summary}\n{num_steps} steps of {num_features} features",
+            f"{task.metric.name}{unit}\n{rungs}",
         )
-    console.print(table)
+    console.print(table, highlight=False)
 
 
 @app.command()
@@ -245,6 +247,8 @@ def _run() -> int:
         return _complain(f"--{name} is {first['input']!r}: {first['msg']}", WRONG_USE)
     except DivergenceError as error:
         return _complain(str(error), FAILED)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}; choose a smaller size", FAILED)
     except LSTMBaselineError as error:
         return _complain(str(error), WRONG_USE)
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Checks of what a user hands over: refuse in one line, or convert to the dtype at work."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,17 +13,18 @@ from lstm_baseline.shapes import FloatArray, IntArray
 _LARGEST_SIZE = 2**20
 
 
-def as_size(name: str, value: Any) -> int:
-    """Return a whole number from 1 to 2²⁰."""
+def as_size(name: str, value: Any, largest: int = _LARGEST_SIZE) -> int:
+    """Return a whole number from 1 to ``largest``."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= _LARGEST_SIZE:
-        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {_LARGEST_SIZE}")
+    if not whole or not 1 <= value <= largest:
+        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {largest}")
     return int(value)
 
 
 def as_number(name: str, value: Any) -> float:
     """Return a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not real or not abs(value) <= sys.float_info.max:
         raise InputError(f"{name} is {value!r}; give a finite number")
     return float(value)
 

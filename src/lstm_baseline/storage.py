@@ -14,6 +14,9 @@ from lstm_baseline.errors import FileError
 from lstm_baseline.shapes import NDArray
 
 
+_ABOUT = "lstm_baseline"
+
+
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file so that at any moment, a crash included, it is the old one or the new one.
 
@@ -57,15 +60,16 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is not JSON: {error}; remove it or restore it") from error
 
 
 def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
-    """Write arrays as safetensors, with ``about`` as JSON values in the metadata."""
+    """Write arrays as safetensors, with ``about`` as JSON in the metadata entry "lstm_baseline"."""
     content = save(
         {name: np.ascontiguousarray(value) for name, value in arrays.items()},
-        metadata={key: json.dumps(value) for key, value in about.items()},
+        # One entry: the order of several would differ from file to file.
+        metadata={_ABOUT: json.dumps(about)},
     )
     write_whole(path, content)
 
@@ -86,12 +90,19 @@ def read_tensors(
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = {key: json.loads(value) for key, value in metadata.items()}
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        about = json.loads(metadata.get(_ABOUT, "{}"))
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise FileError(f"{path} is damaged or not safetensors: {error}") from error
-    if about.get("format") != expected_format:
+    if not isinstance(about, dict) or about.get("format") != expected_format:
         raise FileError(
-            f"{path} has format {about.get('format')!r}; this version reads {expected_format!r}"
+            f"{path} is not a {expected_format!r} file, which is what this version reads"
         )
     return arrays, about
 

@@ -1,4 +1,6 @@
-"""What every cell run over time promises: lengths, carried state, untouched inputs, shape checks."""
+"""What every cell run over time promises: lengths, carried state, inputs that stay as they are."""
+
+from itertools import pairwise
 
 import jaxtyping
 import numpy as np
@@ -96,7 +98,7 @@ def test_full_lengths_change_nothing(model, x):
 def test_any_split_with_the_state_carried_gives_the_same(model, x, cuts, lengths):
     outputs, *final = model.forward(x, return_state=True, lengths=lengths)
     state, pieces = None, []
-    for first, end in zip(cuts, cuts[1:], strict=False):
+    for first, end in pairwise(cuts):
         left = None if lengths is None else np.clip(lengths - first, 0, end - first)
         piece, *state = model.forward(
             x[:, first:end], return_state=True, initial_state=state, lengths=left
@@ -109,7 +111,7 @@ def test_any_split_with_the_state_carried_gives_the_same(model, x, cuts, lengths
 
 def test_gradients_through_two_chunks_are_those_of_the_whole(model, x):
     start, d_outputs = random_state(model, B), normal(B, T, 2, seed=3)
-    outputs, cache = model.forward_with_cache(x, initial_state=start)
+    _, cache = model.forward_with_cache(x, initial_state=start)
     whole = model.backward(d_outputs, cache)
 
     _, *middle = model.forward(x[:, :4], return_state=True, initial_state=start)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.errors import DivergenceError, FileError
+from lstm_baseline.models import RecurrentModel
 from lstm_baseline.storage import read_json, write_json
 from lstm_baseline.threads import one_thread
 from lstm_baseline.training import Record, evaluate, train
@@ -57,9 +58,10 @@ def execute(
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
+    model = spec.build_model()
     write_json(folder / RUN, spec.config())
     with one_thread():
-        result = _train(spec, folder, on_validation)
+        result = _train(spec, model, folder, on_validation)
     write_json(folder / RESULT, result.model_dump())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
@@ -96,9 +98,12 @@ def read_history(folder: Path) -> list[Record]:
 
 
 def _train(
-    spec: RunSpec, folder: Path, on_validation: Callable[[Record], None] | None
+    spec: RunSpec,
+    model: RecurrentModel,
+    folder: Path,
+    on_validation: Callable[[Record], None] | None,
 ) -> RunResult:
-    model, task = spec.build_model(), spec.task
+    task = spec.task
     test = task.test(spec.seed)
     facts: dict[str, Any] = {
         "untrained_score": evaluate(model, task, test),

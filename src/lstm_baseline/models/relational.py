@@ -14,6 +14,10 @@ from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.shapes import FloatArray
 
 
+_MOST_LAYERS = 256
+"""Of blocks and of MLP layers: each has arrays of its own, so a file must not ask for millions."""
+
+
 @final
 class RelationalRNN(RecurrentModel):
     """Relational memory core over (B, T, I).
@@ -152,8 +156,8 @@ def _equations(
         num_heads=as_size("num_heads", num_heads),
         head_size=as_size("head_size", head_size),
         key_size=as_size("key_size", key_size),
-        num_blocks=as_size("num_blocks", num_blocks),
-        mlp_layers=as_size("mlp_layers", mlp_layers),
+        num_blocks=as_size("num_blocks", num_blocks, _MOST_LAYERS),
+        mlp_layers=as_size("mlp_layers", mlp_layers, _MOST_LAYERS),
         gate=gate,
         forget_bias=as_number("forget_bias", forget_bias),
         input_bias=as_number("input_bias", input_bias),

@@ -87,8 +87,10 @@ class GeneratedTask(Task):
     A constructor keeps each of its arguments as an attribute of the same name.
     """
 
-    evaluation_size: int = 2000
-    """Samples in validation and in test."""
+    validation_size: int = 500
+    """Samples in validation, which is repeated throughout training."""
+    test_size: int = 2000
+    """Samples in test, which is done once."""
     ladder_size: int = 20_000
     """Samples on which the ladder is measured."""
 
@@ -106,11 +108,11 @@ class GeneratedTask(Task):
 
     def validation(self, seed: int) -> Batch:
         """Draw the samples that early stopping and selection see."""
-        return self.sample(self.evaluation_size, np.random.default_rng([seed, _VALIDATION]))
+        return self.sample(self.validation_size, np.random.default_rng([seed, _VALIDATION]))
 
     def test(self, seed: int) -> Batch:
         """Draw the samples that only the final score sees."""
-        return self.sample(self.evaluation_size, np.random.default_rng([seed, _TEST]))
+        return self.sample(self.test_size, np.random.default_rng([seed, _TEST]))
 
     def ladder(self, seed: int = 0) -> list[Rung]:
         """Measure every rule on fresh samples, worst first."""

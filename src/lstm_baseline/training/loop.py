@@ -85,7 +85,8 @@ def train(
     FileError
         If a checkpoint in ``folder`` is damaged or of another run.
     """
-    with one_thread():
+    # A number that is not finite stops the run below; NumPy need not warn of it as well.
+    with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         return _Run(model, task, settings, seed, folder, on_validation).train()
 
 

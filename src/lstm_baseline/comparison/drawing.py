@@ -1,0 +1,289 @@
+"""How every figure looks: colours, axes, the ladder with its labels, SVG that follows the page.
+
+Figures are made through matplotlib's object-oriented interface, so no window and no global figure
+is involved, and whatever style the user has set for matplotlib neither shows here nor is changed.
+"""
+
+import functools
+import io
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from lstm_baseline.comparison.words import model_label, number
+from lstm_baseline.tasks.base import Rung, RungKind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Ink(NamedTuple):
+    """A colour that depends on whether the page is light or dark."""
+
+    name: str
+    light: str
+    dark: str
+
+
+_INKS = (
+    _Ink("ink", "#1f2329", "#e8eaed"),
+    _Ink("muted", "#5c6670", "#a5adb8"),
+    _Ink("faint", "#c9ced6", "#4a515b"),
+)
+INK, MUTED, FAINT = (ink.light for ink in _INKS)
+"""Text and marks, lines of reference, axes; `to_svg` gives them their dark counterparts too."""
+
+
+class LineStyle(NamedTuple):
+    """Colour, dash and marker of a line: any one of them is enough to tell it."""
+
+    color: str
+    dash: Any
+    marker: str
+
+
+# The colours are those of Okabe and Ito, which people with any colour vision can tell apart.
+_MODEL_STYLES = {
+    "lstm": LineStyle("#0072B2", "-", "o"),
+    "relational": LineStyle("#D55E00", (0, (5, 1.5)), "s"),
+    "gru": LineStyle("#009E73", (0, (4, 1.5, 1, 1.5)), "^"),
+}
+_OTHER_STYLES = (
+    LineStyle("#CC79A7", (0, (1.5, 1)), "D"),
+    LineStyle("#E69F00", (0, (8, 2)), "v"),
+    LineStyle("#56B4E9", (0, (3, 1, 1, 1, 1, 1)), "P"),
+)
+PART_STYLES = (
+    LineStyle("#E69F00", "-", "o"),
+    LineStyle("#56B4E9", (0, (5, 1.5)), "s"),
+    LineStyle("#CC79A7", (0, (1.5, 1)), "^"),
+)
+"""For what is inside a model: its states, its gates."""
+
+_RUNG_DASHES: dict[RungKind, Any] = {
+    "chance": (0, (1, 2)),
+    "heuristic": (0, (5, 2.5)),
+    "oracle": "-",
+}
+
+_STYLE = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.usetex": False,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "none",
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "lstm-baseline",
+    "path.simplify": True,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Let a function draw in the report's style, whatever matplotlib is set to."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(), warnings.catch_warnings():
+            # A user's own name may need a glyph that the font lacks; a box stands for it then.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            mpl.rcdefaults()
+            mpl.rcParams.update(_STYLE)
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def model_style(model: str, models: Sequence[str]) -> LineStyle:
+    """Return a model's own style, or one of the spare ones by its place among ``models``."""
+    if model in _MODEL_STYLES:
+        return _MODEL_STYLES[model]
+    others = [other for other in models if other not in _MODEL_STYLES]
+    return _OTHER_STYLES[others.index(model) % len(_OTHER_STYLES)]
+
+
+def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of a size in inches, and its axes."""
+    figure = Figure(figsize=(width, height), dpi=100)
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.68 / width, right=1 - 0.12 / width, bottom=0.5 / height, top=0.88)
+    axes = figure.add_subplot()
+    axes.tick_params(length=3)
+    return figure, axes
+
+
+def add_legend(axes: Axes, **options: Any) -> None:
+    """Put a legend above the axes, where it hides nothing."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=4,
+        handlelength=2.6,
+        columnspacing=1.2,
+        **options,
+    )
+
+
+def score_limits(
+    scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
+) -> tuple[float, float]:
+    """Return limits of an axis that show the whole ladder and every score not far beyond it.
+
+    A network that is far worse than the worst rule of the ladder would squeeze all else together,
+    so beyond that rule there is room only for as much again as the ladder is high.
+    """
+    rungs = [rung.score for rung in ladder]
+    values = np.array([*scores, *rungs], dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    if rungs and higher_is_better:
+        worst = min(rungs)
+        low = max(low, worst - (high - worst)) if high > worst else low
+    elif rungs:
+        worst = max(rungs)
+        high = min(high, worst + (worst - low)) if low < worst else high
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.05
+    return low - margin, high + margin
+
+
+def note_cut(axes: Axes, scores: Iterable[float]) -> None:
+    """Say so where scores lie beyond the axis."""
+    low, high = axes.get_ylim()
+    values = np.fromiter(scores, dtype=np.float64)
+    for beyond, y, alignment in ((values > high, 0.98, "top"), (values < low, 0.02, "bottom")):
+        if beyond.any():
+            axes.text(
+                0.98,
+                y,
+                "some values lie beyond this edge",
+                transform=axes.transAxes,
+                horizontalalignment="right",
+                verticalalignment=alignment,
+                fontstyle="italic",
+                color=MUTED,
+            )
+
+
+def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
+    """Draw each rung as a line across, labelled to the right of the axes.
+
+    Call it when the axis limits are final. Labels whose rungs lie too close are moved apart, and a
+    thin line leads from the rung to its label. The figure's right margin is made to fit.
+    """
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    low, high = axes.get_ylim()
+    shown = sorted((r for r in ladder if low <= r.score <= high), key=lambda rung: rung.score)
+    if not shown:
+        return []
+    for rung in shown:
+        axes.axhline(
+            rung.score, color=MUTED, linewidth=1, linestyle=_RUNG_DASHES[rung.kind], zorder=1
+        )
+    labels = [
+        axes.text(
+            1.0,
+            rung.score,
+            "\n".join([*textwrap.wrap(rung.name, 18), number(rung.score)]),
+            color=MUTED,
+            fontsize=8,
+            verticalalignment="center",
+            transform=axes.get_yaxis_transform(),
+            clip_on=False,
+        )
+        for rung in shown
+    ]
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    boxes = [label.get_window_extent(canvas.get_renderer()) for label in labels]
+    lead = 0.16 * figure.dpi
+    margin = max(box.width for box in boxes) + lead + 0.06 * figure.dpi
+    figure.subplots_adjust(right=1 - margin / figure.bbox.width)
+
+    frame = axes.get_window_extent()
+    wanted = [frame.y0 + frame.height * (r.score - low) / (high - low) for r in shown]
+    centres = spread_out(wanted, [box.height + 2 for box in boxes])
+    for rung, label, centre in zip(shown, labels, centres, strict=True):
+        y = low + (high - low) * (centre - frame.y0) / frame.height
+        x = 1 + lead / frame.width
+        label.set_position((x, y))
+        axes.plot(
+            [1, x - 0.03 * figure.dpi / frame.width],
+            [rung.score, y],
+            transform=axes.get_yaxis_transform(),
+            color=FAINT,
+            linewidth=0.8,
+            clip_on=False,
+            scaley=False,
+            scalex=False,
+        )
+    return labels
+
+
+def spread_out(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Return places as near as can be to the ones wanted, such that intervals do not overlap.
+
+    Parameters
+    ----------
+    wanted
+        Middles of the intervals, ascending.
+    sizes
+        Their lengths.
+    """
+    # Intervals that touch form a block, placed where the mean displacement of its members is zero.
+    blocks: list[list[int]] = []
+
+    def extent(block: list[int]) -> tuple[float, float]:
+        offsets = np.cumsum([0.0, *(sizes[k] for k in block)])
+        middles = offsets[:-1] + np.array([sizes[k] for k in block]) / 2
+        start = float(np.mean(np.array([wanted[k] for k in block]) - middles))
+        return start, start + float(offsets[-1])
+
+    for k in range(len(wanted)):
+        blocks.append([k])
+        while len(blocks) > 1 and extent(blocks[-2])[1] > extent(blocks[-1])[0]:
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    places = []
+    for block in blocks:
+        edge, _ = extent(block)
+        for k in block:
+            places.append(edge + sizes[k] / 2)
+            edge += sizes[k]
+    return places
+
+
+@styled
+def to_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG whose text, axes and reference lines suit light and dark pages."""
+    content = io.StringIO()
+    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    svg = content.getvalue()
+    for ink in _INKS:
+        svg = svg.replace(ink.light, f"var(--{ink.name})")
+    light = "".join(f"--{ink.name}:{ink.light};" for ink in _INKS)
+    dark = "".join(f"--{ink.name}:{ink.dark};" for ink in _INKS)
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    start = svg.index(">", svg.index("<svg")) + 1
+    return (svg[:start] + style + svg[start:]).encode()

@@ -1,0 +1,209 @@
+"""Figures of what goes on inside a trained model: states, gates, gradients over time."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from lstm_baseline.analysis import (
+    Saturation,
+    Statistics,
+    gate_saturation,
+    gradient_norms,
+    statistics_over_time,
+    trace,
+)
+from lstm_baseline.comparison.drawing import (
+    MUTED,
+    PART_STYLES,
+    LineStyle,
+    add_legend,
+    model_style,
+    new_axes,
+    styled,
+)
+from lstm_baseline.comparison.words import model_label
+from lstm_baseline.models import RecurrentModel
+from lstm_baseline.shapes import FloatArray
+from lstm_baseline.tasks import Task
+from lstm_baseline.tasks.metrics import Batch
+from lstm_baseline.training.losses import LOSSES
+
+SIZE = (4.2, 2.9)
+"""Of a figure, in inches."""
+
+_MOST_ROWS = 200
+_STATE_LABELS = {"h": "hidden state h", "c": "cell state c"}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Quartiles(NamedTuple):
+    """Of a quantity over rows at every step, each (T,)."""
+
+    low: FloatArray
+    median: FloatArray
+    high: FloatArray
+
+
+class Inside(NamedTuple):
+    """What was seen inside one model while it read some test rows of T steps."""
+
+    model: str
+    num_rows: int
+    states: dict[str, Statistics]
+    """By name, after steps 1 … T."""
+    gates: dict[str, Statistics]
+    """By name, at steps 1 … T."""
+    saturation: dict[str, Saturation]
+    """By the gate's name, at steps 1 … T."""
+    gradient: Quartiles
+    """Norm of the gradient of a row's loss at the last step, with respect to the state after steps
+    0 … T − 1, step 0 being the initial state."""
+
+
+def look_inside(name: str, model: RecurrentModel, task: Task, seed: int) -> Inside:
+    """Let a model read test rows of a seed, all of one length, and record what goes on inside."""
+    rows = _whole_rows(task.test(seed))
+    seen = trace(model, rows.x)
+    norms = gradient_norms(model, rows.x, _loss_gradient(model, task, rows))
+    return Inside(
+        name,
+        len(rows.x),
+        {
+            _STATE_LABELS.get(state, state): statistics_over_time(values)
+            for state, values in seen.states.items()
+        },
+        {gate: statistics_over_time(values) for gate, values in seen.gates.items()},
+        {gate: gate_saturation(values) for gate, values in seen.gates.items()},
+        Quartiles(*np.quantile(norms, (0.25, 0.5, 0.75), axis=0)),
+    )
+
+
+@styled
+def states_figure(data: Inside) -> Figure:
+    """Draw mean and standard deviation of each state over time."""
+    figure, axes = new_axes(*SIZE)
+    for style, (name, values) in zip(itertools.cycle(PART_STYLES), data.states.items()):
+        x = np.arange(1, len(values.mean) + 1)
+        axes.fill_between(
+            x,
+            values.mean - values.std,
+            values.mean + values.std,
+            color=style.color,
+            alpha=0.2,
+            linewidth=0,
+        )
+        _line(axes, x, values.mean, style, name)
+    _finish(axes, "mean ± standard deviation")
+    return figure
+
+
+@styled
+def gates_figure(data: Inside) -> Figure:
+    """Draw the mean of each gate over time."""
+    figure, axes = new_axes(*SIZE)
+    for style, (name, values) in zip(itertools.cycle(PART_STYLES), data.gates.items()):
+        _line(axes, np.arange(1, len(values.mean) + 1), values.mean, style, _short(name))
+    axes.set_ylim(-0.03, 1.03)
+    _finish(axes, "mean gate value")
+    return figure
+
+
+@styled
+def saturation_figure(data: Inside) -> Figure:
+    """Draw the share of each gate that is nearly open, upwards, and nearly shut, downwards."""
+    figure, axes = new_axes(*SIZE)
+    for style, (name, share) in zip(itertools.cycle(PART_STYLES), data.saturation.items()):
+        x = np.arange(1, len(share.open) + 1)
+        _line(axes, x, share.open, style, _short(name))
+        _line(axes, x, -share.shut, style, None)
+    axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
+    axes.set_ylim(-1.05, 1.05)
+    axes.set_yticks([-1, -0.5, 0, 0.5, 1], ["100%", "50%", "0", "50%", "100%"])
+    _finish(axes, "← shut (< 0.1)   open (> 0.9) →")
+    return figure
+
+
+@styled
+def gradient_figure(data: Sequence[Inside]) -> Figure:
+    """Draw the gradient's norm against the step of the state, one line for each model."""
+    figure, axes = new_axes(*SIZE)
+    models = [inside.model for inside in data]
+    for inside in data:
+        style = model_style(inside.model, models)
+        # What is exactly zero has no place on a logarithmic axis.
+        low, median, high = (np.where(part > 0, part, np.nan) for part in inside.gradient)
+        x = np.arange(len(median))
+        axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
+        _line(axes, x, median, style, model_label(inside.model))
+    if any((inside.gradient.median > 0).any() for inside in data):
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+        axes.yaxis.set_major_formatter(_scientific)
+        axes.minorticks_off()
+    else:
+        axes.text(
+            0.5,
+            0.5,
+            "exactly zero everywhere",
+            transform=axes.transAxes,
+            horizontalalignment="center",
+        )
+    _finish(axes, "gradient norm, median and quartiles", "state after step")
+    return figure
+
+
+def _whole_rows(batch: Batch) -> Batch:
+    """Return the longest rows, some hundreds at most, cut to their length."""
+    lengths = np.full(len(batch.x), batch.x.shape[1]) if batch.lengths is None else batch.lengths
+    length = int(lengths.max())
+    rows = np.flatnonzero(lengths == length)[:_MOST_ROWS]
+    return Batch(batch.x[rows, :length], batch.y[rows])
+
+
+def _loss_gradient(model: RecurrentModel, task: Task, rows: Batch) -> FloatArray:
+    """Return the gradient of each row's own loss at the last step, (B, O)."""
+    outputs = model.forward(rows.x, return_sequences=False)
+    targets = rows.y[:, rows.x.shape[1] - 1] if task.per_step else rows.y
+    _, d_outputs = LOSSES[task.loss](outputs, targets)
+    d_each: FloatArray = d_outputs * len(rows.x)  # the loss is a mean over rows
+    return d_each
+
+
+def _line(axes: Axes, x: FloatArray, y: FloatArray, style: LineStyle, label: str | None) -> None:
+    axes.plot(
+        x,
+        y,
+        color=style.color,
+        linestyle=style.dash,
+        linewidth=1.6,
+        marker=style.marker,
+        markersize=4,
+        markevery=max(1, len(x) // 8),
+        label=label,
+    )
+
+
+def _finish(axes: Axes, y_label: str, x_label: str = "step") -> None:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    add_legend(axes)
+
+
+def _short(gate: str) -> str:
+    """Return a gate's name without the word gate, which the axis says."""
+    return gate.removesuffix(" gate")
+
+
+def _scientific(value: float, _: object) -> str:
+    exponent = math.floor(math.log10(value) + 1e-9)
+    power = f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+    mantissa = round(value / 10**exponent)
+    return power if mantissa == 1 else f"{mantissa}·{power}"

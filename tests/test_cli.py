@@ -1,0 +1,139 @@
+"""The command line: what each command does, and one clear line for each wrong use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_baseline import load_model
+from lstm_baseline.tasks import TASKS, ArrayFile
+from processes import run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's bundled digits, as 8 steps of 8 values."""
+    load_digits = pytest.importorskip("sklearn.datasets").load_digits
+    data = load_digits()
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(path, X=data.images, y=data.target)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "--foo"], "No such option: --foo"),
+        (["compare", "--seeds", "0"], "--seeds"),
+        (["compare", "--steps", "many"], "--steps"),
+        (["compare", "--tasks", "chess"], "no task is named 'chess'"),
+        (["compare", "--models", "lstm,mamba"], "no model is named 'mamba'"),
+        (["compare", "--preset", "fast"], "no preset is named 'fast'"),
+        (["compare", "--data", "missing.npz"], "missing.npz"),
+        (["compare", "--text", "missing.txt"], "missing.txt"),
+        (["compare", "--data", "a", "--text", "b"], "at most one of --tasks, --data and --text"),
+        (["compare", "--tasks", ""], "at least one task"),
+        (["train"], "give one of --task, --data and --text"),
+        (["train", "--task", "qa", "--model", "rnn"], "no model is named 'rnn'"),
+        (["train", "--task", "qa", "--optimizer", "lion"], "--optimizer is 'lion'"),
+        (["train", "--task", "qa", "--learning-rate", "-1"], "--learning-rate is -1.0"),
+        (["train", "--task", "qa", "--learning-rate", "nan"], "--learning-rate is nan"),
+        (["train", "--task", "qa", "--width", "9999999"], "hidden_size is 9999999"),
+        (["demo", "dance"], "no demo is named 'dance'"),
+        (["demo", "state", "--plot", "picture"], "end it in .png, .svg or .pdf"),
+        (["fly"], "No such command 'fly'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_changes_nothing(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    ended = run(*arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert ended.stderr.startswith("lstm-baseline: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    ended = run("train", "--task", "qa", "--steps", 1, "--out", "report", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert (tmp_path / "report").read_text() == "mine"
+
+
+def test_without_arguments_it_says_what_there_is() -> None:
+    ended = run()
+    for command in ("compare", "train", "tasks", "demo"):
+        assert command in ended.stdout
+
+
+def test_tasks_lists_every_task_with_its_ladder() -> None:
+    ended = run("tasks")
+    assert ended.returncode == 0, ended.stderr
+    for name in TASKS:
+        assert name in ended.stdout.replace("-\n", "-")
+    assert ended.stdout.count("oracle") >= len(TASKS)
+
+
+def test_digits_are_learned_from_a_file(digits: Path, tmp_path: Path) -> None:
+    ended = run("train", "--data", digits, "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    model = load_model(tmp_path / "out" / "model.safetensors")
+    with np.load(digits) as file:
+        images, labels = file["X"], file["y"]
+    # The saved model takes the file's own numbers. Test rows are those that training never saw.
+    untouched = ArrayFile(digits).test(0)
+    mean, scale = ArrayFile(digits).scaling(0)
+    rows = untouched.x * scale + mean
+    assert np.mean(model.forward(rows, False).argmax(axis=1) == untouched.y) > 0.9
+    assert np.mean(model.forward(images, False).argmax(axis=1) == labels) > 0.9
+
+
+def test_regression_model_takes_and_gives_the_files_own_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = 500 + 100 * rng.standard_normal((400, 6, 2))
+    y = 3000 + 10 * x[:, :, 0].mean(axis=1)
+    np.savez(tmp_path / "own.npz", X=x, y=y)
+    ended = run("train", "--data", "own.npz", "--steps", 500, "--out", "out", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    model = load_model(tmp_path / "out" / "model.safetensors")
+    error = model.forward(x, False)[:, 0] - y
+    assert np.std(error) < np.std(y) / 5
+
+
+def test_text_is_learned_better_than_by_letter_frequency(tmp_path: Path) -> None:
+    text = Path(__file__).parent.parent / "ARCHITECTURE.md"
+    ended = run("train", "--text", text, "--steps", 300, "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    rows = {
+        cells[1].strip(): float(cells[2])
+        for line in ended.stdout.splitlines()
+        if len(cells := line.split("│")) == 4
+    }
+    trained = next(score for name, score in rows.items() if "best step" in name)
+    assert trained < rows["unigram (heuristic)"]
+
+
+def test_diverged_training_exits_with_1(tmp_path: Path) -> None:
+    ended = run(
+        *("train", "--task", "adding", "--optimizer", "sgd", "--learning-rate", "1e30"),
+        *("--steps", 500, "--out", tmp_path / "out"),
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "lower the learning rate" in ended.stderr
+
+
+def test_importing_is_silent_and_light() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, lstm_baseline; heavy = {'torch', 'matplotlib', 'pydantic', 'rich', 'typer'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
