@@ -180,12 +180,13 @@ def test_nothing_to_do_is_done(model, num_rows, num_steps, ragged):
             assert not value.any() or (readout and not return_sequences)
 
 
-def test_forward_without_a_cache_gives_the_same(model, x):
+def test_the_loop_without_a_cache_gives_the_same(model, x):
     state = model.initial_state(B)
     cell_params = {k: v for k, v in model.params.items() if not k.endswith("_out")}
     kept, _, cache = unroll(model.cell, cell_params, x, state, LENGTHS)
     light, _, none = unroll(model.cell, cell_params, x, state, LENGTHS, keep_cache=False)
     np.testing.assert_array_equal(kept, light)
+    assert (kept[padding()] == 0).all()
     assert cache is not None
     assert none is None
 

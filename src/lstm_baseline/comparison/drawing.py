@@ -6,6 +6,7 @@ is involved, and whatever style the user has set for matplotlib neither shows he
 
 import functools
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -14,11 +15,11 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lstm_baseline.comparison.words import model_label, number
+from lstm_baseline.comparison.words import number
 from lstm_baseline.tasks.base import Rung, RungKind
 
 P = ParamSpec("P")
@@ -37,9 +38,10 @@ _INKS = (
     _Ink("ink", "#1f2329", "#e8eaed"),
     _Ink("muted", "#5c6670", "#a5adb8"),
     _Ink("faint", "#c9ced6", "#4a515b"),
+    _Ink("blue", "#0072b2", "#3f9fdc"),
 )
-INK, MUTED, FAINT = (ink.light for ink in _INKS)
-"""Text and marks, lines of reference, axes; `to_svg` gives them their dark counterparts too."""
+INK, MUTED, FAINT, BLUE = (ink.light for ink in _INKS)
+"""Text and marks, lines of reference, axes, and the one colour that is too dark for a dark page."""
 
 
 class LineStyle(NamedTuple):
@@ -52,19 +54,19 @@ class LineStyle(NamedTuple):
 
 # The colours are those of Okabe and Ito, which people with any colour vision can tell apart.
 _MODEL_STYLES = {
-    "lstm": LineStyle("#0072B2", "-", "o"),
-    "relational": LineStyle("#D55E00", (0, (5, 1.5)), "s"),
-    "gru": LineStyle("#009E73", (0, (4, 1.5, 1, 1.5)), "^"),
+    "lstm": LineStyle(BLUE, "-", "o"),
+    "relational": LineStyle("#d55e00", (0, (5, 1.5)), "s"),
+    "gru": LineStyle("#009e73", (0, (4, 1.5, 1, 1.5)), "^"),
 }
 _OTHER_STYLES = (
-    LineStyle("#CC79A7", (0, (1.5, 1)), "D"),
-    LineStyle("#E69F00", (0, (8, 2)), "v"),
-    LineStyle("#56B4E9", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    LineStyle("#cc79a7", (0, (1.5, 1)), "D"),
+    LineStyle("#e69f00", (0, (8, 2)), "v"),
+    LineStyle("#56b4e9", (0, (3, 1, 1, 1, 1, 1)), "P"),
 )
 PART_STYLES = (
-    LineStyle("#E69F00", "-", "o"),
-    LineStyle("#56B4E9", (0, (5, 1.5)), "s"),
-    LineStyle("#CC79A7", (0, (1.5, 1)), "^"),
+    LineStyle("#e69f00", "-", "o"),
+    LineStyle("#56b4e9", (0, (5, 1.5)), "s"),
+    LineStyle("#cc79a7", (0, (1.5, 1)), "^"),
 )
 """For what is inside a model: its states, its gates."""
 
@@ -74,7 +76,7 @@ _RUNG_DASHES: dict[RungKind, Any] = {
     "oracle": "-",
 }
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "text.usetex": False,
@@ -121,27 +123,34 @@ def model_style(model: str, models: Sequence[str]) -> LineStyle:
     return _OTHER_STYLES[others.index(model) % len(_OTHER_STYLES)]
 
 
-def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of a size in inches, and its axes."""
+def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, Axes]:
+    """Return a figure of a size in inches, with so much room below, and its axes."""
     figure = Figure(figsize=(width, height), dpi=100)
     FigureCanvasAgg(figure)
-    figure.subplots_adjust(left=0.68 / width, right=1 - 0.12 / width, bottom=0.5 / height, top=0.88)
+    figure.subplots_adjust(
+        left=0.8 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - 0.36 / height
+    )
     axes = figure.add_subplot()
     axes.tick_params(length=3)
     return figure, axes
 
 
-def add_legend(axes: Axes, **options: Any) -> None:
-    """Put a legend above the axes, where it hides nothing."""
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        borderaxespad=0.2,
-        ncols=4,
-        handlelength=2.6,
-        columnspacing=1.2,
-        **options,
-    )
+def add_legend(axes: Axes) -> None:
+    """Put a legend above the axes, where it hides nothing, in as many rows as it takes."""
+    figure, renderer = _canvas(axes)
+    for columns in range(4, 0, -1):
+        legend = axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            borderaxespad=0.2,
+            ncols=columns,
+            handlelength=2.6,
+            columnspacing=1.2,
+        )
+        extent = legend.get_window_extent(renderer)
+        if extent.x1 <= figure.bbox.width:
+            break
+    figure.subplots_adjust(top=1 - (extent.height + 0.06 * figure.dpi) / figure.bbox.height)
 
 
 def score_limits(
@@ -192,8 +201,7 @@ def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
     Call it when the axis limits are final. Labels whose rungs lie too close are moved apart, and a
     thin line leads from the rung to its label. The figure's right margin is made to fit.
     """
-    figure = axes.figure
-    assert isinstance(figure, Figure)
+    figure, renderer = _canvas(axes)
     low, high = axes.get_ylim()
     shown = sorted((r for r in ladder if low <= r.score <= high), key=lambda rung: rung.score)
     if not shown:
@@ -215,16 +223,14 @@ def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
         )
         for rung in shown
     ]
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    boxes = [label.get_window_extent(canvas.get_renderer()) for label in labels]
+    boxes = [label.get_window_extent(renderer) for label in labels]
     lead = 0.16 * figure.dpi
     margin = max(box.width for box in boxes) + lead + 0.06 * figure.dpi
     figure.subplots_adjust(right=1 - margin / figure.bbox.width)
 
     frame = axes.get_window_extent()
     wanted = [frame.y0 + frame.height * (r.score - low) / (high - low) for r in shown]
-    centres = spread_out(wanted, [box.height + 2 for box in boxes])
+    centres = spread_out(wanted, [box.height + 2 for box in boxes], 0.0, frame.y1)
     for rung, label, centre in zip(shown, labels, centres, strict=True):
         y = low + (high - low) * (centre - frame.y0) / frame.height
         x = 1 + lead / frame.width
@@ -242,7 +248,9 @@ def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
     return labels
 
 
-def spread_out(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+def spread_out(
+    wanted: Sequence[float], sizes: Sequence[float], low: float, high: float
+) -> list[float]:
     """Return places as near as can be to the ones wanted, such that intervals do not overlap.
 
     Parameters
@@ -251,15 +259,19 @@ def spread_out(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
         Middles of the intervals, ascending.
     sizes
         Their lengths.
+    low, high
+        Where intervals begin and end, as far as there is room.
     """
     # Intervals that touch form a block, placed where the mean displacement of its members is zero.
     blocks: list[list[int]] = []
 
     def extent(block: list[int]) -> tuple[float, float]:
-        offsets = np.cumsum([0.0, *(sizes[k] for k in block)])
-        middles = offsets[:-1] + np.array([sizes[k] for k in block]) / 2
+        lengths = np.array([sizes[k] for k in block])
+        middles = np.cumsum(lengths) - lengths / 2
         start = float(np.mean(np.array([wanted[k] for k in block]) - middles))
-        return start, start + float(offsets[-1])
+        total = float(lengths.sum())
+        start = max(min(start, high - total), low)
+        return start, start + total
 
     for k in range(len(wanted)):
         blocks.append([k])
@@ -274,12 +286,20 @@ def spread_out(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
     return places
 
 
+def _canvas(axes: Axes) -> tuple[Figure, RendererAgg]:
+    """Return the figure of `new_axes` and what measures its texts."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    return figure, figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+
+
 @styled
 def to_svg(figure: Figure) -> bytes:
     """Return a figure as SVG whose text, axes and reference lines suit light and dark pages."""
     content = io.StringIO()
     figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    svg = content.getvalue()
+    svg = _smaller(content.getvalue())
     for ink in _INKS:
         svg = svg.replace(ink.light, f"var(--{ink.name})")
     light = "".join(f"--{ink.name}:{ink.light};" for ink in _INKS)
@@ -287,3 +307,14 @@ def to_svg(figure: Figure) -> bytes:
     style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
     start = svg.index(">", svg.index("<svg")) + 1
     return (svg[:start] + style + svg[start:]).encode()
+
+
+def _smaller(svg: str) -> str:
+    """Return the same picture in fewer characters."""
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
+    # A hundredth of a point is finer than any screen; scales have to keep their digits.
+    svg = re.sub(r"(?<!scale\()(\b\d+\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    for long, short in (("> <", "><"), ("xlink:href", "href"), ("DejaVuSans-", "g"), ("; ", ";")):
+        svg = svg.replace(long, short)
+    return svg

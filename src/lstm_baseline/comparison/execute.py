@@ -50,7 +50,8 @@ def run_all(
     if len(waiting) < len(specs):
         console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
     if waiting:
-        waiting.sort(key=_work, reverse=True)  # the longest first, so that all cores end together
+        # The longest first, so that all cores end together.
+        waiting.sort(key=RunSpec.estimated_work, reverse=True)
         workers = min(num_workers or os.cpu_count() or 1, len(waiting))
         pool = ProcessPoolExecutor(max_workers=workers, initializer=_leave_interrupts_to_parent)
         try:
@@ -67,42 +68,33 @@ def _follow(
     futures: dict[Future[RunResult], RunSpec], folder: Path, progress: Progress
 ) -> dict[str, RunResult]:
     """Show how far every run is until all have ended."""
-    total = progress.add_task("all runs", total=sum(_work(spec) for spec in futures.values()))
+    work = {spec.name: spec.estimated_work() for spec in futures.values()}
+    total = progress.add_task("all runs", total=sum(work.values()))
     bars: dict[str, TaskID] = {}
     pending, results = dict(futures), {}
-    done_work = 0.0
     while pending:
         time.sleep(_POLL_SECONDS)
         for future in [future for future in pending if future.done()]:
             spec = pending.pop(future)
             results[spec.name] = result = future.result()
-            done_work += _work(spec)
             if spec.name in bars:
                 progress.remove_task(bars.pop(spec.name))
             progress.console.print(_describe(spec, result), highlight=False)
-        part_work = 0.0
+        completed = sum(work[name] for name in results)
         for future, spec in pending.items():
-            if not future.running():
-                continue
-            history = read_history(folder / spec.name)
+            history = read_history(folder / spec.name) if future.running() else []
             if not history:
                 continue
             if spec.name not in bars:
                 bars[spec.name] = progress.add_task(_title(spec), total=spec.settings.num_steps)
-            share = history[-1].step / spec.settings.num_steps
-            part_work += share * _work(spec)
             progress.update(
                 bars[spec.name],
                 completed=history[-1].step,
                 description=f"{_title(spec)}  {spec.task.metric.name} {history[-1].metric:.3f}",
             )
-        progress.update(total, completed=done_work + part_work)
+            completed += work[spec.name] * history[-1].step / spec.settings.num_steps
+        progress.update(total, completed=completed)
     return results
-
-
-def _work(spec: RunSpec) -> float:
-    """Return an estimate of a run's cost, in floating-point operations."""
-    return float(spec.settings.num_steps * spec.build_model().flops_per_step)
 
 
 def _title(spec: RunSpec) -> str:

@@ -21,6 +21,7 @@ from lstm_baseline.comparison.results import Contestant, TaskOutcome
 from lstm_baseline.comparison.words import metric_label, model_label, seeds
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.metrics import Metric
 
 SIZE = (5.4, 3.5)
 """Of a figure, in inches."""
@@ -92,7 +93,7 @@ def learning_curves(
     """
     return LearningCurves(
         "training steps" if against == "steps" else "seconds of training, on one core",
-        f"validation {metric_label(outcome.metric)}",
+        f"validation {_axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(_curve(contestant, against) for contestant in outcome.contestants),
         outcome.ladder,
@@ -102,7 +103,7 @@ def learning_curves(
 def final_scores(outcome: TaskOutcome) -> FinalScores:
     """Return the final test scores of a task, every seed on its own."""
     return FinalScores(
-        f"test {metric_label(outcome.metric)}",
+        f"test {_axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(
             Points(
@@ -121,14 +122,14 @@ def final_scores(outcome: TaskOutcome) -> FinalScores:
 @styled
 def learning_curves_figure(data: LearningCurves) -> Figure:
     """Draw learning curves: mean line, band from the lowest to the highest seed, the ladder."""
-    figure, axes = new_axes(*SIZE)
+    figure, axes = new_axes(*SIZE, bottom=0.68)
     models = [curve.model for curve in data.curves]
     for curve in data.curves:
         _draw_curve(axes, curve, models)
     shown = [s for curve in data.curves for s in (*curve.low, *curve.high)]
     failed = [s for curve in data.curves for line in curve.failed for s in line.score]
     axes.set_ylim(score_limits(shown, data.ladder, data.higher_is_better))
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=-0.01 * axes.get_xlim()[1])
     axes.set_xlabel(f"{data.x_label}\n{_how_to_read(data)}")
     axes.set_ylabel(data.y_label)
     note_cut(axes, [*shown, *failed])
@@ -140,7 +141,8 @@ def learning_curves_figure(data: LearningCurves) -> Figure:
 @styled
 def final_scores_figure(data: FinalScores) -> Figure:
     """Draw final scores: a dot for each seed, a bar for the mean, the untrained control hollow."""
-    figure, axes = new_axes(*SIZE)
+    any_failed = any(points.num_failed for points in data.points)
+    figure, axes = new_axes(*SIZE, bottom=0.48 if any_failed else 0.32)
     models = [points.model for points in data.points]
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
@@ -155,6 +157,10 @@ def final_scores_figure(data: FinalScores) -> Figure:
     return figure
 
 
+def _axis_label(metric: Metric) -> str:
+    return metric_label(metric).replace(", ", "\n")
+
+
 def _curve(contestant: Contestant, against: str) -> Curve:
     lines, failed = [], []
     for seed in contestant.seeds:
@@ -167,7 +173,7 @@ def _curve(contestant: Contestant, against: str) -> Curve:
             lines.append(line)
     if not lines:
         nothing = np.empty(0)
-        return Curve(contestant.model, *[nothing] * 4, 0, tuple(failed))
+        return Curve(contestant.model, nothing, nothing, nothing, nothing, 0, tuple(failed))
     grid = np.unique(np.concatenate([line.x for line in lines]))
     if len(grid) > _MOST_POINTS:
         grid = np.linspace(grid[0], grid[-1], _MOST_POINTS)
@@ -196,7 +202,7 @@ def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
         linewidth=1.8,
         marker=style.marker,
         markersize=4.5,
-        markevery=max(1, len(curve.x) // 8),
+        markevery=0.12,
         label=label,
     )
     for line in curve.failed:
@@ -206,13 +212,16 @@ def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
 
 def _how_to_read(data: LearningCurves) -> str:
     """Say what line and band are."""
-    most = max(curve.num_seeds for curve in data.curves)
-    if most > 1:
-        text = f"line: mean of {seeds(most)}; band: lowest to highest seed"
+    counts = {curve.num_seeds for curve in data.curves if curve.num_seeds}
+    if not counts:
+        text = "no run finished"
+    elif counts == {1}:
+        text = "one seed"
     else:
-        text = "one seed: no band"
+        of = seeds(counts.pop()) if len(counts) == 1 else "the seeds that finished"
+        text = f"line: mean of {of}; band: lowest to highest"
     if any(curve.failed for curve in data.curves):
-        text += "; thin line to ×: a run that failed"
+        text += "; thin line to ×: failed"
     return text
 
 

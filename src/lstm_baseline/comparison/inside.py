@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lstm_baseline.analysis import (
     Saturation,
@@ -29,15 +29,17 @@ from lstm_baseline.comparison.drawing import (
 )
 from lstm_baseline.comparison.words import model_label
 from lstm_baseline.models import RecurrentModel
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.shapes import FloatArray, NDArray
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.metrics import Batch
+from lstm_baseline.threads import one_thread
 from lstm_baseline.training.losses import LOSSES
 
-SIZE = (4.2, 2.9)
-"""Of a figure, in inches."""
+SIZE = (3.7, 2.8)
+GRADIENT_SIZE = (5.4, 3.0)
+"""Of a figure of one model and of the figure of all, in inches."""
 
-_MOST_ROWS = 200
+_MOST_ROWS = 100
 _STATE_LABELS = {"h": "hidden state h", "c": "cell state c"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -69,8 +71,9 @@ class Inside(NamedTuple):
 def look_inside(name: str, model: RecurrentModel, task: Task, seed: int) -> Inside:
     """Let a model read test rows of a seed, all of one length, and record what goes on inside."""
     rows = _whole_rows(task.test(seed))
-    seen = trace(model, rows.x)
-    norms = gradient_norms(model, rows.x, _loss_gradient(model, task, rows))
+    with one_thread():
+        seen = trace(model, rows.x)
+        norms = gradient_norms(model, rows.x, _loss_gradient(model, task, rows))
     return Inside(
         name,
         len(rows.x),
@@ -99,7 +102,7 @@ def states_figure(data: Inside) -> Figure:
             linewidth=0,
         )
         _line(axes, x, values.mean, style, name)
-    _finish(axes, "mean ± standard deviation")
+    _finish(axes, "mean ± std")
     return figure
 
 
@@ -125,14 +128,14 @@ def saturation_figure(data: Inside) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
     axes.set_ylim(-1.05, 1.05)
     axes.set_yticks([-1, -0.5, 0, 0.5, 1], ["100%", "50%", "0", "50%", "100%"])
-    _finish(axes, "← shut (< 0.1)   open (> 0.9) →")
+    _finish(axes, "← shut   open →")
     return figure
 
 
 @styled
 def gradient_figure(data: Sequence[Inside]) -> Figure:
     """Draw the gradient's norm against the step of the state, one line for each model."""
-    figure, axes = new_axes(*SIZE)
+    figure, axes = new_axes(*GRADIENT_SIZE)
     models = [inside.model for inside in data]
     for inside in data:
         style = model_style(inside.model, models)
@@ -143,8 +146,8 @@ def gradient_figure(data: Sequence[Inside]) -> Figure:
         _line(axes, x, median, style, model_label(inside.model))
     if any((inside.gradient.median > 0).any() for inside in data):
         axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+        bottom, top = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 100 * bottom else (1,)))
         axes.yaxis.set_major_formatter(_scientific)
         axes.minorticks_off()
     else:
@@ -155,12 +158,12 @@ def gradient_figure(data: Sequence[Inside]) -> Figure:
             transform=axes.transAxes,
             horizontalalignment="center",
         )
-    _finish(axes, "gradient norm, median and quartiles", "state after step")
+    _finish(axes, "gradient norm\nmedian and quartiles", "state after step")
     return figure
 
 
 def _whole_rows(batch: Batch) -> Batch:
-    """Return the longest rows, some hundreds at most, cut to their length."""
+    """Return the longest rows, a hundred at most, cut to their length."""
     lengths = np.full(len(batch.x), batch.x.shape[1]) if batch.lengths is None else batch.lengths
     length = int(lengths.max())
     rows = np.flatnonzero(lengths == length)[:_MOST_ROWS]
@@ -176,7 +179,7 @@ def _loss_gradient(model: RecurrentModel, task: Task, rows: Batch) -> FloatArray
     return d_each
 
 
-def _line(axes: Axes, x: FloatArray, y: FloatArray, style: LineStyle, label: str | None) -> None:
+def _line(axes: Axes, x: NDArray, y: FloatArray, style: LineStyle, label: str | None) -> None:
     axes.plot(
         x,
         y,
@@ -185,7 +188,7 @@ def _line(axes: Axes, x: FloatArray, y: FloatArray, style: LineStyle, label: str
         linewidth=1.6,
         marker=style.marker,
         markersize=4,
-        markevery=max(1, len(x) // 8),
+        markevery=0.12,
         label=label,
     )
 
@@ -193,7 +196,7 @@ def _line(axes: Axes, x: FloatArray, y: FloatArray, style: LineStyle, label: str
 def _finish(axes: Axes, y_label: str, x_label: str = "step") -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(axes)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lstm_baseline.comparison.match import build_model, count_params, match_width
@@ -42,12 +43,16 @@ class RunSpec:
             "seed": self.seed,
         }
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Folder of the run: readable, and different for every different specification."""
         content = json.dumps(self.config(), sort_keys=True).encode()
         digest = hashlib.sha256(content).hexdigest()[:8]
         return f"{self.task.name}--{self.model}--seed{self.seed}--{digest}"
+
+    def estimated_work(self) -> float:
+        """Return about how long the run takes, in no particular unit."""
+        return float(self.settings.num_steps * self.build_model().flops_per_step)
 
     def build_model(self) -> RecurrentModel:
         """Return the untrained model; its initial weights depend on the seed alone."""

@@ -98,21 +98,25 @@ def write_report(
         If the file cannot be written.
     """
     outcomes = summarise(plan, specs, results)
-    page = _environment().get_template("report.html.j2").render(
-        title=_title(plan),
-        plan=plan,
-        outcomes=outcomes,
-        pictures=[_pictures(outcome, folder) for outcome in outcomes],
-        failures=[
-            (outcome, seed)
-            for outcome in outcomes
-            for contestant in outcome.contestants
-            for seed in contestant.failures
-        ],
-        size_difference=_size_difference(outcomes),
-        environment=_environment_facts(),
-        command=command,
-        words=words,
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=_title(plan),
+            plan=plan,
+            outcomes=outcomes,
+            pictures=[_pictures(outcome, folder) for outcome in outcomes],
+            failures=[
+                (outcome, seed)
+                for outcome in outcomes
+                for contestant in outcome.contestants
+                for seed in contestant.failures
+            ],
+            size_difference=_size_difference(outcomes),
+            environment=_environment_facts(),
+            command=command,
+            words=words,
+        )
     )
     path = folder / PAGE
     write_whole(path, page.encode())
@@ -153,15 +157,15 @@ def _table_heading(outcome: TaskOutcome) -> Text:
 
 
 def _table(outcome: TaskOutcome) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     goal = "half way" if outcome.oracle is not None else "heuristic"
     table.add_column("model", min_width=10, overflow="fold")
-    table.add_column("test score", min_width=13, justify="right", no_wrap=True)
-    table.add_column("untrained", min_width=9, justify="right")
-    table.add_column("params", min_width=7, justify="right")
-    table.add_column("training", min_width=8, justify="right")
+    table.add_column("test score", min_width=17, justify="right", no_wrap=True)
+    table.add_column("untrained", min_width=9, justify="right", no_wrap=True)
+    table.add_column("params", min_width=8, justify="right", no_wrap=True)
+    table.add_column("training", min_width=9, justify="right", no_wrap=True)
     table.add_column(f"steps to {goal}", width=11, justify="right")
-    table.add_column("seeds that learned", width=10, justify="right")
+    table.add_column("learned", min_width=9, justify="right", no_wrap=True)
     for contestant in outcome.contestants:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
@@ -232,8 +236,9 @@ def _curves_picture(outcome: TaskOutcome, against: Any) -> Picture:
     ]
     return _picture(
         learning_curves_figure(data),
-        f"{outcome.title}: {data.y_label}, against {data.x_label}. {'; '.join(ends)}.",
-        f"Validation score against {data.x_label}.",
+        f"{outcome.title}: validation {words.metric_label(outcome.metric)}, against "
+        f"{data.x_label}. {'; '.join(ends)}.",
+        "",
     )
 
 
@@ -245,7 +250,7 @@ def _scores_picture(outcome: TaskOutcome) -> Picture:
     return _picture(
         final_scores_figure(final_scores(outcome)),
         f"{outcome.title}: final test scores. {'; '.join(scores)}.",
-        "Every seed on its own; the ladder's rules as lines.",
+        "",
     )
 
 
@@ -270,8 +275,7 @@ def _look_inside(
         _picture(
             states_figure(inside),
             f"{of}: mean and standard deviation of {words.listing(list(inside.states))} over time.",
-            "State over time. Line: mean over units and rows; band: one standard deviation. "
-            "A band that keeps growing warns of values that saturate or run away.",
+            "State",
         )
     ]
     if inside.gates:
@@ -280,14 +284,12 @@ def _look_inside(
             _picture(
                 gates_figure(inside),
                 f"{of}: mean of {names} over time.",
-                "Gates over time. Near 1 a gate lets everything through, near 0 nothing: a high "
-                "forget gate keeps the memory.",
+                "Gates",
             ),
             _picture(
                 saturation_figure(inside),
                 f"{of}: share of {names} nearly open or nearly shut over time.",
-                "Saturated gates. Upwards the share of gates that are nearly open, downwards of "
-                "those nearly shut; these act as switches, the rest as mixers.",
+                "Saturation",
             ),
         ]
     return InsideModel(title, pictures, ""), inside
@@ -297,9 +299,7 @@ def _gradient_picture(outcome: TaskOutcome, seen: Sequence[Inside]) -> Picture:
     return _picture(
         gradient_figure(seen),
         f"{outcome.title}: norm of the loss gradient with respect to the state at every step.",
-        "Gradient flow, all models. How much the loss at the last step depends on the state after "
-        "each step; line: median over rows, band: quartiles. A line that falls towards the left is "
-        "a vanishing gradient.",
+        "Gradient flow",
     )
 
 

@@ -34,7 +34,7 @@ class Spread(NamedTuple):
     mean: float
     std: float | None
     """Sample standard deviation (n − 1); None for a single seed."""
-    count: int
+    num_seeds: int
 
 
 class Speed(NamedTuple):
@@ -243,7 +243,7 @@ def _ladders(task: Task, seeds: Iterable[int]) -> dict[int, list[Rung]]:
     """
     if isinstance(task, GeneratedTask):
         ladder = task.ladder()
-        return {seed: ladder for seed in sorted(seeds)}
+        return dict.fromkeys(sorted(seeds), ladder)
     return {seed: task.ladder(seed) for seed in sorted(seeds)}
 
 

@@ -1,4 +1,4 @@
-"""How numbers and outcomes are put into words, the same in the terminal, the figures and the page."""
+"""How numbers and outcomes are put into words: the same in terminal, figures and page."""
 
 import math
 from collections.abc import Sequence
@@ -28,10 +28,12 @@ def number(value: float | None, like: float | None = None) -> str:
         return NOTHING
     scale = abs(value if like is None else like)
     if scale and not 1e-5 <= scale < 1e6:
-        return f"{value:.2e}"
-    exponent = math.floor(math.log10(scale)) if scale else 0
-    decimals = max(3 - exponent, 0) if exponent > 0 else max(3, 1 - exponent)
-    return f"{value:,.{decimals}f}"
+        text = f"{abs(value):.2e}"
+    else:
+        exponent = math.floor(math.log10(scale)) if scale else 0
+        decimals = max(3 - exponent, 0) if exponent > 0 else max(3, 1 - exponent)
+        text = f"{abs(value):,.{decimals}f}"
+    return f"−{text}" if value < 0 and float(text.replace(",", "")) else text
 
 
 def spread(values: Spread | None) -> str:
@@ -101,13 +103,10 @@ def count_range(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def threshold(outcome: TaskOutcome) -> str:
-    """Return the score whose first reaching is timed, and what it is."""
-    if outcome.threshold is None or outcome.best_heuristic is None:
-        return NOTHING
+def threshold_rule(outcome: TaskOutcome) -> str:
+    """Return what the score whose first reaching is timed stands for."""
+    if outcome.best_heuristic is None:
+        return "no rule to compare with"
     if outcome.oracle is None:
-        return f"{number(outcome.threshold)}, as good as {outcome.best_heuristic.name}"
-    return (
-        f"{number(outcome.threshold)}, half way from {outcome.best_heuristic.name} "
-        f"to {outcome.oracle.name}"
-    )
+        return f"as good as {outcome.best_heuristic.name}"
+    return f"half way from {outcome.best_heuristic.name} to {outcome.oracle.name}"

@@ -120,7 +120,7 @@ def tell(console: Console, numbers: list[Measured]) -> None:
         f"{NUM_ROWS} rows of noise, {NUM_STEPS} steps long. They differ in the recurrent weights "
         f"and in the forget bias alone; '{OWN.name}' is how this package starts. Variance ratio: "
         f"that of h over the last {ENDS} steps, divided by that over the first {ENDS}. Gradient: "
-        "what is left at step 1 of the gradient of a loss at the last step.",
+        "what is left at step 1 of the gradient of a loss at the last step, median over rows.",
     )
     show_table(
         console,
@@ -163,10 +163,15 @@ def _verdict(by_setup: dict[Setup, Measured]) -> str:
     own = by_setup[OWN]
     forgetful = by_setup[FORGETFUL]
     finite = all(one.finite for one in numbers)
+    forward, back = max(ratios) / min(ratios), max(left) / min(left)
+    lesson = (
+        "So the variance of h does not tell how well early steps can be learned from. "
+        if back > 1000 * forward
+        else ""
+    )
     return (
-        f"Going forward, the largest variance ratio is {max(ratios) / min(ratios):.1f} times the "
-        f"smallest; going back, the largest gradient is {max(left) / min(left):.0e} times the "
-        "smallest. So the variance of h does not tell how well early steps can be learned from. "
+        f"Going forward, the largest variance ratio is {forward:.1f} times the smallest; going "
+        f"back, the largest gradient is {back:.0e} times the smallest. {lesson}"
         f"With '{OWN.name}' the gradient {fate(own)}, with '{FORGETFUL.name}' it "
         f"{fate(forgetful)}: over {NUM_STEPS} steps the one bias leaves "
         f"{own.gradient[0] / forgetful.gradient[0]:.0e} times as much as the other. "

@@ -1,0 +1,206 @@
+"""Results against numbers worked out by hand."""
+
+import math
+
+import pytest
+from races import (
+    CHANCE,
+    CONSTANT,
+    ERROR_LADDER,
+    HEURISTIC,
+    LADDER,
+    ORACLE,
+    LadderTask,
+    contestant,
+    outcome,
+    race,
+    run,
+)
+
+from lstm_baseline.comparison.results import Speed, Spread, summarise
+from lstm_baseline.tasks import make_task
+
+
+def error_task(ladder=ERROR_LADDER):
+    return LadderTask(ladder, higher_is_better=False)
+
+
+def test_scores_are_kept_by_seed_with_mean_and_sample_deviation():
+    given = contestant([run(0.5, untrained=0.1), run(0.7, untrained=0.3), run(0.9, untrained=0.2)])
+    assert given.scores == (0.5, 0.7, 0.9)
+    assert given.score == pytest.approx((0.7, 0.2, 3))
+    assert given.untrained == pytest.approx((0.2, 0.1, 3))
+    assert [seed.spec.seed for seed in given.seeds] == [0, 1, 2]
+    assert (given.num_params, given.width, given.state_size) == (1000, 10, 20)
+    assert given.flops_per_step == 4000
+
+
+def test_one_seed_has_no_deviation():
+    assert contestant([run(0.75)]).score == Spread(0.75, None, 1)
+
+
+def test_normalised_runs_from_the_best_heuristic_to_the_oracle():
+    given = contestant([run(0.5), run(0.75), run(1.0), run(0.25)])
+    assert [seed.normalised for seed in given.seeds] == pytest.approx([0.0, 0.5, 1.0, -0.5])
+    assert given.normalised.mean == pytest.approx(0.25)
+
+
+def test_normalised_of_a_lower_is_better_metric():
+    given = contestant([run(0.4), run(0.1), run(0.0), run(0.8)], error_task())
+    assert [seed.normalised for seed in given.seeds] == pytest.approx([0.0, 0.75, 1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    "ladder", [(CHANCE, HEURISTIC), (), (ORACLE,), (HEURISTIC, ORACLE._replace(score=0.5))]
+)
+def test_no_normalised_score_without_two_ends(ladder):
+    given = contestant([run(0.75)], LadderTask(ladder))
+    assert given.seeds[0].normalised is None
+    assert given.normalised is None
+
+
+def test_learned_is_to_beat_heuristics_and_the_untrained_network():
+    given = contestant(
+        [
+            run(0.51, untrained=0.2),
+            run(0.50, untrained=0.2),  # no better than the heuristic
+            run(0.60, untrained=0.6),  # no better than untrained
+            run(0.40, untrained=0.2),  # better than chance alone
+            run(None),
+        ]
+    )
+    assert [seed.learned for seed in given.seeds] == [True, False, False, False, False]
+    assert given.num_learned == 1
+
+
+def test_learned_where_lower_is_better():
+    given = contestant([run(0.3, untrained=2.0), run(0.5, untrained=2.0)], error_task())
+    assert [seed.learned for seed in given.seeds] == [True, False]
+
+
+def test_without_a_ladder_learned_is_to_beat_the_untrained_network():
+    given = contestant([run(0.3, untrained=0.2), run(0.1, untrained=0.2)], LadderTask(()))
+    assert [seed.learned for seed in given.seeds] == [True, False]
+    assert given.speed is None
+    assert given.seeds[0].steps is None
+
+
+def test_chance_counts_where_it_beats_every_heuristic():
+    task = LadderTask((HEURISTIC._replace(score=0.1), CHANCE, ORACLE))
+    given = outcome({"lstm": [run(0.2, untrained=0.0)]}, task)
+    assert given.best_heuristic == CHANCE
+    assert given.contestants[0].num_learned == 0
+
+
+def test_threshold_is_half_way_to_the_oracle():
+    assert outcome({"lstm": [run(1.0)]}).threshold == 0.75
+    assert outcome({"lstm": [run(0.0)]}, error_task()).threshold == 0.2
+
+
+def test_threshold_without_oracle_is_the_best_heuristic():
+    assert outcome({"lstm": [run(1.0)]}, LadderTask((CHANCE, HEURISTIC))).threshold == 0.5
+    assert outcome({"lstm": [run(1.0)]}, LadderTask(())).threshold is None
+
+
+def test_steps_and_seconds_to_the_threshold():
+    given = contestant([run(0.9, history=[0.2, 0.74, 0.75, 0.6, 0.9])])
+    assert (given.seeds[0].steps, given.seeds[0].seconds) == (200, 2.0)
+    given = contestant([run(0.1, history=[0.9, 0.21, 0.2])], error_task())
+    assert given.speed == Speed(200, 2.0, 1)
+
+
+def test_what_was_not_reached_is_infinitely_late():
+    slow, fast = run(0.7, history=[0.2, 0.7]), run(0.9, history=[0.2, 0.9])
+    later = run(0.9, history=[0.2, 0.3, 0.4, 0.9])
+    assert contestant([fast, slow, later]).speed == Speed(300, 3.0, 2)
+    assert contestant([fast, slow]).speed == Speed(math.inf, math.inf, 1)
+    assert contestant([slow, slow, fast]).speed == Speed(math.inf, math.inf, 1)
+
+
+def test_a_run_that_failed_has_not_reached_the_threshold():
+    given = contestant([run(None, history=[0.2, 0.9])])
+    assert given.speed == Speed(math.inf, math.inf, 0)
+
+
+def test_failures_are_kept_with_their_reasons_and_out_of_the_means():
+    given = contestant([run(0.6, seconds=2.0), run(None, seconds=90.0), run(0.8, seconds=4.0)])
+    assert given.scores == (0.6, None, 0.8)
+    assert given.score == pytest.approx((0.7, math.sqrt(0.02), 2))
+    assert given.training_seconds.mean == 3.0
+    assert [(f.spec.seed, f.result.reason) for f in given.failures] == [
+        (1, "loss is nan at step 7")
+    ]
+
+
+def test_a_contestant_whose_runs_all_failed():
+    given = contestant([run(None), run(None)])
+    assert (given.score, given.normalised, given.training_seconds) == (None, None, None)
+    assert given.untrained.mean == 0.2
+    assert given.num_learned == 0
+
+
+def test_each_seed_of_a_file_is_held_against_its_own_rows():
+    task = LadderTask(lambda seed: [HEURISTIC._replace(score=(0.5, 0.7)[seed]), ORACLE])
+    given = outcome({"lstm": [run(0.6), run(0.6)]}, task)
+    assert [seed.learned for seed in given.contestants[0].seeds] == [True, False]
+    assert [rung.score for rung in given.ladder] == pytest.approx([0.6, 1.0])
+    assert given.threshold == pytest.approx(0.8)
+
+
+def test_rungs_that_change_places_from_seed_to_seed_are_matched_by_name():
+    a, b = CHANCE._replace(name="a"), CHANCE._replace(name="b")
+    scores = {0: (0.1, 0.2), 1: (0.6, 0.3)}
+
+    def ladder(seed):
+        rungs = [a._replace(score=scores[seed][0]), b._replace(score=scores[seed][1])]
+        return sorted(rungs, key=lambda rung: rung.score)
+
+    given = outcome({"lstm": [run(0.6), run(0.6)]}, LadderTask(ladder))
+    assert [rung.name for rung in given.ladder] == ["b", "a"]
+    assert [rung.score for rung in given.ladder] == pytest.approx([0.25, 0.35])
+
+
+def test_best_of_a_lower_is_better_ladder():
+    better = CONSTANT._replace(name="better", kind="heuristic", score=0.3)
+    given = outcome({"lstm": [run(0.1)]}, error_task((CONSTANT, better, ERROR_LADDER[1])))
+    assert given.best_heuristic == better
+    assert given.oracle == ERROR_LADDER[1]
+    assert [rung.score for rung in given.ladder] == [0.4, 0.3, 0.0]
+
+
+def test_a_generated_task_s_ladder_is_measured_once(monkeypatch):
+    task = make_task("pair-matching", num_pairs=2, num_symbols=4)
+    asked = []
+    monkeypatch.setattr(
+        type(task), "ladder", lambda self, seed=0: asked.append(seed) or list(LADDER)
+    )
+    outcome({"lstm": [run(0.6), run(0.6), run(0.6)]}, task)
+    assert asked == [0]
+
+
+def test_tasks_and_contestants_come_in_the_plan_s_order_whatever_the_runs():
+    tasks = LadderTask(name="first"), LadderTask(name="second")
+    plan, specs, results = race({"relational": [run(0.6)] * 2, "lstm": [run(0.9)] * 2}, *tasks)
+    given = summarise(plan, specs[::-1], results[::-1])
+    assert [of_task.title for of_task in given] == ["first", "second"]
+    for of_task in given:
+        assert [c.model for c in of_task.contestants] == ["relational", "lstm"]
+        assert [c.score.mean for c in of_task.contestants] == pytest.approx([0.6, 0.9])
+        assert [seed.spec.seed for seed in of_task.contestants[0].seeds] == [0, 1]
+        assert all(seed.spec.task is of_task.task for seed in of_task.contestants[0].seeds)
+
+
+def test_tasks_of_one_name_are_told_apart_by_what_differs():
+    tasks = LadderTask(level=1), LadderTask(level=2), LadderTask(name="other", level=2)
+    given = summarise(*race({"lstm": [run(0.6)]}, *tasks))
+    assert [of_task.title for of_task in given] == [
+        "made-up (level=1)",
+        "made-up (level=2)",
+        "other",
+    ]
+
+
+def test_runs_and_results_have_to_match():
+    plan, specs, results = race({"lstm": [run(0.6), run(0.7)]})
+    with pytest.raises(ValueError, match="shorter"):
+        summarise(plan, specs, results[:-1])

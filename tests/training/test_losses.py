@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from examples import normal
+from lstm_baseline import InputError
+from lstm_baseline.activations import softmax
+from lstm_baseline.training.losses import LOSSES, cross_entropy, mean_squared_error
+
+B, T, K = 3, 4, 5
+LENGTHS = np.array([4, 0, 2])
+LIVE = np.arange(T) < LENGTHS[:, None]
+
+
+def probabilities(*shape):
+    """Return probabilities, which are fine values for a regression too."""
+    return np.random.default_rng(1).dirichlet(np.ones(K), size=shape)
+
+
+@pytest.fixture(params=[cross_entropy, mean_squared_error])
+def loss(request):
+    return request.param
+
+
+def test_cross_entropy_is_minus_the_mean_logarithm_of_the_right_class():
+    logits, classes = normal(B, K), np.array([4, 0, 2])
+    expected = -np.mean(np.log(softmax(logits))[np.arange(B), classes])
+    assert cross_entropy(logits, classes)[0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_even_odds_cost_the_logarithm_of_the_number_of_classes():
+    assert cross_entropy(np.zeros((B, K)), np.zeros(B, int))[0] == pytest.approx(np.log(K))
+
+
+def test_mean_squared_error_is_the_mean_over_rows_and_components():
+    outputs, targets = normal(B, K), normal(B, K, seed=1)
+    expected = np.mean((outputs - targets) ** 2)
+    assert mean_squared_error(outputs, targets)[0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_perfect_answer_costs_nothing(loss):
+    targets = np.eye(K)
+    outputs = 1000 * targets if loss is cross_entropy else targets
+    value, gradient = loss(outputs, targets)
+    assert value == 0
+    assert not gradient.any()
+
+
+def test_class_indices_and_their_one_hot_rows_are_the_same():
+    logits, classes = normal(B, T, K), np.random.default_rng(0).integers(K, size=(B, T))
+    for lengths in (None, LENGTHS):
+        value, gradient = cross_entropy(logits, classes, lengths)
+        other_value, other_gradient = cross_entropy(logits, np.eye(K)[classes], lengths)
+        assert value == other_value
+        np.testing.assert_array_equal(gradient, other_gradient)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths"),
+    [((B, K), None), ((B, T, K), None), ((B, T, K), LENGTHS), ((1, 1, K), np.array([1]))],
+    ids=str,
+)
+def test_gradients_agree_with_central_differences(loss, shape, lengths):
+    outputs, targets = normal(*shape), probabilities(*shape[:-1])
+    _, gradient = loss(outputs, targets, lengths)
+    assert gradient.shape == shape
+    numeric = np.empty(shape)
+    for index in np.ndindex(shape):
+        delta = np.zeros(shape)
+        delta[index] = 1e-5
+        above, below = (loss(outputs + sign * delta, targets, lengths)[0] for sign in (1, -1))
+        numeric[index] = (above - below) / 2e-5
+    np.testing.assert_allclose(gradient, numeric, rtol=0, atol=1e-9)
+
+
+def test_only_steps_within_the_lengths_count(loss):
+    outputs, targets = normal(B, T, K), probabilities(B, T)
+    value, gradient = loss(outputs, targets, LENGTHS)
+    expected, expected_gradient = loss(outputs[LIVE], targets[LIVE])
+    assert value == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(gradient[LIVE], expected_gradient, rtol=1e-14)
+    assert not gradient[~LIVE].any()
+
+
+def test_a_long_row_weighs_more_than_a_short_one(loss):
+    # The mean is over steps, not over rows.
+    outputs, targets = normal(2, T, K), probabilities(2, T)
+    alone = [loss(outputs[k : k + 1, :n], targets[k : k + 1, :n])[0] for k, n in ((0, 4), (1, 1))]
+    both = loss(outputs, targets, np.array([4, 1]))[0]
+    assert both == pytest.approx((4 * alone[0] + alone[1]) / 5, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_keep_the_dtype_and_large_logits_overflow_nothing(dtype):
+    logits = np.array([[1e30, -1e30, 0.0], [-1e4, 1e4, 0.0]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        value, gradient = cross_entropy(logits, np.array([0, 1]))
+    assert value == 0
+    assert gradient.dtype == dtype
+    assert mean_squared_error(logits[1:], logits[:1] * 0)[1].dtype == dtype
+
+
+def test_inputs_are_not_changed(loss):
+    outputs, targets = normal(B, T, K), probabilities(B, T)
+    for array in (outputs, targets, LENGTHS):
+        array.setflags(write=False)
+    loss(outputs, targets, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("targets", "lengths", "message"),
+    [
+        (np.zeros((B, T + 1), int), None, r"targets has shape \(3, 5, 5\)"),
+        (np.zeros((B, T, K + 1)), None, r"targets has shape \(3, 4, 6\)"),
+        (np.zeros(B, int), None, r"targets has shape \(3,\)"),
+        (np.full((B, T), K), None, "targets runs from 5 to 5; 5 classes are numbered 0 to 4"),
+        (np.full((B, T), -1), None, "targets runs from -1 to -1"),
+        (np.zeros((B, T)), None, "targets has dtype float64; give whole numbers"),
+        (np.zeros((B, T), int), np.zeros(B, int), "every length is 0"),
+        (np.zeros((B, T), int), np.ones(B + 1, int), r"lengths has shape \(4,\)"),
+    ],
+)
+def test_bad_targets_are_refused(targets, lengths, message):
+    with pytest.raises(InputError, match=message):
+        cross_entropy(np.zeros((B, T, K)), targets, lengths)
+
+
+def test_values_of_another_shape_are_refused():
+    with pytest.raises(InputError, match=r"targets has shape \(3, 1\); outputs has \(3, 5\)"):
+        mean_squared_error(np.zeros((B, K)), np.zeros((B, 1)))
+
+
+@pytest.mark.parametrize("shape", [(0, K), (0, T, K), (B, 0, K)], ids=str)
+def test_a_mean_over_nothing_is_refused(loss, shape):
+    with pytest.raises(InputError, match="at least one"):
+        loss(np.zeros(shape), np.zeros(shape))
+
+
+def test_lengths_without_steps_are_refused(loss):
+    with pytest.raises(InputError, match="one length a row of"):
+        loss(np.zeros((B, K)), np.zeros((B, K)), LENGTHS)
+
+
+def test_losses_go_by_name():
+    assert {"cross_entropy": cross_entropy, "mean_squared_error": mean_squared_error} == LOSSES
