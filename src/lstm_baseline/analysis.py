@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_baseline.errors import InputError
+from lstm_baseline.inputs import as_sequence
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.shapes import FloatArray
 
@@ -39,7 +41,14 @@ class Saturation(NamedTuple):
 
 
 def trace(model: RecurrentModel, x: FloatArray) -> Trace:
-    """Return states and gates of a model at every step of x (B, T, I)."""
+    """Return states and gates of a model at every step of x (B, T, I).
+
+    Raises
+    ------
+    InputError
+        If x does not fit the model, or has no steps.
+    """
+    x = _some_steps(model, x)
     state: Any = model.initial_state(len(x))
     names: tuple[str, ...] = type(state)._fields
     states: dict[str, list[FloatArray]] = {name: [] for name in names}
@@ -90,7 +99,13 @@ def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> 
     (B, T) norms ‖dL/ds‖ over all of a row's state s before each step, the first being the initial
     state. Norms that fall towards the first step are a vanishing gradient, norms that rise an
     exploding one (Pascanu, Mikolov and Bengio 2013).
+
+    Raises
+    ------
+    InputError
+        If x or d_last does not fit the model, or x has no steps.
     """
+    x = _some_steps(model, x)
     state = model.initial_state(len(x))
     caches = []
     for t in range(x.shape[1]):
@@ -105,6 +120,14 @@ def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> 
         squares = sum(np.square(_flat(part), dtype=np.float64).sum(axis=1) for part in d_state)
         norms.append(np.sqrt(squares))
     return np.stack(norms[::-1], axis=1)
+
+
+def _some_steps(model: RecurrentModel, x: FloatArray) -> FloatArray:
+    """Return x in the model's dtype, with at least one step."""
+    x = as_sequence(x, model.input_size, model.dtype, type(model).__name__)
+    if x.shape[1] == 0:
+        raise InputError(f"x has shape {x.shape}; give at least one step")
+    return x
 
 
 def _flat(part: FloatArray) -> FloatArray:

@@ -233,12 +233,15 @@ def _check_picture_path(path: Path) -> None:
 
 def main() -> None:
     """Run the command line; every error of use or of a run is one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # σ on a terminal that cannot show it
     sys.exit(_run())
 
 
 def _run() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False) or 0)
     except TyperException as error:
         return _complain(f"{error.format_message()} (see lstm-baseline --help)", WRONG_USE)
     except ValidationError as error:
@@ -251,8 +254,10 @@ def _run() -> int:
         return _complain(f"out of memory: {error}; choose a smaller size", FAILED)
     except LSTMBaselineError as error:
         return _complain(str(error), WRONG_USE)
-    except KeyboardInterrupt:
-        return _complain("stopped; the same command goes on from here", INTERRUPTED)
+    # Typer turns Ctrl-C into this code without a word.
+    if code == INTERRUPTED:
+        return _complain("stopped; given again, the same command goes on from here", code)
+    return code
 
 
 def _complain(message: str, code: int) -> int:

@@ -67,7 +67,10 @@ def as_sequence(x: Any, input_size: int, dtype: np.dtype[Any], model: str) -> Fl
 
 def as_lengths(lengths: Any, num_rows: int, num_steps: int) -> IntArray:
     """Return lengths as (B,) whole numbers from 0 to T."""
-    array = np.asarray(lengths)
+    try:
+        array = np.asarray(lengths)
+    except ValueError as error:
+        raise InputError("lengths is not an array: its rows differ in length") from error
     if array.dtype.kind not in "iu":
         raise InputError(f"lengths has dtype {array.dtype}; give whole numbers")
     if array.shape != (num_rows,):

@@ -13,7 +13,6 @@ from safetensors.numpy import save
 from lstm_baseline.errors import FileError
 from lstm_baseline.shapes import NDArray
 
-
 _ABOUT = "lstm_baseline"
 
 

@@ -102,7 +102,7 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
     interrupt(process)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert complaint == "lstm-baseline: stopped; the same command goes on from here\n"
+    assert complaint == "lstm-baseline: stopped; given again, the same command goes on from here\n"
     kept = {path: path.stat().st_mtime_ns for path in finished()}
     assert 0 < len(kept) < 4
 

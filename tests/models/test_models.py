@@ -133,6 +133,7 @@ class TestRefusals:
             ([1.0, 2.0, 3.0], "lengths has dtype float64"),
             ([True, True, False], "lengths has dtype bool"),
             (3, r"lengths has shape \(\)"),
+            ([[1], [1, 2]], "lengths is not an array"),
         ],
     )
     def test_lengths(self, model, x, lengths, message):
@@ -256,10 +257,6 @@ class TestParams:
         single, double = fresh(name, rng=3), fresh(name, rng=3, dtype=np.float64)
         assert_same_arrays(single.params, double.params, tolerance=1e-7)
 
-    def test_sizes_are_positive(self, model):
-        assert model.flops_per_step > 0
-        assert model.state_size > 0
-
 
 class TestFiles:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -289,7 +286,7 @@ class TestFiles:
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-class TestPublishedSizes:
+class TestSizes:
     def test_every_model_has_a_name(self):
         assert {"lstm": LSTM, "gru": GRU, "relational": RelationalRNN} == MODELS
 
@@ -317,6 +314,26 @@ class TestPublishedSizes:
         assert count("W_mlp", "b_mlp") == 131_584
         assert count("W_g", "U_g", "b_g", "b_u") == 263_168
 
+    @pytest.mark.parametrize("model_class", [LSTM, GRU])
+    def test_operations_of_a_gated_step(self, model_class):
+        model = model_class(3, 5, O)
+        weights = sum(value.size for value in model.params.values() if value.ndim == 2)
+        assert model.flops_per_step == 2 * weights  # each is multiplied and added once
+
+    @pytest.mark.parametrize("gate", ["unit", "memory"])
+    def test_operations_of_a_relational_step(self, gate):
+        S, H, K, V = 3, 2, 5, 4
+        model = RelationalRNN(
+            3, O, num_slots=S, num_heads=H, head_size=V, key_size=K, num_blocks=2, gate=gate
+        )
+        rows = {"W_in": 1, "W_out": 1, "W_g": 1, "U_g": S}  # by how many each is multiplied
+        rows |= {"W_qkv_0": S + 1, "W_qkv_1": S + 1, "W_mlp_0": 2 * (S + 1), "W_mlp_1": 2 * (S + 1)}
+        products = sum(rows[k] * v.size for k, v in model.params.items() if v.ndim == 2)
+        scores_and_reads = 2 * H * (S + 1) ** 2 * (K + V)
+        assert model.flops_per_step == 2 * (products + scores_and_reads)
+
+
+class TestRelationalModel:
     def test_blocks_share_the_mlp_and_nothing_else(self):
         one, two = (RelationalRNN(3, num_blocks=k).params.keys() for k in (1, 2))
         added = two - one
@@ -334,7 +351,7 @@ class TestPublishedSizes:
         assert memory.shape == (5, num_slots, width)
         assert (memory == np.eye(num_slots, width)).all()
 
-    def test_starting_values_of_the_relational_model(self):
+    def test_starting_values(self):
         params = RelationalRNN(40, num_slots=8, num_heads=8, head_size=32, rng=0).params
         for name, value in params.items():
             if value.ndim == 2:
@@ -351,6 +368,7 @@ class TestPublishedSizes:
             {"gate": None},
             {"num_slots": 0},
             {"num_blocks": 0},
+            {"num_blocks": 257},
             {"mlp_layers": 0},
             {"key_size": 0},
             {"forget_bias": np.nan},
@@ -358,7 +376,7 @@ class TestPublishedSizes:
         ],
         ids=str,
     )
-    def test_relational_options_are_checked(self, options):
+    def test_options_are_checked(self, options):
         with pytest.raises(InputError, match=next(iter(options))):
             RelationalRNN(3, **options)
 

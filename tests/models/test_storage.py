@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 
 import numpy as np
 import pytest
@@ -226,6 +225,7 @@ class TestContent:
 @pytest.fixture
 def small_disk():
     """Let the operating system refuse to write more than 100 bytes into any file."""
+    resource = pytest.importorskip("resource", reason="limits the size of files, as Unix can")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     yield

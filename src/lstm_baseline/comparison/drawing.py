@@ -128,7 +128,7 @@ def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, 
     figure = Figure(figsize=(width, height), dpi=100)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
-        left=0.8 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - 0.36 / height
+        left=0.6 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - 0.36 / height
     )
     axes = figure.add_subplot()
     axes.tick_params(length=3)
@@ -136,8 +136,15 @@ def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, 
 
 
 def add_legend(axes: Axes) -> None:
-    """Put a legend above the axes, where it hides nothing, in as many rows as it takes."""
+    """Put a legend above the axes, where it hides nothing, in as many rows as it takes.
+
+    Call it when limits and labels are final: it makes room for the labels of the y axis too.
+    """
     figure, renderer = _canvas(axes)
+    labels = axes.yaxis.get_tightbbox(renderer)
+    if labels is not None:
+        needed = axes.get_window_extent().x0 - labels.x0 + 0.06 * figure.dpi
+        figure.subplots_adjust(left=needed / figure.bbox.width)
     for columns in range(4, 0, -1):
         legend = axes.legend(
             loc="lower left",

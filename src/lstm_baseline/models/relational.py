@@ -13,7 +13,6 @@ from lstm_baseline.inputs import as_number, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.shapes import FloatArray
 
-
 _MOST_LAYERS = 256
 """Of blocks and of MLP layers: each has arrays of its own, so a file must not ask for millions."""
 
