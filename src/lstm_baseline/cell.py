@@ -7,8 +7,15 @@ import numpy.typing as npt
 
 from lstm_baseline.activations import sigmoid, tanh
 from lstm_baseline.errors import InputError
-from lstm_baseline.initializers import RandomSource, orthogonal_initializer, xavier_initializer
-from lstm_baseline.inputs import as_dtype, as_named_arrays, as_real, as_size
+from lstm_baseline.initializers import orthogonal_initializer, xavier_initializer
+from lstm_baseline.inputs import (
+    RandomSource,
+    as_dtype,
+    as_generator,
+    as_named_arrays,
+    as_real,
+    as_size,
+)
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, Params
 
 
@@ -64,7 +71,7 @@ class LSTMCell:
         self.input_size = as_size("input_size", input_size)
         self.hidden_size = as_size("hidden_size", hidden_size)
         self.dtype = as_dtype(dtype)
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         self.params: Params = {}
         for gate in LSTM_GATES:
             bias = 1.0 if gate == "f" else 0.0

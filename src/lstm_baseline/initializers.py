@@ -6,11 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_baseline.errors import InputError
+from lstm_baseline.inputs import RandomSource, as_dtype, as_generator, as_size
 from lstm_baseline.shapes import FloatArray, Params
 from lstm_baseline.threads import one_thread
-
-RandomSource = np.random.Generator | int | None
-"""A generator, a seed for one, or None for fresh entropy."""
 
 
 def orthogonal_initializer(
@@ -30,10 +28,11 @@ def orthogonal_initializer(
     Source: Saxe, McClelland and Ganguli 2014 (arXiv 1312.6120).
     """
     rows, columns = _matrix_shape("orthogonal_initializer", shape)
-    normal = np.random.default_rng(rng).standard_normal((rows, columns))
+    normal = as_generator(rng).standard_normal((rows, columns))
     with one_thread():
         left, _, right = np.linalg.svd(normal, full_matrices=False)
-        return np.asarray(gain * (left @ right), dtype=dtype)
+        values: FloatArray = gain * (left @ right)
+    return values.astype(as_dtype(dtype))
 
 
 def xavier_initializer(
@@ -45,8 +44,8 @@ def xavier_initializer(
     """
     fan_out, fan_in = _matrix_shape("xavier_initializer", shape)
     limit = np.sqrt(6.0 / (fan_in + fan_out))
-    values: FloatArray = np.random.default_rng(rng).uniform(-limit, limit, (fan_out, fan_in))
-    return values.astype(dtype)
+    values: FloatArray = as_generator(rng).uniform(-limit, limit, (fan_out, fan_in))
+    return values.astype(as_dtype(dtype))
 
 
 def lecun_initializer(
@@ -60,12 +59,12 @@ def lecun_initializer(
     Source: LeCun, Bottou, Orr and Müller 1998, section 4.6.
     """
     fan_out, fan_in = _matrix_shape("lecun_initializer", shape)
-    rng = np.random.default_rng(rng)
+    rng = as_generator(rng)
     z = rng.standard_normal((fan_out, fan_in))
     while (outside := np.abs(z) > 2.0).any():
         z[outside] = rng.standard_normal(int(outside.sum()))
     values: FloatArray = z / np.sqrt(fan_in)
-    return values.astype(dtype)
+    return values.astype(as_dtype(dtype))
 
 
 def gated_initializer(
@@ -84,6 +83,7 @@ def gated_initializer(
 
 
 def _matrix_shape(name: str, shape: Sequence[int]) -> tuple[int, int]:
-    if len(shape) != 2 or min(shape) < 1:
-        raise InputError(f"{name} got shape {tuple(shape)}; give two sizes of at least 1")
-    return int(shape[0]), int(shape[1])
+    if len(shape) != 2:
+        raise InputError(f"{name} got shape {tuple(shape)}; give two sizes")
+    rows, columns = (as_size(f"a size of {name}", size) for size in shape)
+    return rows, columns

@@ -10,15 +10,40 @@ import numpy.typing as npt
 from lstm_baseline.errors import InputError
 from lstm_baseline.shapes import FloatArray, IntArray
 
-_LARGEST_SIZE = 2**20
+RandomSource = np.random.Generator | int | None
+"""A generator, a seed for one, or None for fresh entropy."""
+
+_LARGEST = 2**20
 
 
-def as_size(name: str, value: Any, largest: int = _LARGEST_SIZE) -> int:
-    """Return a whole number from 1 to ``largest``."""
+def as_size(
+    name: str, value: Any, at_least: int = 1, at_most: int = _LARGEST, *, why: str = ""
+) -> int:
+    """Return a whole number within bounds; ``why`` says where they come from."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= largest:
-        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {largest}")
+    if not whole or not at_least <= value <= at_most:
+        reason = f" ({why})" if why else ""
+        raise InputError(
+            f"{name} is {value!r}; give a whole number from {at_least} to {at_most}{reason}"
+        )
     return int(value)
+
+
+def one_of(name: str, value: str, choices: Sequence[str]) -> str:
+    """Return a word that is among the choices."""
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}; give one of: {', '.join(choices)}")
+    return value
+
+
+def as_generator(rng: RandomSource) -> np.random.Generator:
+    """Return a generator from a generator, a seed, or None for fresh entropy."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"rng is {rng!r}; give a numpy.random.Generator, a seed of at least 0, or None"
+        ) from error
 
 
 def as_number(name: str, value: Any) -> float:
@@ -107,6 +132,8 @@ def as_named_arrays(
     what: str, given: Mapping[str, Any], expected: Mapping[str, FloatArray], dtype: np.dtype[Any]
 ) -> dict[str, FloatArray]:
     """Return arrays with just the names and shapes of ``expected``."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what} is a {type(given).__name__}; give a dict of arrays by name")
     for word, names in (
         ("unknown", given.keys() - expected.keys()),
         ("missing", expected.keys() - given.keys()),

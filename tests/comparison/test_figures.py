@@ -11,7 +11,7 @@ import pytest
 from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE, LadderTask, outcome, run
 
 from lstm_baseline import GRU, LSTM, RelationalRNN
-from lstm_baseline.analysis import gradient_norms, trace
+from lstm_baseline.analysis import Saturation, gradient_norms, trace
 from lstm_baseline.comparison.drawing import model_style, score_limits, spread_out, to_svg
 from lstm_baseline.comparison.figures import (
     final_scores,
@@ -27,6 +27,7 @@ from lstm_baseline.comparison.inside import (
     states_figure,
 )
 from lstm_baseline.tasks import make_task
+from lstm_baseline.training.losses import cross_entropy
 
 CROWDED = (
     CHANCE,
@@ -195,6 +196,12 @@ class TestLearningCurves:
         assert "some values lie beyond this edge" in notes
         assert_nothing_overlaps(figure)
 
+    def test_a_legend_too_long_for_one_row_takes_more(self):
+        data = learning_curves(two_models())
+        curves = [data.curves[0]._replace(model=f"a cell with a long name, {k}") for k in range(5)]
+        figure = learning_curves_figure(data._replace(curves=tuple(curves)))
+        assert_nothing_overlaps(figure)
+
 
 class TestFinalScores:
     def test_every_seed_and_its_control(self):
@@ -297,16 +304,24 @@ class TestInside:
     def test_per_step_task_looks_at_the_last_step(self):
         task = make_task("copy-memory", delay=2, num_recalled=2, num_symbols=3)
         model = LSTM(task.input_size, 4, task.output_size, rng=0)
+        batch = task.test(0)
+        x, y = batch.x[:100], batch.y[:100]
+        _, d_last = cross_entropy(model.forward(x, False), y[:, -1])
+        norms = gradient_norms(model, x, 100 * d_last)
         inside = look_inside("lstm", model, task, 0)
-        assert inside.gradient.median.shape == (task.test(0).x.shape[1],)
-        assert (inside.gradient.median > 0).all()
+        np.testing.assert_allclose(inside.gradient.median, np.median(norms, axis=0), rtol=1e-4)
 
     def test_only_whole_rows_of_ragged_data(self):
         task = make_task("adding", length=6)
+        model = LSTM(task.input_size, 4, 1, rng=0)
         ragged = task.test(0)._replace(lengths=np.arange(2000) % 5)
         task.test = lambda seed: ragged
-        inside = look_inside("lstm", LSTM(task.input_size, 4, 1, rng=0), task, 0)
-        assert inside.gates["input gate"].mean.shape == (4,)
+        inside = look_inside("lstm", model, task, 0)
+        whole = ragged.x[4::5][:100, :4]
+        np.testing.assert_allclose(
+            inside.gates["input gate"].mean,
+            trace(model, whole).gates["input gate"].mean(axis=(0, 2), dtype=np.float64),
+        )
 
     def test_drawings_show_the_data(self, seen):
         lstm = seen["lstm"]
@@ -317,6 +332,8 @@ class TestInside:
         axes = gates_figure(lstm).axes[0]
         for line, values in zip(axes.lines, lstm.gates.values(), strict=True):
             np.testing.assert_array_equal(line.get_ydata(), values.mean)
+        shares = {"forget gate": Saturation(np.full(3, 0.1), np.full(3, 0.3))}
+        lstm = lstm._replace(saturation=shares)
         axes = saturation_figure(lstm).axes[0]
         drawn = [np.asarray(line.get_ydata()).tolist() for line in axes.lines]
         for share in lstm.saturation.values():
@@ -424,7 +441,8 @@ def test_any_name_is_drawn_as_it_is():
 def test_a_user_s_matplotlib_settings_neither_show_nor_change():
     data = learning_curves(two_models())
     expected = to_svg(learning_curves_figure(data))
-    with mpl.rc_context({"text.usetex": True, "lines.linewidth": 9, "axes.facecolor": "red"}):
+    own = {"text.usetex": True, "axes.grid": True, "legend.fontsize": 20, "axes.facecolor": "red"}
+    with mpl.rc_context(own):
         before = dict(mpl.rcParams)
         assert to_svg(learning_curves_figure(data)) == expected
         assert dict(mpl.rcParams) == before

@@ -311,7 +311,7 @@ def test_refused_targets(save, y, target, message):
 
 
 def test_refused_target_name(save):
-    with pytest.raises(InputError, match="target is 'ranking'; expected one of: auto, class"):
+    with pytest.raises(InputError, match="target is 'ranking'; give one of: auto, class"):
         ArrayFile(save(X=X, y=LABELS), target="ranking")
 
 

@@ -142,10 +142,10 @@ def test_unknown_argument_is_refused_with_a_suggestion():
     ("name", "arguments", "message"),
     [
         ("object-tracking", {"num_objects": 1}, "num_objects is 1; .* at least 2"),
-        ("object-tracking", {"num_objects": 2.0}, "num_objects is 2.0; expected a whole number"),
-        ("object-tracking", {"grid": True}, "grid is True; expected a whole number"),
+        ("object-tracking", {"num_objects": 2.0}, "num_objects is 2.0; give a whole number"),
+        ("object-tracking", {"grid": True}, "grid is True; give a whole number"),
         ("object-tracking", {"num_sightings": 2}, r"num_sightings is 2; .* at least 3 \(every"),
-        ("object-tracking", {"target": "row"}, "target is 'row'; expected one of: cell, position"),
+        ("object-tracking", {"target": "row"}, "target is 'row'; give one of: cell, position"),
         ("pair-matching", {"num_pairs": 1}, "num_pairs is 1"),
         ("pair-matching", {"num_pairs": 9}, "num_symbols is 16; .* at least 18"),
         ("qa", {"num_persons": 1}, "num_persons is 1"),

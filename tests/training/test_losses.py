@@ -109,14 +109,19 @@ def test_inputs_are_not_changed(loss):
 @pytest.mark.parametrize(
     ("targets", "lengths", "message"),
     [
-        (np.zeros((B, T + 1), int), None, r"targets has shape \(3, 5, 5\)"),
+        (
+            np.zeros((B, T + 1), int),
+            None,
+            r"targets has shape \(3, 5\); logits without classes",
+        ),
         (np.zeros((B, T, K + 1)), None, r"targets has shape \(3, 4, 6\)"),
         (np.zeros(B, int), None, r"targets has shape \(3,\)"),
         (np.full((B, T), K), None, "targets runs from 5 to 5; 5 classes are numbered 0 to 4"),
         (np.full((B, T), -1), None, "targets runs from -1 to -1"),
         (np.zeros((B, T)), None, "targets has dtype float64; give whole numbers"),
-        (np.zeros((B, T), int), np.zeros(B, int), "every length is 0"),
+        (np.zeros((B, T), int), np.zeros(B, int), "nothing counts"),
         (np.zeros((B, T), int), np.ones(B + 1, int), r"lengths has shape \(4,\)"),
+        (np.zeros((B, T), int), np.full(B, T + 1), "lengths runs from 5 to 5; outputs has 4 steps"),
     ],
 )
 def test_bad_targets_are_refused(targets, lengths, message):
@@ -142,3 +147,32 @@ def test_lengths_without_steps_are_refused(loss):
 
 def test_losses_go_by_name():
     assert {"cross_entropy": cross_entropy, "mean_squared_error": mean_squared_error} == LOSSES
+
+
+def test_nothing_in_the_padding_reaches_the_loss():
+    logits, targets = normal(B, T, K), np.zeros((B, T), int)
+    expected, d_expected = cross_entropy(logits, targets, LENGTHS)
+    padding = np.arange(T) >= LENGTHS[:, None]
+    logits[padding], targets[padding] = np.nan, -1
+    loss, d_logits = cross_entropy(logits, targets, LENGTHS)
+    assert loss == expected
+    np.testing.assert_array_equal(d_logits, d_expected)
+
+    values, value_targets = normal(B, T, K), normal(B, T, K, seed=1)
+    expected, d_expected = mean_squared_error(values, value_targets, LENGTHS)
+    values[padding], value_targets[padding] = np.nan, np.inf
+    loss, d_values = mean_squared_error(values, value_targets, LENGTHS)
+    assert loss == expected
+    np.testing.assert_array_equal(d_values, d_expected)
+
+
+def test_impossible_class_costs_nothing_unless_it_is_the_target():
+    logits = np.array([[0.0, -np.inf, 0.0]])
+    loss, d_logits = cross_entropy(logits, np.array([0]))
+    assert loss == pytest.approx(np.log(2))
+    np.testing.assert_allclose(d_logits, [[-0.5, 0.0, 0.5]])
+
+
+def test_gradient_has_the_dtype_of_the_outputs(loss):
+    _, d_outputs = loss(normal(B, K, dtype=np.float32), probabilities(B).astype(np.float64))
+    assert d_outputs.dtype == np.float32

@@ -158,3 +158,9 @@ def test_state_is_a_flat_dict_of_arrays(make):
     state = make(some_params(np.float32)).state
     assert all(isinstance(value, np.ndarray) for value in state.values())
     assert {value.dtype for value in state.values()} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_norm_of_float32_gradients_neither_overflows_nor_vanishes(scale):
+    _, norm = clip_by_global_norm({"a": np.full(4, scale, np.float32)}, None)
+    assert norm == pytest.approx(2 * scale)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.initializers import RandomSource
+from lstm_baseline.inputs import RandomSource
 from lstm_baseline.models import GRU, LSTM, MODELS, RecurrentModel, RelationalRNN
 
 TOLERANCE = 0.02

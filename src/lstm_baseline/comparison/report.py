@@ -170,7 +170,7 @@ def _table(outcome: TaskOutcome) -> Table:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
         table.add_row(
-            Text(contestant.model),
+            contestant.model,
             words.spread(contestant.score),
             words.number(None if untrained is None else untrained.mean),
             f"{contestant.num_params:,}",

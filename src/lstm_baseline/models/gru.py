@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_baseline.cells.gru import GRUEquations
-from lstm_baseline.initializers import RandomSource, gated_initializer
-from lstm_baseline.inputs import as_size
+from lstm_baseline.initializers import gated_initializer
+from lstm_baseline.inputs import RandomSource, as_generator, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.shapes import GRU_GATES
 
@@ -51,7 +51,7 @@ class GRU(RecurrentModel):
         engine: str = "auto",
     ) -> None:
         self.hidden_size = as_size("hidden_size", hidden_size)
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         cell_params = gated_initializer(
             len(GRU_GATES), as_size("input_size", input_size), self.hidden_size, rng
         )
@@ -70,7 +70,10 @@ class GRU(RecurrentModel):
     @classmethod
     def shapes(cls, input_size: int, hidden_size: int, output_size: int | None = None) -> Shapes:
         """Return the shape of every parameter, without making any."""
-        I, H = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
+        I, H = (
+            as_size("input_size", input_size),
+            as_size("hidden_size", hidden_size),
+        )
         cell = {"W": (3 * H, I), "U": (3 * H, H), "b": (3 * H,), "b_u": (H,)}
         return cell | readout_shapes(H, output_size)
 

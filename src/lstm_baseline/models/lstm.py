@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_baseline.cells.lstm import LSTMEquations
-from lstm_baseline.initializers import RandomSource, gated_initializer
-from lstm_baseline.inputs import as_size
+from lstm_baseline.initializers import gated_initializer
+from lstm_baseline.inputs import RandomSource, as_generator, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.shapes import LSTM_GATES
 
@@ -52,7 +52,7 @@ class LSTM(RecurrentModel):
         engine: str = "auto",
     ) -> None:
         self.hidden_size = as_size("hidden_size", hidden_size)
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         cell_params = gated_initializer(
             len(LSTM_GATES), as_size("input_size", input_size), self.hidden_size, rng
         )
@@ -72,7 +72,10 @@ class LSTM(RecurrentModel):
     @classmethod
     def shapes(cls, input_size: int, hidden_size: int, output_size: int | None = None) -> Shapes:
         """Return the shape of every parameter, without making any."""
-        I, H = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
+        I, H = (
+            as_size("input_size", input_size),
+            as_size("hidden_size", hidden_size),
+        )
         return {"W": (4 * H, I), "U": (4 * H, H), "b": (4 * H,)} | readout_shapes(H, output_size)
 
     @property

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from lstm_baseline.cells.relational import RelationalEquations
 from lstm_baseline.errors import InputError
-from lstm_baseline.initializers import RandomSource, lecun_initializer
-from lstm_baseline.inputs import as_number, as_size
+from lstm_baseline.initializers import lecun_initializer
+from lstm_baseline.inputs import RandomSource, as_generator, as_number, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.shapes import FloatArray
 
@@ -88,7 +88,7 @@ class RelationalRNN(RecurrentModel):
             forget_bias=forget_bias,
             input_bias=input_bias,
         )
-        rng = np.random.default_rng(rng)
+        rng = as_generator(rng)
         cell_params = {
             name: _initial_value(name, shape, rng)
             for name, shape in _cell_shapes(equations, as_size("input_size", input_size)).items()
@@ -155,8 +155,8 @@ def _equations(
         num_heads=as_size("num_heads", num_heads),
         head_size=as_size("head_size", head_size),
         key_size=as_size("key_size", key_size),
-        num_blocks=as_size("num_blocks", num_blocks, _MOST_LAYERS),
-        mlp_layers=as_size("mlp_layers", mlp_layers, _MOST_LAYERS),
+        num_blocks=as_size("num_blocks", num_blocks, at_most=_MOST_LAYERS),
+        mlp_layers=as_size("mlp_layers", mlp_layers, at_most=_MOST_LAYERS),
         gate=gate,
         forget_bias=as_number("forget_bias", forget_bias),
         input_bias=as_number("input_bias", input_bias),

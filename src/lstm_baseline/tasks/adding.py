@@ -15,8 +15,8 @@ from typing import final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.metrics import MEAN_SQUARED_ERROR, Batch
 
@@ -45,7 +45,7 @@ class Adding(GeneratedTask):
     output_size = 1
 
     def __init__(self, length: int = 50) -> None:
-        self.length = whole_number("length", length, at_least=2)
+        self.length = as_size("length", length, at_least=2)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw independent samples: x (B, length, 2), y (B, 1)."""

@@ -21,8 +21,8 @@ from typing import final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import CROSS_ENTROPY, Batch
@@ -54,9 +54,9 @@ class CopyMemory(GeneratedTask):
     per_step = True
 
     def __init__(self, delay: int = 30, num_recalled: int = 10, num_symbols: int = 8) -> None:
-        self.delay = whole_number("delay", delay, at_least=1)
-        self.num_recalled = whole_number("num_recalled", num_recalled, at_least=1)
-        self.num_symbols = whole_number("num_symbols", num_symbols, at_least=2)
+        self.delay = as_size("delay", delay, at_least=1)
+        self.num_recalled = as_size("num_recalled", num_recalled, at_least=1)
+        self.num_symbols = as_size("num_symbols", num_symbols, at_least=2)
         self.input_size = self.num_symbols + 2
         self.output_size = self.num_symbols + 1
 

@@ -27,8 +27,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
@@ -94,8 +94,8 @@ class NthFarthest(GeneratedTask):
     per_step = False
 
     def __init__(self, num_vectors: int = 8, dimensions: int = 16) -> None:
-        self.num_vectors = whole_number("num_vectors", num_vectors, at_least=3)
-        self.dimensions = whole_number("dimensions", dimensions, at_least=1)
+        self.num_vectors = as_size("num_vectors", num_vectors, at_least=3)
+        self.dimensions = as_size("dimensions", dimensions, at_least=1)
         self._vector, self._name, self._n, self._m = columns(
             self.dimensions, self.num_vectors, self.num_vectors, self.num_vectors
         )

@@ -29,8 +29,8 @@ from typing import Literal, final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size, one_of
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray
-from lstm_baseline.tasks.arguments import one_of, whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, columns, last_true, one_hot
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch
@@ -69,10 +69,13 @@ class ObjectTracking(GeneratedTask):
         num_sightings: int = 10,
         target: Literal["cell", "position"] = "cell",
     ) -> None:
-        self.num_objects = whole_number("num_objects", num_objects, at_least=2)
-        self.grid = whole_number("grid", grid, at_least=2)
-        self.num_sightings = whole_number(
-            "num_sightings", num_sightings, self.num_objects, "every object is shown once or more"
+        self.num_objects = as_size("num_objects", num_objects, at_least=2)
+        self.grid = as_size("grid", grid, at_least=2)
+        self.num_sightings = as_size(
+            "num_sightings",
+            num_sightings,
+            self.num_objects,
+            why="every object is shown once or more",
         )
         self.target = one_of("target", target, ("cell", "position"))
         self._object, self._column, self._row, self._question = columns(

@@ -22,8 +22,8 @@ from typing import final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
@@ -60,9 +60,9 @@ class PairMatching(GeneratedTask):
     per_step = False
 
     def __init__(self, num_pairs: int = 4, num_symbols: int = 16) -> None:
-        self.num_pairs = whole_number("num_pairs", num_pairs, at_least=2)
-        self.num_symbols = whole_number(
-            "num_symbols", num_symbols, 2 * self.num_pairs, "the symbols of all pairs differ"
+        self.num_pairs = as_size("num_pairs", num_pairs, at_least=2)
+        self.num_symbols = as_size(
+            "num_symbols", num_symbols, 2 * self.num_pairs, why="the symbols of all pairs differ"
         )
         self._first, self._second, self._question = columns(self.num_symbols, self.num_symbols, 1)
         self.input_size = self._question.stop

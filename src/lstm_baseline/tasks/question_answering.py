@@ -28,8 +28,8 @@ from typing import final
 
 import numpy as np
 
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray, IntArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
@@ -74,14 +74,14 @@ class QuestionAnswering(GeneratedTask):
     def __init__(
         self, num_persons: int = 4, num_objects: int = 4, num_places: int = 6, num_facts: int = 12
     ) -> None:
-        self.num_persons = whole_number("num_persons", num_persons, at_least=2)
-        self.num_objects = whole_number("num_objects", num_objects, at_least=1)
-        self.num_places = whole_number("num_places", num_places, at_least=2)
-        self.num_facts = whole_number(
+        self.num_persons = as_size("num_persons", num_persons, at_least=2)
+        self.num_objects = as_size("num_objects", num_objects, at_least=1)
+        self.num_places = as_size("num_places", num_places, at_least=2)
+        self.num_facts = as_size(
             "num_facts",
             num_facts,
             self.num_persons + self.num_objects,
-            "every person moves once or more, every object is taken once",
+            why="every person moves once or more, every object is taken once",
         )
         self._person, self._place, self._object, self._question = columns(
             self.num_persons, self.num_places, self.num_objects, 1

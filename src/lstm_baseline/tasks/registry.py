@@ -38,11 +38,11 @@ def make_task(name: str, **arguments: Any) -> GeneratedTask:
         No task has this name, the task has no such argument, or its value is out of range.
     """
     if name not in TASKS:
-        raise InputError(f"no task is named {name!r}; expected {_expected(name, TASKS)}")
+        raise InputError(f"no task is named {name!r}; give {_expected(name, TASKS)}")
     known = inspect.signature(TASKS[name]).parameters
     for argument in arguments:
         if argument not in known:
-            raise InputError(f"{name} has no {argument!r}; expected {_expected(argument, known)}")
+            raise InputError(f"{name} has no {argument!r}; give {_expected(argument, known)}")
     return TASKS[name](**arguments)
 
 

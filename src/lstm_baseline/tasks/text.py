@@ -19,8 +19,8 @@ from typing import Any, final
 import numpy as np
 
 from lstm_baseline.errors import FileError
+from lstm_baseline.inputs import as_size
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray
-from lstm_baseline.tasks.arguments import whole_number
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import BITS_PER_CHARACTER, Batch
@@ -62,7 +62,7 @@ class TextFile(Task):
     per_step = True
 
     def __init__(self, path: str | PathLike[str], window: int = 64) -> None:
-        self.window = whole_number("window", window, at_least=2)
+        self.window = as_size("window", window, at_least=2)
         file = read_user_file(path)
         points = _code_points(file)
         # The smaller parts must hold a window and the character that follows it.

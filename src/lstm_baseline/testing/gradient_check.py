@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.initializers import RandomSource
+from lstm_baseline.inputs import RandomSource
 from lstm_baseline.shapes import FloatArray, IntArray
 
 GradientErrors = dict[str, float]

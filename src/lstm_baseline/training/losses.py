@@ -4,9 +4,9 @@ A loss is a mean over what counts: rows, or the steps within each row's length. 
 the shape of the outputs and is zero where nothing counts.
 """
 
-from typing import Any
+import math
 
-from array_api_compat import array_namespace, size
+from array_api_compat import array_namespace, device, size
 from jaxtyping import Float, Int
 
 from lstm_baseline.activations import log_softmax
@@ -44,13 +44,12 @@ def cross_entropy(
         If shapes do not fit or an index is not a class.
     """
     xp = array_namespace(logits)
-    if targets.ndim == logits.ndim - 1:
-        targets = _one_hot(targets, logits)
-    _check_shapes("logits", logits, targets)
+    live, num_terms = _live_steps(logits, lengths)
+    logits = _blank(logits, live)
+    p = _probabilities(targets, logits, live)
     log_p = log_softmax(logits)
-    weights = _weights(logits, lengths)
-    loss = -xp.sum(xp.sum(targets * log_p, axis=-1, keepdims=True) * weights)
-    return float(loss), (xp.exp(log_p) - targets) * weights
+    loss = -_sum(p * xp.where(p == 0, 0.0, log_p)) / num_terms  # 0 ln 0 = 0
+    return loss, _blank((xp.exp(log_p) - p) / num_terms, live)
 
 
 def mean_squared_error(
@@ -63,49 +62,76 @@ def mean_squared_error(
     Arguments and returns are those of ``cross_entropy``, with values for classes; the gradient is
     2 (y − target) / number of terms.
     """
-    xp = array_namespace(outputs)
     _check_shapes("outputs", outputs, targets)
-    error = outputs - targets
-    weights = _weights(outputs, lengths) / outputs.shape[-1]
-    return float(xp.sum(error * error * weights)), 2.0 * error * weights
+    xp = array_namespace(outputs)
+    live, num_terms = _live_steps(outputs, lengths)
+    num_terms *= outputs.shape[-1]
+    error = _blank(outputs - xp.astype(targets, outputs.dtype), live)
+    return _sum(error * error) / num_terms, 2.0 * error / num_terms
 
 
 LOSSES = {"cross_entropy": cross_entropy, "mean_squared_error": mean_squared_error}
 
 
-def _weights(outputs: Array, lengths: Array | None) -> Any:
-    """Return what each term of the mean counts: 1 / number of terms, or 0 in the padding."""
+def _live_steps(outputs: Array, lengths: Array | None) -> tuple[Array | None, int]:
+    """Return which steps count, (B, T) or None for all, and how many rows or steps do."""
     xp = array_namespace(outputs)
-    num_rows = size(outputs[..., 0])
     if lengths is None:
-        if num_rows == 0:
-            raise InputError("a loss needs at least one row and one step; got none")
-        return 1.0 / num_rows
-    if outputs.ndim != 3 or lengths.shape != (outputs.shape[0],):
-        raise InputError(
-            f"lengths has shape {tuple(lengths.shape)} for outputs {tuple(outputs.shape)}; "
-            "give one length a row of (batch, time, ·)"
-        )
-    live = xp.astype(xp.arange(outputs.shape[1])[None, :] < lengths[:, None], outputs.dtype)
-    total = float(xp.sum(live))
-    if total == 0:
-        raise InputError("every length is 0; a loss needs at least one step")
-    return live[:, :, None] / total
+        live, num_terms = None, math.prod(outputs.shape[:-1])
+    else:
+        if outputs.ndim != 3 or tuple(lengths.shape) != (outputs.shape[0],):
+            raise InputError(
+                f"lengths has shape {tuple(lengths.shape)} for outputs {tuple(outputs.shape)}; "
+                "give one length a row of (batch, time, ·)"
+            )
+        num_steps = outputs.shape[1]
+        if size(lengths) and not 0 <= int(xp.min(lengths)) <= int(xp.max(lengths)) <= num_steps:
+            raise InputError(
+                f"lengths runs from {int(xp.min(lengths))} to {int(xp.max(lengths))}; "
+                f"outputs has {num_steps} steps, so give 0 to {num_steps}"
+            )
+        live = xp.arange(num_steps, device=device(outputs))[None, :] < lengths[:, None]
+        num_terms = int(xp.sum(lengths))
+    if num_terms == 0:
+        raise InputError("nothing counts: a loss needs at least one row and one step")
+    return live, num_terms
+
+
+def _blank(a: Array, live: Array | None) -> Array:
+    """Return a (B, T, ·) with zeros where nothing counts, whatever stands there."""
+    if live is None:
+        return a
+    return array_namespace(a).where(live[:, :, None], a, 0.0)
+
+
+def _sum(terms: Array) -> float:
+    """Return the sum of all terms, added up in float64."""
+    xp = array_namespace(terms)
+    return float(xp.sum(terms, dtype=xp.float64))
+
+
+def _probabilities(targets: Array, logits: Array, live: Array | None) -> Array:
+    """Return targets as probabilities in the logits' shape and dtype, zeros where none counts."""
+    xp = array_namespace(logits)
+    if targets.ndim == logits.ndim - 1:
+        _check_shapes("logits without classes", logits[..., 0], targets)
+        targets = _one_hot(targets if live is None else xp.where(live, targets, 0), logits)
+    _check_shapes("logits", logits, targets)
+    return _blank(xp.astype(targets, logits.dtype), live)
 
 
 def _one_hot(indices: Array, logits: Array) -> Array:
-    """Return class indices as one-hot rows in the logits' dtype."""
+    """Return class indices as one-hot rows."""
     xp = array_namespace(logits)
     num_classes = logits.shape[-1]
     if not xp.isdtype(indices.dtype, "integral"):
         raise InputError(f"targets has dtype {indices.dtype}; give whole numbers for class indices")
-    if size(indices) and (int(xp.min(indices)) < 0 or int(xp.max(indices)) >= num_classes):
+    if int(xp.min(indices)) < 0 or int(xp.max(indices)) >= num_classes:
         raise InputError(
             f"targets runs from {int(xp.min(indices))} to {int(xp.max(indices))}; "
             f"{num_classes} classes are numbered 0 to {num_classes - 1}"
         )
-    classes = xp.arange(num_classes, dtype=indices.dtype)
-    return xp.astype(indices[..., None] == classes, logits.dtype)
+    return indices[..., None] == xp.arange(num_classes, dtype=indices.dtype, device=device(indices))
 
 
 def _check_shapes(name: str, outputs: Array, targets: Array) -> None:

@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import final
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from lstm_baseline.shapes import Params
 
@@ -29,7 +29,7 @@ def clip_by_global_norm(gradients: Params, max_norm: float | None) -> tuple[Para
 
 def _sum_of_squares(g: object) -> float:
     xp = array_namespace(g)
-    flat = xp.reshape(g, (-1,))
+    flat = xp.astype(xp.reshape(g, (-1,)), xp.float64)
     return float(xp.vecdot(flat, flat))
 
 
@@ -90,7 +90,7 @@ class Adam(Optimizer):
             xp = array_namespace(p)
             self.state |= {f"m.{name}": xp.zeros_like(p), f"v.{name}": xp.zeros_like(p)}
             # The number of steps taken, kept beside the rest so that a checkpoint holds it.
-            self.state.setdefault("t", xp.zeros((1,), dtype=p.dtype))
+            self.state.setdefault("t", xp.zeros((1,), dtype=p.dtype, device=device(p)))
 
     def update(self, gradients: Params, learning_rate: float) -> None:
         """Take one step."""
