@@ -144,7 +144,7 @@ class TestLearningCurves:
         figure = learning_curves_figure(data)
         (axes,) = figure.axes
         assert axes.get_ylabel() == data.y_label
-        assert axes.get_xlabel().startswith("training steps\nline: mean of 2 seeds; band: lowest")
+        assert axes.get_xlabel() == "training steps\nline and band: mean and range of 2 seeds"
         lines = {line.get_label(): line for line in axes.lines}
         for curve, label in zip(data.curves, ("LSTM", "relational RNN"), strict=True):
             np.testing.assert_array_equal(lines[label].get_ydata(), curve.mean)
@@ -162,7 +162,7 @@ class TestLearningCurves:
         figure = learning_curves_figure(learning_curves(outcome({"lstm": runs})))
         crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
         assert crosses[0].get_xydata().tolist() == [[100, 0.3]]
-        assert figure.axes[0].get_xlabel().endswith("one seed; thin line to ×: failed")
+        assert figure.axes[0].get_xlabel().endswith("one seed; ×: failed")
 
     def test_nothing_finished(self):
         figure = learning_curves_figure(learning_curves(outcome({"lstm": [run(None, history=[])]})))
@@ -172,7 +172,8 @@ class TestLearningCurves:
     @pytest.mark.parametrize("ladder", [LADDER, CROWDED, ERROR_LADDER, (), (ORACLE,)])
     def test_nothing_overlaps(self, ladder, against):
         task = LadderTask(ladder, higher_is_better=ladder is not ERROR_LADDER)
-        of_task = outcome({model: [run(0.9), run(0.55)] for model in MODELS}, task)
+        runs = {model: [run(0.9), run(0.55), run(0.6)] for model in MODELS}
+        of_task = outcome(runs | {"gru": [run(0.9), run(0.7), run(None)]}, task)
         figure = learning_curves_figure(learning_curves(of_task, against))
         assert len(ladder_labels(figure)) == len(ladder)
         assert_nothing_overlaps(figure)
@@ -195,6 +196,14 @@ class TestLearningCurves:
         notes = [text.get_text() for text in figure.axes[0].texts]
         assert "some values lie beyond this edge" in notes
         assert_nothing_overlaps(figure)
+
+    def test_scores_in_the_thousands(self):
+        ladder = [rung._replace(score=1e6 * rung.score) for rung in ERROR_LADDER]
+        task = LadderTask(tuple(ladder), higher_is_better=False)
+        runs = [run(1e5, history=[4e5, 2e5, 1e5])]
+        figure = learning_curves_figure(learning_curves(outcome({"lstm": runs}, task)))
+        assert_nothing_overlaps(figure)
+        assert "100,000" in [text.get_text() for text in shown_ticks(figure.axes[0])]
 
     def test_a_legend_too_long_for_one_row_takes_more(self):
         data = learning_curves(two_models())

@@ -217,7 +217,7 @@ class TestWords:
         words = Page(write_made_up(tmp_path, {"lstm": [run(0.1)]}, task)).words
         assert words.startswith("LSTM on 1 task")
         assert "lower is better" in words
-        assert "Contestants are of one size" not in words
+        assert "It has 1,000 parameters." in words
 
     def test_a_model_that_is_gone_or_damaged(self, trained, tmp_path):
         plan, specs, results, folder = trained

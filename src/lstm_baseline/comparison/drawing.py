@@ -160,6 +160,16 @@ def add_legend(axes: Axes) -> None:
     figure.subplots_adjust(top=1 - (extent.height + 0.06 * figure.dpi) / figure.bbox.height)
 
 
+def set_score_axis(
+    axes: Axes, scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
+) -> None:
+    """Give the y axis the limits that suit some scores and a ladder."""
+    low, high = score_limits(scores, ladder, higher_is_better)
+    axes.set_ylim(low, high)
+    if high >= 10_000:
+        axes.yaxis.set_major_formatter("{x:,g}")
+
+
 def score_limits(
     scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
 ) -> tuple[float, float]:

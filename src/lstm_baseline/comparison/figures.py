@@ -14,7 +14,7 @@ from lstm_baseline.comparison.drawing import (
     model_style,
     new_axes,
     note_cut,
-    score_limits,
+    set_score_axis,
     styled,
 )
 from lstm_baseline.comparison.results import Contestant, TaskOutcome
@@ -128,7 +128,7 @@ def learning_curves_figure(data: LearningCurves) -> Figure:
         _draw_curve(axes, curve, models)
     shown = [s for curve in data.curves for s in (*curve.low, *curve.high)]
     failed = [s for curve in data.curves for line in curve.failed for s in line.score]
-    axes.set_ylim(score_limits(shown, data.ladder, data.higher_is_better))
+    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(left=-0.01 * axes.get_xlim()[1])
     axes.set_xlabel(f"{data.x_label}\n{_how_to_read(data)}")
     axes.set_ylabel(data.y_label)
@@ -147,7 +147,7 @@ def final_scores_figure(data: FinalScores) -> Figure:
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
     shown = [s for points in data.points for s in (*points.scores, *points.untrained)]
-    axes.set_ylim(score_limits(shown, data.ladder, data.higher_is_better))
+    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(-0.6, len(models) - 0.4)
     axes.set_xticks(range(len(models)), [_tick(points) for points in data.points])
     axes.set_ylabel(data.y_label)
@@ -219,10 +219,8 @@ def _how_to_read(data: LearningCurves) -> str:
         text = "one seed"
     else:
         of = seeds(counts.pop()) if len(counts) == 1 else "the seeds that finished"
-        text = f"line: mean of {of}; band: lowest to highest"
-    if any(curve.failed for curve in data.curves):
-        text += "; thin line to ×: failed"
-    return text
+        text = f"line and band: mean and range of {of}"
+    return f"{text}; ×: failed" if any(curve.failed for curve in data.curves) else text
 
 
 def _draw_points(axes: Axes, place: int, points: Points, models: Sequence[str]) -> None:
