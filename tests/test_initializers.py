@@ -80,5 +80,5 @@ def test_the_global_random_state_is_left_alone(initializer):
 @pytest.mark.parametrize("initializer", INITIALIZERS)
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 5), (0, 3), (3, -1), (2.5, 3)])
 def test_shapes_that_are_no_matrix_are_refused(initializer, shape):
-    with pytest.raises(InputError, match="give (two sizes|a whole number from 1)"):
+    with pytest.raises(InputError, match=r"give (two sizes|a whole number from 1)"):
         initializer(shape)

@@ -78,20 +78,25 @@ def trained(tmp_path_factory):
         head_size=10,
     )
     for task in plan.tasks:
-        task.evaluation_size = 200
+        task.validation_size = task.test_size = 200
     specs = plan.runs()
     results = run_all(specs, folder / "runs", num_workers=2, console=Console(file=io.StringIO()))
     return plan, specs, results, folder
 
 
+def report(plan, specs, results, folder, command=COMMAND):
+    return write_report(plan, summarise(plan, specs, results), folder, command)
+
+
 @pytest.fixture(scope="session")
 def html(trained):
-    return write_report(*trained, COMMAND).read_text(encoding="utf-8")
+    plan, specs, results, folder = trained
+    return report(plan, specs, results, folder).read_text(encoding="utf-8")
 
 
 def write_made_up(tmp_path, runs, *tasks):
     """Return the page of a race that was never run: its models cannot be looked into."""
-    path = write_report(*race(runs, *tasks), tmp_path, COMMAND)
+    path = report(*race(runs, *tasks), tmp_path)
     return path.read_text(encoding="utf-8")
 
 
@@ -224,7 +229,7 @@ class TestWords:
         shutil.copytree(folder / "runs", tmp_path / "runs")
         (tmp_path / "runs" / specs[0].name / MODEL).unlink()
         (tmp_path / "runs" / specs[1].name / MODEL).write_bytes(b"nonsense")
-        page = Page(write_report(plan, specs, results, tmp_path, COMMAND).read_text("utf-8"))
+        page = Page(report(plan, specs, results, tmp_path).read_text("utf-8"))
         assert page.words.count("The trained model cannot be shown: ") == 2
         assert len(page.images) == 26 - 6
 
@@ -235,7 +240,7 @@ def test_whatever_a_user_names_is_escaped(tmp_path):
     task = LadderTask(tuple(rungs), name=hostile, higher_is_better=False)
     task.summary = hostile
     runs = {"lstm": [run(0.1), run(None, reason=hostile)]}
-    path = write_report(*race(runs, task), tmp_path, f"run {hostile}")
+    path = report(*race(runs, task), tmp_path, command=f"run {hostile}")
     page = Page(path.read_text(encoding="utf-8"))
     assert "script" not in page.tags
     assert page.words.count(hostile) > 10

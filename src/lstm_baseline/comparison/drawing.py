@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from lstm_baseline import palette
 from lstm_baseline.comparison.words import number
 from lstm_baseline.tasks.base import Rung, RungKind
 
@@ -38,7 +39,7 @@ _INKS = (
     _Ink("ink", "#1f2329", "#e8eaed"),
     _Ink("muted", "#5c6670", "#a5adb8"),
     _Ink("faint", "#c9ced6", "#4a515b"),
-    _Ink("blue", "#0072b2", "#3f9fdc"),
+    _Ink("blue", palette.BLUE, "#3f9fdc"),
 )
 INK, MUTED, FAINT, BLUE = (ink.light for ink in _INKS)
 """Text and marks, lines of reference, axes, and the one colour that is too dark for a dark page."""
@@ -52,21 +53,20 @@ class LineStyle(NamedTuple):
     marker: str
 
 
-# The colours are those of Okabe and Ito, which people with any colour vision can tell apart.
 _MODEL_STYLES = {
     "lstm": LineStyle(BLUE, "-", "o"),
-    "relational": LineStyle("#d55e00", (0, (5, 1.5)), "s"),
-    "gru": LineStyle("#009e73", (0, (4, 1.5, 1, 1.5)), "^"),
+    "relational": LineStyle(palette.RED, (0, (5, 1.5)), "s"),
+    "gru": LineStyle(palette.GREEN, (0, (4, 1.5, 1, 1.5)), "^"),
 }
 _OTHER_STYLES = (
-    LineStyle("#cc79a7", (0, (1.5, 1)), "D"),
-    LineStyle("#e69f00", (0, (8, 2)), "v"),
-    LineStyle("#56b4e9", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
+    LineStyle(palette.ORANGE, (0, (8, 2)), "v"),
+    LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
 )
 PART_STYLES = (
-    LineStyle("#e69f00", "-", "o"),
-    LineStyle("#56b4e9", (0, (5, 1.5)), "s"),
-    LineStyle("#cc79a7", (0, (1.5, 1)), "^"),
+    LineStyle(palette.ORANGE, "-", "o"),
+    LineStyle(palette.SKY, (0, (5, 1.5)), "s"),
+    LineStyle(palette.PURPLE, (0, (1.5, 1)), "^"),
 )
 """For what is inside a model: its states, its gates."""
 

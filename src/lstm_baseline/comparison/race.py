@@ -45,4 +45,4 @@ def race(
     results = run_all(specs, folder / "runs", num_workers=num_workers, console=console)
     outcomes = summarise(plan, specs, results)
     print_table(plan, outcomes, console)
-    return write_report(plan, specs, results, folder, command)
+    return write_report(plan, outcomes, folder, command)

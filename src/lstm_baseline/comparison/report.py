@@ -33,9 +33,9 @@ from lstm_baseline.comparison.inside import (
     saturation_figure,
     states_figure,
 )
-from lstm_baseline.comparison.plan import Plan, RunSpec
-from lstm_baseline.comparison.results import Contestant, SeedOutcome, TaskOutcome, summarise
-from lstm_baseline.comparison.run import MODEL, RunResult
+from lstm_baseline.comparison.plan import Plan
+from lstm_baseline.comparison.results import Contestant, SeedOutcome, TaskOutcome
+from lstm_baseline.comparison.run import MODEL
 from lstm_baseline.errors import FileError
 from lstm_baseline.models import load_model
 from lstm_baseline.storage import write_whole
@@ -73,8 +73,7 @@ class TaskPictures(NamedTuple):
 
 def write_report(
     plan: Plan,
-    specs: Sequence[RunSpec],
-    results: Sequence[RunResult],
+    outcomes: Sequence[TaskOutcome],
     folder: Path,
     command: str,
 ) -> Path:
@@ -84,8 +83,8 @@ def write_report(
     ----------
     plan
         The race.
-    specs, results
-        Its runs and how they ended, in the same order.
+    outcomes
+        From ``summarise``.
     folder
         Where the report goes. Trained models are read from its ``runs/``; where one is missing or
         damaged, the report says so in the place of its pictures.
@@ -97,7 +96,6 @@ def write_report(
     FileError
         If the file cannot be written.
     """
-    outcomes = summarise(plan, specs, results)
     page = (
         _environment()
         .get_template("report.html.j2")

@@ -9,10 +9,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-# Okabe and Ito's colours, which readers with any colour vision can tell apart.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
-
 
 class Demo(NamedTuple):
     """One demo. The same numbers come out at every call: all random draws are seeded."""

@@ -10,17 +10,8 @@ from rich.console import Console
 
 from lstm_baseline import LSTM
 from lstm_baseline.analysis import gate_saturation, gradient_norms, statistics_over_time, trace
-from lstm_baseline.demos.base import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    RED,
-    Demo,
-    say,
-    show_table,
-    tidy,
-)
+from lstm_baseline.demos.base import Demo, say, show_table, tidy
+from lstm_baseline.palette import BLACK, BLUE, GREEN, ORANGE, RED
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.threads import one_thread
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from lstm_baseline import LSTM
-from lstm_baseline.demos.base import BLACK, BLUE, GREY, ORANGE, Demo, say, show_table, tidy
+from lstm_baseline.demos.base import Demo, say, show_table, tidy
+from lstm_baseline.palette import BLACK, BLUE, GREY, ORANGE
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor, Rung
 from lstm_baseline.tasks.metrics import MEAN_SQUARED_ERROR, Batch

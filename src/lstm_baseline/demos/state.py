@@ -8,7 +8,8 @@ from rich.console import Console
 
 from lstm_baseline import LSTM
 from lstm_baseline.analysis import Trace, trace
-from lstm_baseline.demos.base import BLUE, GREY, ORANGE, Demo, say, show_table, tidy
+from lstm_baseline.demos.base import Demo, say, show_table, tidy
+from lstm_baseline.palette import BLUE, GREY, ORANGE
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.threads import one_thread
 

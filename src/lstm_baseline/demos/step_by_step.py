@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lstm_baseline import LSTM, LSTMCell
 from lstm_baseline.activations import sigmoid, tanh
-from lstm_baseline.demos.base import BLUE, GREEN, GREY, ORANGE, Demo, say, show_table, tidy
+from lstm_baseline.demos.base import Demo, say, show_table, tidy
+from lstm_baseline.palette import BLUE, GREEN, GREY, ORANGE
 from lstm_baseline.shapes import FloatArray, Params
 
 INPUTS = np.array(

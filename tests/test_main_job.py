@@ -1,0 +1,33 @@
+"""The main job as a user runs it, at its full length: both models really learn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lstm_baseline.comparison.presets import find_preset
+from processes import run
+
+CLEARLY = 0.1
+"""Accuracy above the best heuristic that sampling noise of 6,000 test samples cannot make."""
+
+
+@pytest.mark.slow
+def test_both_models_learn_and_are_reported(tmp_path: Path) -> None:
+    ended = run("compare", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert (tmp_path / "report" / "index.html").stat().st_size > 100_000
+
+    preset = find_preset("quick")
+    means = {}
+    for model in ("lstm", "relational"):
+        for name in preset.tasks:
+            folders = (tmp_path / "report" / "runs").glob(f"{name}--{model}--*")
+            results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+            assert [result["status"] for result in results] == ["finished"] * preset.seeds
+            means[model, name] = sum(result["score"] for result in results) / preset.seeds
+    for name, task in preset.tasks.items():
+        bar = max(rung.score for rung in task.ladder() if rung.kind != "oracle") + CLEARLY
+        assert means["lstm", name] > bar
+        assert means["relational", name] > bar
