@@ -68,6 +68,8 @@ class RecurrentModel(ABC):
 
     gates: ClassVar[tuple[str, ...]] = ()
     """Gates whose rows W, U and b hold one below the other."""
+    input_weights: ClassVar[tuple[str, str]] = ("W", "b")
+    """The weights and bias that x meets first."""
 
     params: Params
     """Live arrays by name: what an optimizer updates in place."""
@@ -97,9 +99,6 @@ class RecurrentModel(ABC):
         for name, shape in readout_shapes(width, output_size).items():
             value = xavier_initializer(shape, rng=rng) if name == "W_out" else np.zeros(shape)
             self.params[name] = value.astype(self.dtype)
-
-    input_weights: ClassVar[tuple[str, str]] = ("W", "b")
-    """The weights and bias that x meets first."""
 
     @property
     @abstractmethod
