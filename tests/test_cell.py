@@ -129,3 +129,15 @@ def test_refused_params_change_nothing(cell):
         cell.set_params(bad)
     for name, value in before.items():
         np.testing.assert_array_equal(cell.params[name], value)
+
+
+def test_parameters_are_attributes_that_forward_uses():
+    cell = LSTMCell(3, 4, rng=0)
+    x, state = np.ones((1, 3)), np.ones((4, 1))
+    cell.b_f = np.full((4, 1), -100.0)  # forget everything
+    assert (cell.params["b_f"] == -100).all()
+    assert (cell.get_params()["b_f"] == -100).all()
+    _, kept = cell.forward(x, np.zeros((4, 1)), 1000 * state)
+    assert (np.abs(kept) < 2).all()
+    with pytest.raises(InputError, match="W_f has shape"):
+        cell.W_f = np.zeros((4, 4))

@@ -126,9 +126,6 @@ def test_diverged_training_exits_with_1(tmp_path: Path) -> None:
 
 
 def test_importing_is_silent_and_light() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, lstm_baseline; heavy = {'torch', 'matplotlib', 'pydantic', 'rich', 'typer'}; "
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
@@ -137,3 +134,56 @@ def test_importing_is_silent_and_light() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_numbers_too_large_for_float32_are_served_in_float64(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 4, 1)) + np.array([1e8])
+    np.savez(tmp_path / "times.npz", X=x, y=(x[:, 0, 0] > 1e8).astype(int))
+    ended = run("train", "--data", "times.npz", "--steps", 300, "--out", "out", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    model = load_model(tmp_path / "out" / "model.safetensors")
+    assert model.dtype == np.float64
+    assert np.mean(model.forward(x, False).argmax(axis=1) == (x[:, 0, 0] > 1e8)) > 0.9
+
+
+def test_numbers_too_large_for_float64_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = 1e17 + 16 * rng.integers(0, 3, (100, 4, 1))
+    np.savez(tmp_path / "huge.npz", X=x, y=rng.integers(0, 2, 100))
+    ended = run("train", "--data", "huge.npz", "--steps", 5, "--out", "out", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "too large beside its spread" in ended.stderr
+
+
+def test_names_with_brackets_come_out_as_they_are(tmp_path: Path) -> None:
+    ended = run("train", "--task", "qa", "--steps", 2, "--out", "o[/b][a]:smile:", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "model: o[/b][a]:smile:/model.safetensors" in ended.stdout
+    assert (tmp_path / "o[/b][a]:smile:" / "model.safetensors").is_file()
+
+
+def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    assert run("train", "--task", "qa", "--steps", 2, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "trained" / "model.safetensors").read_bytes()
+    ended = run("train", "--task", "qa", "--steps", 3, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "holds a run with other settings; choose another folder with --out" in ended.stderr
+    assert (tmp_path / "trained" / "model.safetensors").read_bytes() == before
+    again = run("train", "--task", "qa", "--steps", 2, cwd=tmp_path)
+    assert "this run has ended before" in again.stdout
+
+
+def test_output_that_is_full_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*COMMAND, "tasks"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "lstm-baseline: cannot write the output: No space left on device\n"
+
+
+def test_version_is_shown() -> None:
+    assert run("--version").stdout == f"{lstm_baseline.__version__}\n"

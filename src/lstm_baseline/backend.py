@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lstm_baseline.cells.recurrence import unroll, unroll_backward
-from lstm_baseline.errors import InputError
+from lstm_baseline.inputs import one_of
 
 
 class Engine(NamedTuple):
@@ -24,8 +24,5 @@ _ENGINES = {"reference": Engine("reference", unroll, unroll_backward)}
 
 def select_engine(name: str = "auto") -> Engine:
     """Return the engine of that name; "auto" takes the fastest there is."""
-    if name == "auto":
-        return _ENGINES["reference"]
-    if name not in _ENGINES:
-        raise InputError(f"engine is {name!r}; give one of: auto, {', '.join(_ENGINES)}")
-    return _ENGINES[name]
+    one_of("engine", name, ("auto", *_ENGINES))
+    return _ENGINES["reference" if name == "auto" else name]

@@ -19,6 +19,19 @@ from lstm_baseline.inputs import (
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, Params
 
 
+def _parameter(name: str) -> property:
+    """Return an attribute that is the live array in ``params``; assigning fills the array."""
+
+    def get(cell: "LSTMCell") -> FloatArray:
+        value: FloatArray = cell.params[name]
+        return value
+
+    def fill(cell: "LSTMCell", value: npt.ArrayLike) -> None:
+        cell.set_params({**cell.params, name: value})
+
+    return property(get, fill)
+
+
 @final
 class LSTMCell:
     """One time step of an LSTM, for reading and for stepping by hand.
@@ -42,23 +55,24 @@ class LSTMCell:
     ----------
     params
         By name, for each gate g of f, i, c, o: W_g (H, I) Xavier-uniform, U_g (H, H) orthogonal,
-        b_g (H, 1), 1 for the forget gate and 0 for the others. Each is an attribute too.
+        b_g (H, 1), 1 for the forget gate and 0 for the others. Each is an attribute too,
+        ``cell.W_f`` and so on.
 
     Source: Hochreiter and Schmidhuber 1997; forget gate by Gers, Schmidhuber and Cummins 2000.
     """
 
-    W_f: FloatArray
-    U_f: FloatArray
-    b_f: FloatArray
-    W_i: FloatArray
-    U_i: FloatArray
-    b_i: FloatArray
-    W_c: FloatArray
-    U_c: FloatArray
-    b_c: FloatArray
-    W_o: FloatArray
-    U_o: FloatArray
-    b_o: FloatArray
+    W_f = _parameter("W_f")
+    U_f = _parameter("U_f")
+    b_f = _parameter("b_f")
+    W_i = _parameter("W_i")
+    U_i = _parameter("U_i")
+    b_i = _parameter("b_i")
+    W_c = _parameter("W_c")
+    U_c = _parameter("U_c")
+    b_c = _parameter("b_c")
+    W_o = _parameter("W_o")
+    U_o = _parameter("U_o")
+    b_o = _parameter("b_o")
 
     def __init__(
         self,
@@ -82,8 +96,6 @@ class LSTMCell:
                 ),
                 f"b_{gate}": np.full((hidden_size, 1), bias, dtype),
             }
-        for name, value in self.params.items():
-            setattr(self, name, value)
 
     @property
     def num_params(self) -> int:

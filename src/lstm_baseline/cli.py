@@ -1,8 +1,11 @@
 """The command line: options in, one function call, one clear line when something is wrong."""
 
 import io
+import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,9 +13,17 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.exceptions import TyperException
 
-from lstm_baseline.errors import DivergenceError, InputError, LSTMBaselineError
+from lstm_baseline import __version__
+from lstm_baseline.errors import (
+    DivergenceError,
+    InputError,
+    LSTMBaselineError,
+    WorkerError,
+    WriteError,
+)
 from lstm_baseline.storage import write_whole
 
 if TYPE_CHECKING:
@@ -20,16 +31,29 @@ if TYPE_CHECKING:
 
     from lstm_baseline.tasks import Task
 
+PROGRAM = "lstm-baseline"
+
 app = typer.Typer(
-    name="lstm-baseline",
+    name=PROGRAM,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The LSTM baseline that a new recurrent architecture has to beat.",
 )
-console = Console()
+# What a user names must come out as it is: no markup, no emoji, no colours of its own.
+console = Console(markup=False, emoji=False, highlight=False)
 
 WRONG_USE, FAILED, INTERRUPTED = 2, 1, 130
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """The LSTM baseline that a new recurrent architecture has to beat."""
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+
 
 DataOption = Annotated[
     Path | None,
@@ -83,6 +107,7 @@ def compare(
     from lstm_baseline.comparison.race import race
 
     chosen = find_preset(preset)
+    _refuse_target_without_data(target, data)
     if sum(option is not None for option in (tasks, data, text)) > 1:
         raise InputError("give at most one of --tasks, --data and --text")
     settings = chosen.settings
@@ -99,13 +124,14 @@ def compare(
         settings=settings.model_copy(update={"num_steps": steps or settings.num_steps}),
         head_size=chosen.head_size,
     )
-    report = race(plan, out, num_workers=workers, command=_this_command(), console=console)
-    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    with _resumable():
+        report = race(plan, out, num_workers=workers, command=_this_command(), console=console)
+    console.print(f"report: {report}", soft_wrap=True)
 
 
 @app.command()
 def train(
-    task: Annotated[str | None, typer.Option(help="A task by name; see `tasks`.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task by name; `tasks` lists them.")] = None,
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
@@ -114,7 +140,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Hidden size (64), or head size of the relational RNN (16)."),
     ] = None,
-    steps: StepsOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 2000,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training batch.")] = 32,
     optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
     learning_rate: Annotated[float, typer.Option(help="The schedule's peak.")] = 3e-3,
@@ -139,15 +165,16 @@ def train(
     if sum(option is not None for option in (task, data, text)) != 1:
         raise InputError("give one of --task, --data and --text")
     check_model(model)
+    _refuse_target_without_data(target, data)
     settings = TrainingSettings.model_validate(
         {
+            "num_steps": steps,
             "batch_size": batch_size,
             "optimizer": optimizer,
             "learning_rate": learning_rate,
             "schedule": schedule,
             "patience": patience,
         }
-        | ({} if steps is None else {"num_steps": steps})
     )
     spec = RunSpec(
         task=_own_task(data, text, target) if task is None else make_task(task),
@@ -156,7 +183,8 @@ def train(
         settings=settings,
         seed=seed,
     )
-    train_and_save(spec, out, console)
+    with _resumable():
+        train_and_save(spec, out, console)
 
 
 @app.command("tasks")
@@ -171,11 +199,12 @@ def list_tasks() -> None:
         unit = f", {task.metric.unit}" if task.metric.unit else ""
         _, num_steps, num_features = task.validation(0).x.shape
         rungs = "\n".join(f"{rung.score:.3f}  {rung.name}" for rung in task.ladder())
-        table.add_row(
-            f"[bold]{name}[/]\n{task.summary}\n{num_steps} steps of {num_features} features",
-            f"{task.metric.name}{unit}\n{rungs}",
+        title = Text(name, style="bold")
+        title.append(
+            f"\n{task.summary}\n{num_steps} steps of {num_features} features", style="not bold"
         )
-    console.print(table, highlight=False)
+        table.add_row(title, f"{task.metric.name}{unit}\n{rungs}")
+    console.print(table)
 
 
 @app.command()
@@ -198,9 +227,7 @@ def demo(
             _save_picture(figure, plot if name else plot.with_stem(f"{plot.stem}-{each.name}"))
 
 
-def _own_task(
-    data: Path | None, text: Path | None, target: Literal["auto", "classification", "regression"]
-) -> "Task":
+def _own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
     """Return the task that the user's own file makes."""
     from lstm_baseline.tasks import ArrayFile, TextFile
 
@@ -210,20 +237,38 @@ def _own_task(
     return TextFile(text)
 
 
+def _refuse_target_without_data(target: Target, data: Path | None) -> None:
+    if target != "auto" and data is None:
+        raise InputError("--target says what y in --data is; give --data as well")
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say on Ctrl-C that the work goes on from where it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted("stopped; given again, the same command goes on from here") from None
+
+
+class _Interrupted(LSTMBaselineError):
+    """The user stopped work that can be continued."""
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def _this_command() -> str:
     """Return the command line as a shell would take it."""
-    return shlex.join(["lstm-baseline", *sys.argv[1:]])
+    return shlex.join([PROGRAM, *sys.argv[1:]])
 
 
 def _save_picture(figure: "Figure", path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:], dpi=150)
     write_whole(path, content.getvalue())
-    console.print(f"picture: {path}", soft_wrap=True, highlight=False)
+    console.print(f"picture: {path}", soft_wrap=True)
 
 
 def _check_picture_path(path: Path) -> None:
@@ -241,25 +286,38 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False, prog_name=PROGRAM) or 0)
+        sys.stdout.flush()
     except TyperException as error:
-        return _complain(f"{error.format_message()} (see lstm-baseline --help)", WRONG_USE)
+        return _complain_of_use(error)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
-        return _complain(f"--{name} is {first['input']!r}: {first['msg']}", WRONG_USE)
-    except DivergenceError as error:
+        return _complain(f"--{name} is {first['input']!r}; {first['msg']}", WRONG_USE)
+    except _Interrupted as error:
+        return _complain(str(error), INTERRUPTED)
+    except (DivergenceError, WorkerError, WriteError) as error:
         return _complain(str(error), FAILED)
-    except MemoryError as error:
-        return _complain(f"out of memory: {error}; choose a smaller size", FAILED)
     except LSTMBaselineError as error:
         return _complain(str(error), WRONG_USE)
-    # Typer turns Ctrl-C into this code without a word.
-    if code == INTERRUPTED:
-        return _complain("stopped; given again, the same command goes on from here", code)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}; choose a smaller size", FAILED)
+    except OSError as error:
+        # Whatever is still buffered for an output that is full or closed must not be tried again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _complain(f"cannot write the output: {error.strerror}", FAILED)
     return code
 
 
+def _complain_of_use(error: TyperException) -> int:
+    message = error.format_message()
+    if not message:  # help was printed instead
+        return WRONG_USE
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else PROGRAM
+    return _complain(f"{message} (see {command} --help)", WRONG_USE)
+
+
 def _complain(message: str, code: int) -> int:
-    print(f"lstm-baseline: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
     return code

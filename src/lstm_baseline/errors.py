@@ -16,5 +16,13 @@ class FileError(LSTMBaselineError):
     """A file is missing, damaged, or not what it claims to be."""
 
 
+class WriteError(FileError):
+    """A file cannot be written: no room, no permission."""
+
+
+class WorkerError(LSTMBaselineError):
+    """A process that carried out a run was killed."""
+
+
 class DivergenceError(LSTMBaselineError):
     """Training met a loss or gradient that is not finite."""

@@ -139,9 +139,8 @@ def as_named_arrays(
         ("missing", expected.keys() - given.keys()),
     ):
         if names:
-            raise InputError(
-                f"{what} has {word} {', '.join(sorted(names))}; expected {', '.join(expected)}"
-            )
+            listed = ", ".join(sorted(map(str, names)))
+            raise InputError(f"{what} has {word} {listed}; expected {', '.join(expected)}")
     arrays = {name: as_real(name, given[name], dtype) for name in expected}
     for name, value in arrays.items():
         if value.shape != expected[name].shape:

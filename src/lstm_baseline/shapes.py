@@ -23,7 +23,6 @@ An ``Array`` is anything that follows the array API standard: NumPy, CuPy, torch
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from array_api_compat import array_namespace
 
 Array: TypeAlias = Any
@@ -32,9 +31,10 @@ Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 """Parameters by name. The arrays are live: an optimizer updates them in place."""
 
-NDArray: TypeAlias = npt.NDArray[Any]
-FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
-IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
+# Spelt out: numpy.typing's alias of the first is no class that jaxtyping could take.
+NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+FloatArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]
+IntArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.integer[Any]]]
 
 LSTM_GATES = ("f", "i", "c", "o")
 """Forget, input, candidate, output: the order of the lanes in W (4H, I), U (4H, H), b (4H)."""

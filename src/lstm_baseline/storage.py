@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lstm_baseline.errors import FileError
+from lstm_baseline.errors import FileError, WriteError
 from lstm_baseline.shapes import NDArray
 
 _ABOUT = "lstm_baseline"
@@ -21,7 +21,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
     Raises
     ------
-    FileError
+    WriteError
         If it cannot be written; what was there is unchanged.
     """
     try:
@@ -38,7 +38,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileError(f"cannot write {path}: {reason}") from error
+        raise WriteError(f"cannot write {path}: {reason}") from error
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -83,7 +83,7 @@ def read_tensors(
         If the file is missing, damaged, or not of the expected format.
     """
     if not Path(path).is_file():
-        raise FileError(f"cannot read {path}: there is no such file")
+        raise FileError(f"cannot read {path}: there is no such file, or it is a folder")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -1,6 +1,9 @@
 """Runs as real processes: ended once, never again; interrupted, continued; failed, recorded."""
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,11 @@ from rich.console import Console
 from lstm_baseline import FileError
 from lstm_baseline.comparison.execute import run_all
 from lstm_baseline.comparison.plan import Plan, RunSpec
-from lstm_baseline.comparison.run import RESULT, execute, read_result
+from lstm_baseline.comparison.run import RESULT, RUN, execute, read_result
+from lstm_baseline.storage import write_json
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
+from lstm_baseline.training.loop import CHECKPOINT
 from processes import interrupt, run, start, wait_until
 
 PAIRS = make_task("pair-matching", num_pairs=2, num_symbols=6)
@@ -68,6 +73,8 @@ def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
     assert "is not" not in result.reason
     assert "lower the learning rate" in result.reason
     assert read_result(spec, tmp_path) == result
+    # The reason says that the checkpoint is kept.
+    assert (tmp_path / CHECKPOINT).exists()
 
 
 def test_damaged_result_is_refused_by_name(tmp_path: Path) -> None:
@@ -83,8 +90,15 @@ def test_damaged_result_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     first, second, *_ = PLAN.runs()
+    write_json(tmp_path / RUN, first.config())  # begun, not ended
+    before = (tmp_path / RUN).read_bytes()
+    with pytest.raises(FileError, match="holds a run with other model, width"):
+        execute(second, tmp_path)
+    assert (tmp_path / RUN).read_bytes() == before
     execute(first, tmp_path)
-    with pytest.raises(FileError, match="holds another run"):
+    with pytest.raises(
+        FileError, match=r"holds a run with other model, width; choose another folder"
+    ):
         execute(second, tmp_path)
 
 
@@ -112,3 +126,20 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
     assert len(finished()) == 4
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_killed_worker_is_one_clear_line_and_the_same_command_continues(tmp_path: Path) -> None:
+    compare = ("compare", "--tasks", "qa", "--seeds", 1, "--steps", 200, "--out", tmp_path)
+    process = start(*compare)
+    runs = tmp_path / "runs"
+    wait_until(lambda: len(list(runs.glob("*/metrics.jsonl"))) == 2, process)
+    workers = subprocess.run(
+        ["pgrep", "-g", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
+    ).stdout.split()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert complaint.count("\n") == 1
+    assert "a process was killed from outside" in complaint
+    again = run(*compare)
+    assert again.returncode == 0, again.stderr

@@ -74,6 +74,7 @@ def test_name_changes_with_whatever_changes_the_outcome() -> None:
         ({"models": ()}, "at least one task and one model"),
         ({"models": ("lstm", "lstm")}, "models names one twice"),
         ({"seeds": 0}, "seeds is 0"),
+        ({"tasks": (make_task("qa"), make_task("qa"))}, "tasks names one twice"),
     ],
 )
 def test_bad_plans_are_refused(change: dict[str, object], message: str) -> None:

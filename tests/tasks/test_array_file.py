@@ -380,3 +380,44 @@ def test_an_intact_archive_with_a_damaged_array_is_refused(tmp_path, header):
         archive.writestr("y.npy", b"")
     with pytest.raises(FileError, match="X is damaged"):
         ArrayFile(path)
+
+
+# What users' files hold besides
+
+
+def test_values_with_a_row_for_each_step_are_per_step(save, x):
+    running = np.cumsum(x[..., 1], axis=1)
+    flat, explicit = ArrayFile(save(X=x, y=running)), ArrayFile(save(X=x, y=running[..., None]))
+    assert flat.per_step
+    assert flat.output_size == 1
+    assert "1 values per step" in flat.summary
+    np.testing.assert_array_equal(flat.test(0).y, explicit.test(0).y)
+
+
+def test_labels_in_bytes_are_read_as_text(save, x):
+    task = ArrayFile(save(X=x, y=np.array([b"no", b"yes"] * (N // 2))))
+    assert task.classes.tolist() == ["no", "yes"]
+
+
+def test_labels_in_bytes_that_are_no_text_are_refused(save, x):
+    with pytest.raises(FileError, match="y holds bytes that are not UTF-8"):
+        ArrayFile(save(X=x, y=np.array([b"no", b"\xff"] * (N // 2))))
+
+
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_outliers_beyond_all_sense_are_refused(save, x, name):
+    arrays = {"X": x * 1e-10, "y": x[:, 0, 0] * 1e-10}
+    row = rows_of(
+        ArrayFile(save(X=x, y=arrays["y"])), ArrayFile(save(X=x, y=arrays["y"])).test(0), 0
+    )[0]
+    arrays[name][row] = 1e30
+    task = ArrayFile(save(**arrays))
+    with pytest.raises(FileError, match=f"component 0 of {name} reaches .* standard deviations"):
+        task.validation(0)
+
+
+def test_validation_rows_are_few_enough_to_be_repeated(save):
+    x = np.random.default_rng(0).random((20_000, 1, 1))
+    task = ArrayFile(save(X=x, y=x[:, 0, 0]))
+    assert len(task.validation(0).x) == 2000
+    assert len(task.test(0).x) == 3000

@@ -176,3 +176,13 @@ def test_impossible_class_costs_nothing_unless_it_is_the_target():
 def test_gradient_has_the_dtype_of_the_outputs(loss):
     _, d_outputs = loss(normal(B, K, dtype=np.float32), probabilities(B).astype(np.float64))
     assert d_outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_small_integers_number_the_classes_of_a_large_output(dtype):
+    logits = normal(4, 300)
+    targets = np.array([0, 1, 44, 127])
+    loss, d_logits = cross_entropy(logits, targets.astype(dtype))
+    expected, d_expected = cross_entropy(logits, targets)
+    assert loss == expected
+    np.testing.assert_array_equal(d_logits, d_expected)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from loky import ProcessPoolExecutor
@@ -13,12 +14,12 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.comparison.run import RunResult, execute, read_history, read_result
+from lstm_baseline.errors import WorkerError
 
 _POLL_SECONDS = 0.25
 
@@ -48,6 +49,8 @@ def run_all(
 
     Raises
     ------
+    WorkerError
+        If a worker was killed; finished runs stay.
     KeyboardInterrupt
         If interrupted. Workers are stopped first; finished runs stay, the others keep their
         checkpoints, and the same call goes on from there.
@@ -67,9 +70,17 @@ def run_all(
             futures = {pool.submit(execute, spec, folder / spec.name): spec for spec in waiting}
             with _progress(console) as progress:
                 results |= _follow(futures, folder, progress)
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a process was killed from outside, often for lack of memory; "
+                "give fewer --workers: the same command goes on from the finished runs"
+            ) from error
         finally:
-            # After an error or an interrupt nobody waits for the runs under way.
+            # After an error or an interrupt nobody waits for the runs under way. A second Ctrl-C
+            # must not come between.
+            handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
             pool.shutdown(wait=True, kill_workers=True)
+            signal.signal(signal.SIGINT, handler)
     return [result for spec in specs if (result := results[spec.name]) is not None]
 
 
@@ -88,7 +99,7 @@ def _follow(
             results[spec.name] = result = future.result()
             if spec.name in bars:
                 progress.remove_task(bars.pop(spec.name))
-            progress.console.print(_describe(spec, result), highlight=False)
+            progress.console.print(_describe(spec, result))
         completed = sum(work[name] for name in results)
         for future, spec in pending.items():
             history = read_history(folder / spec.name) if future.running() else []
@@ -99,7 +110,7 @@ def _follow(
             progress.update(
                 bars[spec.name],
                 completed=history[-1].step,
-                description=f"{_title(spec)}  {spec.task.metric.name} {history[-1].metric:.3f}",
+                description=f"{_title(spec)}  {history[-1].metric:.3f}",
             )
             completed += work[spec.name] * history[-1].step / spec.settings.num_steps
         progress.update(total, completed=completed)
@@ -118,12 +129,11 @@ def _describe(spec: RunSpec, result: RunResult) -> str:
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=12),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
         console=console,
     )
 

@@ -78,6 +78,9 @@ class Plan:
             check_model(model)
         if len(set(self.models)) < len(self.models):
             raise InputError(f"models names one twice: {', '.join(self.models)}")
+        configs = [task.config() for task in self.tasks]
+        if any(config in configs[:k] for k, config in enumerate(configs)):
+            raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
 

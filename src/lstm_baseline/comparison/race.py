@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lstm_baseline.comparison import words
 from lstm_baseline.comparison.execute import run_all
 from lstm_baseline.comparison.plan import Plan
 from lstm_baseline.comparison.report import print_table, write_report
@@ -37,11 +38,12 @@ def race(
         If interrupted; the same call goes on from there.
     """
     specs = plan.runs()
-    console.print(
-        f"{len(specs)} runs: {len(plan.tasks)} tasks × {len(plan.models)} models "
-        f"× {plan.seeds} seeds, {plan.settings.num_steps} steps each",
-        highlight=False,
-    )
+    for task in plan.tasks:
+        console.print(f"{task.name}: {task.summary}")
+    counts = {"task": len(plan.tasks), "model": len(plan.models), "seed": plan.seeds}
+    product = " × ".join(words.counted(count, noun) for noun, count in counts.items())
+    steps = words.counted(plan.settings.num_steps, "step")
+    console.print(f"{words.counted(len(specs), 'run')}: {product}, {steps} each")
     results = run_all(specs, folder / "runs", num_workers=num_workers, console=console)
     outcomes = summarise(plan, specs, results)
     print_table(plan, outcomes, console)

@@ -10,9 +10,9 @@ The rules, stated once:
 - A score is *normalised* as (score − best heuristic) / (oracle − best heuristic). The best
   heuristic is the best rule that is not an oracle, so where a task has no heuristic it is chance.
 - The *threshold* is the score half way from the best heuristic to the oracle, or that of the best
-  heuristic where there is no oracle. A run reaches it at its first validation that is at least as
-  good; a run that failed has not reached it. Medians over seeds count what was not reached as
-  infinitely late.
+  heuristic where there is no oracle. A run reaches it at its first validation in training that
+  is at least as good; a run that failed has not reached it. Medians over seeds count what was not
+  reached as infinitely late.
 """
 
 import math
@@ -230,7 +230,7 @@ def _first_reached(
         return None, None
     if result.score is not None:
         for record in result.history:
-            if not is_better(threshold, record.metric, metric):
+            if record.step > 0 and not is_better(threshold, record.metric, metric):
                 return float(record.step), record.seconds
     return math.inf, math.inf
 

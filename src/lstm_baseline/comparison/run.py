@@ -58,12 +58,14 @@ def execute(
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
+    _refuse_another_run(spec, folder)
     model = spec.build_model()
     write_json(folder / RUN, spec.config())
     with one_thread():
         result = _train(spec, model, folder, on_validation)
     write_json(folder / RESULT, result.model_dump())
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if result.status == "finished":
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
 
 
@@ -77,8 +79,7 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
     """
     if not (folder / RESULT).exists():
         return None
-    if read_json(folder / RUN) != json.loads(json.dumps(spec.config())):
-        raise FileError(f"{folder} holds another run than its name says; remove it")
+    _refuse_another_run(spec, folder)
     try:
         return RunResult.model_validate(read_json(folder / RESULT))
     except ValidationError as error:
@@ -86,6 +87,21 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
         raise FileError(
             f"{folder / RESULT} is damaged ({first['loc'][0]}: {first['msg']}); remove it"
         ) from error
+
+
+def _refuse_another_run(spec: RunSpec, folder: Path) -> None:
+    """Refuse a folder in which a run of another specification has begun."""
+    if not (folder / RUN).exists():
+        return
+    found, own = read_json(folder / RUN), spec.config()
+    if not isinstance(found, dict):
+        raise FileError(f"{folder / RUN} is damaged; remove {folder}")
+    differing = sorted(key for key in own.keys() | found.keys() if found.get(key) != own.get(key))
+    if differing:
+        raise FileError(
+            f"{folder} holds a run with other {', '.join(differing)}; "
+            "choose another folder with --out, or remove it"
+        )
 
 
 def read_history(folder: Path) -> list[Record]:

@@ -67,7 +67,12 @@ def learned(contestant: Contestant) -> str:
 
 def seeds(count: int) -> str:
     """Return a number of seeds with its noun."""
-    return "1 seed" if count == 1 else f"{count} seeds"
+    return counted(count, "seed")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def steps_to_threshold(contestant: Contestant) -> str:

@@ -115,6 +115,11 @@ class RecurrentModel(ABC):
     def shapes(cls, *args: Any, **options: Any) -> Shapes:
         """Return the shape of every parameter, without making any."""
 
+    def __repr__(self) -> str:
+        """Show sizes and the number of parameters."""
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        return f"<{type(self).__name__}({sizes}): {self.num_params:,} parameters>"
+
     @property
     def num_params(self) -> int:
         """Number of trainable parameters."""
@@ -193,7 +198,7 @@ class RecurrentModel(ABC):
         d_outputs
             Gradient of the loss with respect to the outputs, in their shape.
         cache
-            From ``forward_with_cache``; parameters must not have changed since.
+            From ``forward_with_cache``; neither x nor the parameters may have changed since.
         d_state
             Gradient with respect to the state after the last step, where the loss uses it.
         """
@@ -278,6 +283,13 @@ class RecurrentModel(ABC):
             else:
                 value = arrays[name]
             live[...] = value.reshape(live.shape)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return a copy of the model with its parameters in another dtype."""
+        model = type(self)(**{**self.config, "dtype": dtype})
+        for name, value in self.params.items():
+            model.params[name][...] = value
+        return model
 
     def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:
         """Fold the standardisation of inputs into the first weights.

@@ -8,11 +8,13 @@ task            y                                            targets
 ==============  ===========================================  ===============================
 classification  whole numbers, booleans or text, (N,),       indices into ``classes``
                 or (N, T) with one label a step
-regression      floats (N,), or (N, O) with O values a row,  values, standardised
-                or (N, T, O) with O values a step
+regression      floats (N,), or (N, T) with one value a      values, standardised
+                step, or (N, O) with O ≠ T values a row, or
+                (N, T, O) with O values a step
 ==============  ===========================================  ===============================
 
-Each seed splits the rows anew, 70% for training, 15% for validation, 15% for test. Inputs and
+Each seed splits the rows anew, 70% for training, 15% for validation, 15% for test; beyond 2,000
+validation rows the rest is trained on. Inputs and
 values to predict are standardised by the mean and the scale (standard deviation) of that seed's
 training rows, feature by feature; `ArrayFile.scaling` and `ArrayFile.target_scaling` return both,
 so that a trained model can take them over into its weights. The mean squared error is reported in
@@ -37,6 +39,8 @@ from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, val
 from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
 _MIN_ROWS = 10
+_MAX_VALIDATION_ROWS = 2000
+_MOST_DEVIATIONS = 1e9
 _LARGEST = np.float64(np.finfo(np.float32).max)
 _SPLIT, _SHUFFLE = 1, 2
 
@@ -127,9 +131,11 @@ class ArrayFile(Task):
             self.metric = ACCURACY
             asked = f"one of {self.output_size} classes"
         self.name = file.path.stem
+        up_to = "" if self._lengths is None else "up to "
+        per = "step" if self.per_step else "row"
         self.summary = (
-            f"{file.path.name}: {rows} rows of up to {steps} steps of {self.input_size} features;"
-            f" {asked} per {'step' if self.per_step else 'row'}"
+            f"{file.path.name}: {rows} rows of {up_to}{steps} steps of {self.input_size} features;"
+            f" {asked} per {per}"
         )
         self._config = {
             "task": self.name,
@@ -215,16 +221,32 @@ class ArrayFile(Task):
     def _split(self, seed: int) -> _Split:
         if seed not in self._splits:
             order = np.random.default_rng([seed, _SPLIT]).permutation(len(self._x))
-            held_out = round(0.15 * len(order))
-            train, validation, test = np.split(order, [-2 * held_out, -held_out])
+            num_test = round(0.15 * len(order))
+            num_validation = min(num_test, _MAX_VALIDATION_ROWS)
+            train, validation, test = np.split(order, [-num_validation - num_test, -num_test])
             valid = valid_steps(self._x, self._lengths)[train]
             y_scaling = None
             if self.classes is None:
                 y = self._y[train]
                 y_scaling = _measured_scaling(y[valid] if self.per_step else y)
+                self._check_spread("y", self._y, y_scaling, self.per_step)
             x_scaling = _measured_scaling(self._x[train][valid])
+            self._check_spread("X", self._x, x_scaling, True)
             self._splits[seed] = _Split(train, validation, test, x_scaling, y_scaling)
         return self._splits[seed]
+
+    def _check_spread(self, name: str, values: NDArray, scaling: Scaling, per_step: bool) -> None:
+        """Refuse values so far from the training rows' that standardised they mean nothing."""
+        if per_step:
+            values = values[valid_steps(self._x, self._lengths)]
+        ends = np.stack([values.min(axis=0), values.max(axis=0)])
+        deviations = np.abs(ends - scaling.mean).max(axis=0) / scaling.scale
+        if deviations.max() > _MOST_DEVIATIONS:
+            k = int(deviations.argmax())
+            raise FileError(
+                f"{self._config['path']}: component {k} of {name} reaches {deviations[k]:.0e}"
+                " standard deviations of the training rows; correct the outlier, or rescale"
+            )
 
     def _epoch_order(self, seed: int, epoch: int) -> IntArray:
         """Return the training rows in the order of an epoch; the last one asked for is kept."""
@@ -323,7 +345,7 @@ def _checked_lengths(arrays: dict[str, NDArray], x: NDArray) -> IntArray | None:
 
 
 def _checked_values(y: NDArray, x: NDArray, valid: NDArray) -> NDArray:
-    """Return y (N,), (N, O) or (N, T, O) as (N, O) or (N, T, O)."""
+    """Return y (N,), (N, T), (N, O) or (N, T, O) as (N, O) or (N, T, O)."""
     if y.dtype.kind not in "biuf":
         raise InputError(f"y is {y.dtype}; a regression expects real numbers")
     if y.ndim > 3 or 0 in y.shape or (y.ndim == 3 and y.shape[:2] != x.shape[:2]):
@@ -331,8 +353,9 @@ def _checked_values(y: NDArray, x: NDArray, valid: NDArray) -> NDArray:
             f"y has shape {y.shape}; a regression expects ({len(x)},), ({len(x)}, O) or"
             f" ({len(x)}, {x.shape[1]}, O)"
         )
-    _check_finite("y", y, ~valid if y.ndim == 3 else None)
-    return y[:, None] if y.ndim == 1 else y
+    per_step = y.shape[:2] == x.shape[:2]
+    _check_finite("y", y, ~valid if per_step else None)
+    return y[..., None] if y.ndim == 1 or (per_step and y.ndim == 2) else y
 
 
 def _checked_labels(y: NDArray, x: NDArray, valid: NDArray) -> tuple[NDArray, IntArray]:
@@ -344,6 +367,11 @@ def _checked_labels(y: NDArray, x: NDArray, valid: NDArray) -> tuple[NDArray, In
             f"y has shape {y.shape}; a classification expects {x.shape[:1]}, a label for each row,"
             f" or {x.shape[:2]}, a label for each step"
         )
+    if y.dtype.kind == "S":
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"y holds bytes that are not UTF-8 text ({error.reason})") from None
     labelled = valid if y.ndim == 2 else np.ones(len(y), bool)
     labels = y[labelled]
     if y.dtype.kind == "f":

@@ -28,6 +28,7 @@ from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
 _MAX_CHARACTERS = 256
 _MAX_WINDOWS = 1000
+_TRAIN = 1
 
 
 @final
@@ -78,10 +79,16 @@ class TextFile(Task):
             raise FileError(f"{file.path} repeats a single character; there is nothing to predict")
         codes = np.searchsorted(known, points).clip(max=len(known) - 1)
         codes[known[codes] != points] = len(known)
+        codes = codes.astype(np.uint16)  # at most 257 classes
         self._train, self._validation, self._test = np.split(codes, [-2 * tenth, -tenth])
 
         self.name = file.path.stem
         self.summary = f"{file.path.name}: which character comes next?"
+        if (rare := float(np.mean(codes == len(known)))) > 0:
+            self.summary += (
+                f" {rare:.2%} of the text are rarer than the {len(known)} characters told apart;"
+                " bits per character count all of these as one"
+            )
         self.characters = "".join(map(chr, known))
         self.input_size = self.output_size = int(codes.max()) + 1
         self._config = {
@@ -93,7 +100,7 @@ class TextFile(Task):
 
     def train_batch(self, step: int, size: int, seed: int) -> Batch:
         """Draw windows that start anywhere in the training part."""
-        rng = np.random.default_rng([seed, step])
+        rng = np.random.default_rng([seed, _TRAIN, step])
         starts = rng.integers(len(self._train) - self.window, size=size)
         return self._windows(self._train, starts)
 
@@ -110,7 +117,8 @@ class TextFile(Task):
         test, v = self.test(seed), self.output_size
         unigram = np.bincount(self._train, minlength=v) + 1.0
         unigram /= unigram.sum()
-        pairs = np.bincount(self._train[:-1] * v + self._train[1:], minlength=v * v).reshape(v, v)
+        codes = self._train.astype(np.int64)
+        pairs = np.bincount(codes[:-1] * v + codes[1:], minlength=v * v).reshape(v, v)
         bigram = pairs + v * unigram
         bigram /= bigram.sum(axis=1, keepdims=True)
 
@@ -140,7 +148,7 @@ class TextFile(Task):
     def _windows(self, codes: IntArray, starts: IntArray) -> Batch:
         """Return the windows of codes that begin at starts (B,)."""
         rows = codes[starts[:, None] + np.arange(self.window + 1)]
-        return Batch(one_hot(rows[:, :-1], self.input_size), rows[:, 1:])
+        return Batch(one_hot(rows[:, :-1], self.input_size), rows[:, 1:].astype(np.int64))
 
 
 def _code_points(file: UserFile) -> IntArray:

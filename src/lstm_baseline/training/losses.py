@@ -131,6 +131,7 @@ def _one_hot(indices: Array, logits: Array) -> Array:
             f"targets runs from {int(xp.min(indices))} to {int(xp.max(indices))}; "
             f"{num_classes} classes are numbered 0 to {num_classes - 1}"
         )
+    indices = xp.astype(indices, xp.int64)  # 8 bits do not hold the numbers of 300 classes
     return indices[..., None] == xp.arange(num_classes, dtype=indices.dtype, device=device(indices))
 
 

@@ -1,0 +1,5 @@
+"""``python -m lstm_baseline`` is the command line."""
+
+from lstm_baseline.cli import main
+
+main()
