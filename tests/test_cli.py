@@ -1,13 +1,16 @@
 """The command line: what each command does, and one clear line for each wrong use."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import lstm_baseline
 from lstm_baseline import load_model
 from lstm_baseline.tasks import TASKS, ArrayFile
-from processes import run
+from processes import COMMAND, run
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,22 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
+def write_data(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(folder / "FILE.npz", X=rng.random((40, 5, 2)), y=rng.integers(0, 2, 40))
+
+
 @pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
 def test_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    if "FILE.npz" in code:
+        write_data(tmp_path)
+        assert run("train", "--data", "FILE.npz", "--steps", 2, cwd=tmp_path).returncode == 0
     exec(code, {})
 
 
 def test_commands_run(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    np.savez(tmp_path / "FILE.npz", X=rng.random((40, 5, 2)), y=rng.integers(0, 2, 40))
+    write_data(tmp_path)
     (tmp_path / "FILE").write_text(README)
     commands = re.findall(
         r"^lstm-baseline (.*?)\s*(?:#.*)?$", "\n".join(blocks("sh")), re.MULTILINE

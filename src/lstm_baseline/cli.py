@@ -108,6 +108,7 @@ def compare(
 
     chosen = find_preset(preset)
     _refuse_target_without_data(target, data)
+    _refuse_file_as_folder(out)
     if sum(option is not None for option in (tasks, data, text)) > 1:
         raise InputError("give at most one of --tasks, --data and --text")
     settings = chosen.settings
@@ -166,6 +167,7 @@ def train(
         raise InputError("give one of --task, --data and --text")
     check_model(model)
     _refuse_target_without_data(target, data)
+    _refuse_file_as_folder(out)
     settings = TrainingSettings.model_validate(
         {
             "num_steps": steps,
@@ -240,6 +242,11 @@ def _own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
 def _refuse_target_without_data(target: Target, data: Path | None) -> None:
     if target != "auto" and data is None:
         raise InputError("--target says what y in --data is; give --data as well")
+
+
+def _refuse_file_as_folder(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out is {str(out)!r}, which is a file; give a folder")
 
 
 @contextmanager

@@ -142,7 +142,6 @@ def test_any_real_dtype_is_accepted(save, rng, dtype):
         (np.arange(N) % 3 * 10 - 5, [-5, 5, 15]),
         (np.arange(N) % 2 == 1, [False, True]),
         (np.array(["no", "yes"])[np.arange(N) % 2], ["no", "yes"]),
-        (np.array([b"no", b"yes"])[np.arange(N) % 2], [b"no", b"yes"]),
     ],
 )
 def test_labels_become_classes(save, x, y, classes):
@@ -406,13 +405,12 @@ def test_labels_in_bytes_that_are_no_text_are_refused(save, x):
 
 @pytest.mark.parametrize("name", ["X", "y"])
 def test_outliers_beyond_all_sense_are_refused(save, x, name):
-    arrays = {"X": x * 1e-10, "y": x[:, 0, 0] * 1e-10}
-    row = rows_of(
-        ArrayFile(save(X=x, y=arrays["y"])), ArrayFile(save(X=x, y=arrays["y"])).test(0), 0
-    )[0]
-    arrays[name][row] = 1e30
+    arrays = {"X": x.copy(), "y": x[:, 0, 0] * 1e-10}
+    sound = ArrayFile(save(**arrays))
+    in_test = rows_of(sound, sound.test(0), 0)[0]
+    arrays[name][in_test] = 1e30
     task = ArrayFile(save(**arrays))
-    with pytest.raises(FileError, match=f"component 0 of {name} reaches .* standard deviations"):
+    with pytest.raises(FileError, match=f"component . of {name} reaches .* standard deviations"):
         task.validation(0)
 
 
