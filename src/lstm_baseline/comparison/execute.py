@@ -1,13 +1,12 @@
 """Carry out a race's runs on all cores, one process a run, with live progress."""
 
-import os
 import signal
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from loky import ProcessPoolExecutor
+from loky import ProcessPoolExecutor, cpu_count
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -62,7 +61,7 @@ def run_all(
     if waiting:
         # The longest first, so that all cores end together.
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
-        workers = min(num_workers or os.cpu_count() or 1, len(waiting))
+        workers = min(num_workers or cpu_count(), len(waiting))
         pool = ProcessPoolExecutor(
             max_workers=workers, initializer=_leave_interrupts_to_parent, env=_WORKER_ENVIRONMENT
         )
