@@ -1,14 +1,10 @@
 """Races that are ready to run."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lstm_baseline.errors import InputError
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
 from lstm_baseline.training import TrainingSettings
-
-PresetName = Literal["quick", "standard"]
-
-DEFAULT_MODELS = ("lstm", "relational")
 
 
 class Preset(NamedTuple):
@@ -42,7 +38,7 @@ PRESETS: dict[str, Preset] = {
         file_settings=TrainingSettings(num_steps=2000, batch_size=32, learning_rate=3e-3),
         head_size=10,
     ),
-    # Every generated task that has an oracle and classes, at its default difficulty: hours.
+    # Default difficulty and ten seeds: hours.
     "standard": Preset(
         tasks={
             name: make_task(name)
