@@ -3,7 +3,7 @@
 from lstm_baseline.cell import LSTMCell
 from lstm_baseline.errors import DivergenceError, FileError, InputError, LSTMBaselineError
 from lstm_baseline.initializers import orthogonal_initializer, xavier_initializer
-from lstm_baseline.models import GRU, LSTM, Gradients, RelationalRNN, load_model
+from lstm_baseline.models import GRU, LSTM, FrozenLSTM, Gradients, RelationalRNN, load_model
 
 __version__ = "0.1.0"
 
@@ -12,6 +12,7 @@ __all__ = [
     "LSTM",
     "DivergenceError",
     "FileError",
+    "FrozenLSTM",
     "Gradients",
     "InputError",
     "LSTMBaselineError",

@@ -60,7 +60,7 @@ def trace(model: RecurrentModel, x: FloatArray) -> Trace:
         for name, part in zip(names, state, strict=True):
             states[name].append(_flat(part))
         for name, field in fields.items():
-            gates[name].append(_flat(getattr(cache.cell.steps[0], field)))
+            gates[name].append(_flat(cache.cell.gate(field)))
     return Trace(
         {name: np.stack(parts, axis=1) for name, parts in states.items()},
         {name: np.stack(parts, axis=1) for name, parts in gates.items()},

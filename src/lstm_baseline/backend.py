@@ -1,28 +1,112 @@
-"""Which engine runs a cell over time.
+"""Which engine runs a cell over time: the reference, or the compiled core.
 
 An engine is the pair ``unroll`` and ``unroll_backward`` of ``cells/recurrence.py``. The reference
-is those very functions; a faster engine gives the same numbers from the same arguments.
+is those very functions. The native engine gives the same numbers from the same arguments for the
+cells that have kernels, and leaves the others to the reference.
 """
 
+import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from lstm_baseline.cells.recurrence import unroll, unroll_backward
+from lstm_baseline.cells import Cache, Cell, LSTMEquations, recurrence
+from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import one_of
+from lstm_baseline.native import lstm
+from lstm_baseline.native.core import ENGINE_VARIABLE, load_core
+from lstm_baseline.shapes import Array, FloatArray, IntArray, Params
+
+ENGINES = ("auto", "native", "reference")
+
+_KERNELS: dict[type[Cell], ModuleType] = {LSTMEquations: lstm}
+"""Cells that the core can run, and the modules that call it."""
 
 
 class Engine(NamedTuple):
     """Runs cells over time, forward and backward."""
 
     name: str
-    unroll: Callable[..., Any]
-    unroll_backward: Callable[..., Any]
-
-
-_ENGINES = {"reference": Engine("reference", unroll, unroll_backward)}
+    unroll: Callable[..., tuple[FloatArray, Any, Any]]
+    """(cell, params, x, state, lengths, keep_cache) -> outputs, state, cache or None. State None
+    stands for the cell's initial state."""
+    unroll_backward: Callable[..., tuple[Params, Callable[[], FloatArray], Any]]
+    """(cell, params, d_outputs, cache, d_state) -> gradients of the parameters, a function that
+    gives that of x, and the gradient of the initial state. d_outputs and d_state may be None."""
 
 
 def select_engine(name: str = "auto") -> Engine:
-    """Return the engine of that name; "auto" takes the fastest there is."""
-    one_of("engine", name, ("auto", *_ENGINES))
-    return _ENGINES["reference" if name == "auto" else name]
+    """Return the engine of that name; "auto" takes the fastest there is.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine, or the compiled core is asked for and was not built.
+    """
+    one_of("engine", name, ENGINES)
+    if name == "auto":
+        name = one_of(ENGINE_VARIABLE, os.environ.get(ENGINE_VARIABLE) or "auto", ENGINES)
+    if name == "reference":
+        return _REFERENCE
+    if load_core() is not None:
+        return _NATIVE
+    if name == "native":
+        raise InputError(
+            "the compiled core was not built when this package was installed; install it again "
+            "where there is a C++ compiler, or give engine='reference'"
+        )
+    return _REFERENCE
+
+
+def describe() -> dict[str, Any]:
+    """Return which engine runs and how: "engine", "instruction_set", "available", "threads"."""
+    core = load_core()
+    engine = select_engine()
+    if core is None or engine.name == "reference":
+        return {"engine": "reference", "instruction_set": None, "available": [], "threads": None}
+    return {
+        "engine": "native",
+        "instruction_set": core.instruction_set(),
+        "available": core.instruction_sets(),
+        "threads": core.get_num_threads(),
+    }
+
+
+def _unroll_reference(
+    cell: Cell, params: Params, x: Array, state: Any, lengths: IntArray | None, keep_cache: bool
+) -> tuple[Array, Any, Cache | None]:
+    if state is None:
+        state = cell.initial_state(params, x.shape[0])
+    return recurrence.unroll(cell, params, x, state, lengths, keep_cache=keep_cache)
+
+
+def _unroll_backward_reference(
+    cell: Cell, params: Params, d_outputs: Array | None, cache: Cache, d_state: Any
+) -> tuple[Params, Callable[[], FloatArray], Any]:
+    d_params, d_x, d_initial = recurrence.unroll_backward(cell, params, d_outputs, cache, d_state)
+    return d_params, lambda: d_x, d_initial
+
+
+def _unroll_native(
+    cell: Cell, params: Params, x: Array, state: Any, lengths: IntArray | None, keep_cache: bool
+) -> tuple[Array, Any, Any]:
+    kernel = _KERNELS.get(type(cell))
+    if kernel is None:
+        return _unroll_reference(cell, params, x, state, lengths, keep_cache)
+    result: tuple[Array, Any, Any] = kernel.unroll(cell, params, x, state, lengths, keep_cache)
+    return result
+
+
+def _unroll_backward_native(
+    cell: Cell, params: Params, d_outputs: Array | None, cache: Any, d_state: Any
+) -> tuple[Params, Callable[[], FloatArray], Any]:
+    if isinstance(cache, Cache):
+        return _unroll_backward_reference(cell, params, d_outputs, cache, d_state)
+    result: tuple[Params, Callable[[], FloatArray], Any] = _KERNELS[type(cell)].unroll_backward(
+        cell, params, d_outputs, cache, d_state
+    )
+    return result
+
+
+_REFERENCE = Engine("reference", _unroll_reference, _unroll_backward_reference)
+_NATIVE = Engine("native", _unroll_native, _unroll_backward_native)

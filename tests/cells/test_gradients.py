@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from examples import normal, random_state, scatter
-from lstm_baseline import GRU, LSTM, RelationalRNN
+from lstm_baseline import GRU, LSTM, Gradients, RelationalRNN
 from lstm_baseline.errors import InputError
 from lstm_baseline.testing import check_gradients
 
@@ -131,14 +131,14 @@ class Halved:
 
     def backward(self, d_outputs, cache, d_state=None):
         gradients = self.model.backward(d_outputs, cache, d_state)
+        params, x, (h, c) = gradients.params, gradients.x, gradients.initial_state
         if self.wrong == "x":
-            return gradients._replace(x=gradients.x / 2)
-        if self.wrong == "initial_state[1]":
-            h, c = gradients.initial_state
-            return gradients._replace(initial_state=(h, c / 2))
-        return gradients._replace(
-            params=gradients.params | {self.wrong: gradients.params[self.wrong] / 2}
-        )
+            x = x / 2
+        elif self.wrong == "initial_state[1]":
+            c = c / 2
+        else:
+            params = params | {self.wrong: params[self.wrong] / 2}
+        return Gradients(params, lambda: x, (h, c))
 
 
 @pytest.mark.parametrize("wrong", ["W", "U", "b", "W_out", "b_out", "x", "initial_state[1]"])

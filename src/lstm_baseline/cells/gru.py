@@ -12,7 +12,7 @@ Source: Cho et al. 2014 (arXiv 1406.1078), in the form that applies the reset ga
 recurrent product, as PyTorch, cuDNN and ONNX (``linear_before_reset = 1``) compute it.
 """
 
-from typing import ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
@@ -44,6 +44,7 @@ class GRUStep(NamedTuple):
 class GRUEquations(Cell):
     """The GRU cell; parameters W (3H, I), U (3H, H), b (3H), b_u (H)."""
 
+    state_type: ClassVar[type[Any]] = GRUState
     gate_fields: ClassVar[dict[str, str]] = {"reset gate": "r", "update gate": "z"}
 
     def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:

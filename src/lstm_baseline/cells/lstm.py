@@ -13,7 +13,7 @@ their rows one below the other in the order of ``LSTM_GATES`` (f, i, c, o).
 Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
 """
 
-from typing import ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
@@ -47,6 +47,7 @@ class LSTMStep(NamedTuple):
 class LSTMEquations(Cell):
     """The LSTM cell; parameters W (4H, I), U (4H, H), b (4H)."""
 
+    state_type: ClassVar[type[Any]] = LSTMState
     gate_fields: ClassVar[dict[str, str]] = {
         "forget gate": "f",
         "input gate": "i",

@@ -29,6 +29,8 @@ class Cell(ABC):
     arrays in ``d_params``, next to the line that they differentiate.
     """
 
+    state_type: ClassVar[type[Any]]
+    """The named tuple of the state's arrays."""
     gate_fields: ClassVar[dict[str, str]] = {}
     """Gates by their names, and the fields of a step's cache that hold their values."""
 
@@ -72,6 +74,11 @@ class Cache(NamedTuple):
     """The cell's own cache of each step."""
     state: State
     """The last state, for the shapes of its gradient."""
+
+    def gate(self, field: str) -> Array:
+        """Return a gate's values at every step, (B, T, …); see ``Cell.gate_fields``."""
+        values = [getattr(step, field) for step in self.steps]
+        return array_namespace(self.x).stack(values, axis=1)
 
 
 def unroll(
@@ -135,7 +142,7 @@ def unroll(
 def unroll_backward(
     cell: Cell,
     params: Params,
-    d_outputs: Float[Array, "B T H"],
+    d_outputs: Float[Array, "B T H"] | None,
     cache: Cache,
     d_state: State | None = None,
 ) -> tuple[Params, Float[Array, "B T I"], State]:
@@ -146,7 +153,8 @@ def unroll_backward(
     cell, params
         As given to ``unroll``.
     d_outputs
-        (B, T, H) gradient of the loss with respect to the outputs; padding is ignored.
+        (B, T, H) gradient of the loss with respect to the outputs; padding is ignored. Zero when
+        None.
     cache
         From ``unroll``.
     d_state
@@ -166,14 +174,15 @@ def unroll_backward(
         return d_params, xp.zeros_like(x), d_state
     d_u = []
     for t in range(len(steps) - 1, -1, -1):
-        d_y = xp.reshape(d_outputs[:, t, :], d_state[0].shape)
-        if live is None:
+        d_new = d_state
+        if d_outputs is not None:
+            d_y = xp.reshape(d_outputs[:, t, :], d_state[0].shape)
             d_new = _rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
+        if live is None:
             d_u_t, d_state = cell.step_backward(params, d_new, steps[t], d_params)
         else:
             # A row past its end kept its state: the gradient goes by the step, not through it.
             nothing = _rebuild(d_state, [xp.zeros_like(part) for part in d_state])
-            d_new = _rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
             d_new = _select(live[:, t], d_new, nothing)
             d_kept = _select(live[:, t], nothing, d_state)
             d_u_t, d_state = cell.step_backward(params, d_new, steps[t], d_params)

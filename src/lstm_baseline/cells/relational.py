@@ -24,7 +24,7 @@ published code: the layer norm in R3, no projection after R5, no output gate aft
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
@@ -99,6 +99,7 @@ class RelationalEquations(Cell):
     b_g (2F), U_g (2F, F), b_u (2F), where memory gates have 2 in the place of 2F.
     """
 
+    state_type: ClassVar[type[Any]] = RelationalState
     gate_fields: ClassVar[dict[str, str]] = {"forget gate": "f", "input gate": "i"}
 
     num_slots: int

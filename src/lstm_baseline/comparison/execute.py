@@ -63,7 +63,10 @@ def run_all(
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
         workers = min(num_workers or cpu_count(), len(waiting))
         pool = ProcessPoolExecutor(
-            max_workers=workers, initializer=_leave_interrupts_to_parent, env=_WORKER_ENVIRONMENT
+            max_workers=workers,
+            initializer=_leave_interrupts_to_parent,
+            # Each worker has its share of the cores.
+            env={**_WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(max(1, cpu_count() // workers))},
         )
         try:
             futures = {pool.submit(execute, spec, folder / spec.name): spec for spec in waiting}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lstm_baseline.errors import FileError
 from lstm_baseline.models.base import FORMAT, Gradients, ModelCache, RecurrentModel
+from lstm_baseline.models.frozen import FrozenLSTM
 from lstm_baseline.models.gru import GRU
 from lstm_baseline.models.lstm import LSTM
 from lstm_baseline.models.relational import RelationalRNN
@@ -34,6 +35,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "MODELS",
+    "FrozenLSTM",
     "Gradients",
     "ModelCache",
     "RecurrentModel",

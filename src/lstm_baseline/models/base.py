@@ -1,6 +1,8 @@
 """What all recurrent models share: a cell run over time, a readout, parameters, files."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -10,7 +12,7 @@ from jaxtyping import Float
 
 from lstm_baseline.backend import select_engine
 from lstm_baseline.cells.layers import affine, affine_backward
-from lstm_baseline.cells.recurrence import Cache, Cell
+from lstm_baseline.cells.recurrence import Cell
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.initializers import xavier_initializer
 from lstm_baseline.inputs import (
@@ -38,21 +40,32 @@ def readout_shapes(width: int, output_size: int | None) -> Shapes:
     return {"W_out": (as_size("output_size", output_size), width), "b_out": (output_size,)}
 
 
-class Gradients(NamedTuple):
+class Gradients:
     """Gradients of a loss."""
 
     params: Params
     """By the names and shapes of ``model.params``."""
-    x: FloatArray
-    """(B, T, I), zero in the padding."""
     initial_state: Any
     """A state of the model's own type."""
+
+    def __init__(
+        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: Any
+    ) -> None:
+        self.params = params
+        self.initial_state = initial_state
+        self._gradient_of_x = gradient_of_x
+
+    @cached_property
+    def x(self) -> FloatArray:
+        """(B, T, I), zero in the padding; computed when it is first asked for."""
+        return self._gradient_of_x()
 
 
 class ModelCache(NamedTuple):
     """What ``backward`` needs of a ``forward_with_cache``."""
 
-    cell: Cache
+    cell: Any
+    """The engine's own, with ``x``, the last ``state``, and ``gate(field)``."""
     hidden: FloatArray
     """What the readout saw, (B, T, H) or (B, H)."""
     live: NDArray | None
@@ -215,16 +228,18 @@ class RecurrentModel(ABC):
                 d_hidden, cache.hidden, self.params, d_readout, "W_out", "b_out"
             )
         last = cache.cell.state
-        d_last = type(last)(*(np.zeros_like(part) for part in last))
+        d_last = d_state
         if d_state is not None:
             d_last = self._as_state("d_state", d_state, last[0].shape[0])
-        if cache.return_sequences:
-            d_sequence = d_hidden
-        else:
-            num_rows, num_steps, _ = cache.cell.x.shape
-            d_sequence = np.zeros((num_rows, num_steps, self.width), self.dtype)
-            first = d_last[0] + d_hidden.reshape(d_last[0].shape)
-            d_last = type(d_last)(first, *d_last[1:])
+        d_sequence: FloatArray | None = d_hidden
+        if not cache.return_sequences:
+            # Only the last output is in the loss: its gradient is that of the last state.
+            d_sequence = None
+            first = d_hidden.reshape(last[0].shape)
+            if d_last is None:
+                d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
+            else:
+                d_last = type(last)(d_last[0] + first, *d_last[1:])
         d_params, d_x, d_initial = self.engine.unroll_backward(
             self.cell, self._cell_params, d_sequence, cache.cell, d_last
         )
@@ -286,7 +301,7 @@ class RecurrentModel(ABC):
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Return a copy of the model with its parameters in another dtype."""
-        model = type(self)(**{**self.config, "dtype": dtype})
+        model = type(self)(**{**self.config, "dtype": dtype}, engine=self.engine.name)
         for name, value in self.params.items():
             model.params[name][...] = value
         return model
@@ -362,8 +377,6 @@ class RecurrentModel(ABC):
         return {n: v for n, v in self.params.items() if n not in ("W_out", "b_out")}
 
     def _as_state(self, name: str, state: Any, num_rows: int) -> Any:
-        if state is None:
-            return self.initial_state(num_rows)
         own = self.initial_state(1)
         shapes = [(num_rows, *part.shape[1:]) for part in own]
         return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
@@ -375,9 +388,11 @@ class RecurrentModel(ABC):
         num_rows, num_steps, _ = x.shape
         if lengths is not None:
             lengths = as_lengths(lengths, num_rows, num_steps)
-        state = self._as_state("initial_state", initial_state, num_rows)
+        state = None
+        if initial_state is not None:
+            state = self._as_state("initial_state", initial_state, num_rows)
         sequence, last, cell_cache = self.engine.unroll(
-            self.cell, self._cell_params, x, state, lengths, keep_cache=keep
+            self.cell, self._cell_params, x, state, lengths, keep
         )
         hidden = sequence if return_sequences else last[0].reshape(num_rows, self.width).copy()
         outputs = hidden

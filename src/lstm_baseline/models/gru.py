@@ -30,7 +30,7 @@ class GRU(RecurrentModel):
     rng
         Generator or seed of the initial values; fresh entropy when None.
     engine
-        "auto" or "reference".
+        "auto", "native" or "reference".
 
     Notes
     -----

@@ -9,6 +9,7 @@ from lstm_baseline.cells.lstm import LSTMEquations
 from lstm_baseline.initializers import gated_initializer
 from lstm_baseline.inputs import RandomSource, as_generator, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
+from lstm_baseline.models.frozen import FrozenLSTM
 from lstm_baseline.shapes import LSTM_GATES
 
 
@@ -30,7 +31,7 @@ class LSTM(RecurrentModel):
     rng
         Generator or seed of the initial values; fresh entropy when None.
     engine
-        "auto" or "reference".
+        "auto", "native" or "reference".
 
     Notes
     -----
@@ -87,6 +88,13 @@ class LSTM(RecurrentModel):
             "output_size": self.output_size,
             "dtype": self.dtype.name,
         }
+
+    def freeze(self) -> FrozenLSTM:
+        """Return a copy for streams and inference, which later updates do not reach."""
+        copy = self.astype(self.dtype)
+        for value in copy.params.values():
+            value.setflags(write=False)
+        return FrozenLSTM(copy)
 
     @property
     def flops_per_step(self) -> int:

@@ -49,7 +49,7 @@ class RelationalRNN(RecurrentModel):
     rng
         Generator or seed of the initial values; fresh entropy when None.
     engine
-        "auto" or "reference".
+        "auto", "native" or "reference".
 
     Notes
     -----

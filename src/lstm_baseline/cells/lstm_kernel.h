@@ -1,0 +1,462 @@
+// The LSTM of lstm.py, compiled: same functions, same order, same labels.
+//
+//     F1   f = σ(W_f x + U_f h' + b_f)          forget gate
+//     F2   i = σ(W_i x + U_i h' + b_i)          input gate
+//     F3   c̃ = tanh(W_c x + U_c h' + b_c)       candidate
+//     F4   o = σ(W_o x + U_o h' + b_o)          output gate
+//     F5   c = f ⊙ c' + i ⊙ c̃                   cell state
+//     F6   h = o ⊙ tanh(c)                      hidden state
+//
+// L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations of
+// all four gates of its units in registers and applies F1 to F6 to them before anything but the
+// results is written. Rows know nothing of each other, so threads take rows and never wait; only
+// where there are fewer rows than threads they take blocks, and meet after every step.
+
+constexpr int GATES = 4;
+constexpr int STORED_GATES = 5;  // f, i, c̃, o and tanh c
+
+template <class T>
+inline int num_blocks(int H) {
+    return (H + LANES<T> - 1) / LANES<T>;
+}
+
+template <class T>
+inline ptrdiff_t padded(int H) {
+    return ptrdiff_t(num_blocks<T>(H)) * LANES<T>;
+}
+
+/// Numbers in a block's panel: its bias, then I rows of W and H rows of U, four vectors each.
+template <class T>
+inline ptrdiff_t lstm_panel_size(int I, int H) {
+    return ptrdiff_t(1 + I + H) * GATES * LANES<T>;
+}
+
+template <class T>
+size_t lstm_packed_size(int I, int H) {
+    return size_t(num_blocks<T>(H)) * lstm_panel_size<T>(I, H);
+}
+
+/// Lay the rows of W (4H, I), U (4H, H) and b (4H) that make a block side by side.
+template <class T>
+void lstm_pack(int I, int H, const T* W, const T* U, const T* b, T* packed) {
+    constexpr int L = LANES<T>, step = GATES * L;
+    for (int n = 0; n < num_blocks<T>(H); ++n, packed += lstm_panel_size<T>(I, H)) {
+        const int units = H - n * L < L ? H - n * L : L;
+        for (int g = 0; g < GATES; ++g) {
+            const ptrdiff_t row = ptrdiff_t(g) * H + n * L;
+            store(packed + g * L, load(b + row, units));
+            pack_transposed(W + row * I, I, units, I, packed + step + g * L, step);
+            pack_transposed(U + row * H, H, units, H, packed + (1 + I) * step + g * L, step);
+        }
+    }
+}
+
+/// Copy a row and fill it up with zeros; null stands for zeros.
+template <class T>
+inline void copy_padded(const T* from, int H, T* to) {
+    __builtin_memset(to, 0, sizeof(T) * padded<T>(H));
+    if (from) __builtin_memcpy(to, from, sizeof(T) * H);
+}
+
+/// This thread's rows and blocks.
+template <class T>
+struct Share {
+    int first_row, last_row, first_block, last_block;
+    bool meet;  ///< threads share rows, so they meet after every step
+
+    Share(const Batch& batch, int H, const Team& team)
+        : first_row(0), last_row(batch.B), first_block(0), last_block(num_blocks<T>(H)),
+          meet(false) {
+        if (team.size == 1) return;
+        if (batch.B < team.size) {
+            meet = true;
+            first_block = team.first(num_blocks<T>(H));
+            last_block = team.last(num_blocks<T>(H));
+            return;
+        }
+        first_row = row_at(batch, team.rank, team.size);
+        last_row = row_at(batch, team.rank + 1, team.size);
+    }
+
+private:
+    /// The row before which rank / size of all steps lie.
+    static int row_at(const Batch& batch, int rank, int size) {
+        if (rank == size) return batch.B;
+        const int64_t total = batch.begin[batch.T];
+        if (total == int64_t(batch.B) * batch.T) return int(int64_t(batch.B) * rank / size);
+        int64_t before = 0;
+        int row = 0;
+        for (; row < batch.B && before * size < total * rank; ++row) before += batch.length(row);
+        return row;
+    }
+};
+
+template <class T>
+struct LSTMStepper {
+    const LSTMForward<T>& run;
+    const ptrdiff_t width = padded<T>(run.H), panel_size = lstm_panel_size<T>(run.I, run.H);
+    const bool keep = run.gates != nullptr;
+
+    /// Where h and c of a row before step t are stored; t is the number of steps taken.
+    const T* h_before(int t, int row) const { return run.h + h_row(t, row) * width; }
+    T* h_after(int t, int row) const { return run.h + h_row(t + 1, row) * width; }
+    const T* c_before(int t, int row) const { return run.c + c_row(t, row) * width; }
+    T* c_after(int t, int row) const { return run.c + c_row(t + 1, row) * width; }
+
+    ptrdiff_t stored_row(int t, int row) const {
+        return t == 0 ? row : run.batch.B + run.batch.begin[t - 1] + row;
+    }
+    ptrdiff_t h_row(int t, int row) const {
+        return keep ? stored_row(t, row) : ptrdiff_t(t % 2) * run.batch.B + row;
+    }
+    ptrdiff_t c_row(int t, int row) const { return keep ? stored_row(t, row) : row; }
+
+    /// W x + b + U h' of R rows and N blocks: the product that the four gates share.
+    template <int R, int N>
+    void project(int t, int row, int block, Vec<T>* z) const {
+        constexpr int step = GATES * LANES<T>;
+        const T* panel = run.packed + block * panel_size;
+        Segment<T> segments[2];
+        for (int r = 0; r < R; ++r)
+            segments[0].rows[r] =
+                run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
+        segments[0].row_step = 1;
+        set_rows(segments[1], h_before(t, row), width, R);
+        segments[0].panel = panel + step;
+        segments[1].panel = panel + (1 + run.I) * step;
+        segments[0].K = run.I;
+        segments[1].K = run.H;
+        for (Segment<T>& segment : segments) {
+            segment.panel_step = step;
+            segment.panel_stride = panel_size;
+        }
+        // The bias stands at the head of each block's panel.
+        T bias[N * step];
+        for (int n = 0; n < N; ++n)
+            __builtin_memcpy(bias + n * step, panel + n * panel_size, sizeof(T) * step);
+        multiply_add<T, R, N, GATES>(z, bias, 0, segments, 2);
+    }
+
+    /// Apply F1 to F6.
+    template <int R, int N>
+    void step(int t, int row, int block) const {
+        constexpr int L = LANES<T>;
+        const int H = run.H;
+        Vec<T> z[R * N * GATES];
+        project<R, N>(t, row, block, z);
+        for (int r = 0; r < R; ++r)
+            for (int n = 0; n < N; ++n) {
+                const Vec<T>* z_of_gates = z + (r * N + n) * GATES;
+                const int unit = (block + n) * L, units = H - unit;
+                const Vec<T> c_prev = load(c_before(t, row + r) + unit);
+                // F1
+                const Vec<T> f = sigmoid<T>(z_of_gates[0]);
+                // F2
+                const Vec<T> i = sigmoid<T>(z_of_gates[1]);
+                // F3
+                const Vec<T> c_tilde = tanh<T>(z_of_gates[2]);
+                // F4
+                const Vec<T> o = sigmoid<T>(z_of_gates[3]);
+                // F5
+                const Vec<T> c = fma(f, c_prev, i * c_tilde);
+                // F6
+                const Vec<T> tanh_c = tanh<T>(c);
+                const Vec<T> h = o * tanh_c;
+                store(c_after(t, row + r) + unit, c);
+                store(h_after(t, row + r) + unit, h);
+                if (run.y)
+                    store(run.y + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * H + unit,
+                          h, units);
+                if (keep) {
+                    T* gates = run.gates +
+                               (run.batch.begin[t] + row + r) * STORED_GATES * width + unit;
+                    store(gates, f);
+                    store(gates + width, i);
+                    store(gates + 2 * width, c_tilde);
+                    store(gates + 3 * width, o);
+                    store(gates + 4 * width, tanh_c);
+                }
+            }
+    }
+};
+
+/// The loop over time of recurrence.py.
+template <class T>
+void lstm_forward(const LSTMForward<T>& run, const Team& team) {
+    if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+    const Batch& batch = run.batch;
+    const int H = run.H;
+    const Share<T> share(batch, H, team);
+    const LSTMStepper<T> stepper{run};
+    const ptrdiff_t width = stepper.width;
+    const bool first_of_rows = !share.meet || team.rank == 0;
+    if (first_of_rows)
+        for (int row = share.first_row; row < share.last_row; ++row) {
+            const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
+            copy_padded(run.h_first ? run.h_first + user : nullptr, H, run.h + row * width);
+            copy_padded(run.c_first ? run.c_first + user : nullptr, H, run.c + row * width);
+        }
+    if (share.meet) team.wait();
+    for (int t = 0; t < batch.T; ++t) {
+        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
+        for_tiles<GATES>(share.first_row, last, share.first_block, share.last_block,
+                         stepper.panel_size * sizeof(T), [&](auto rows, auto n, int row, int block) {
+                             constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                             stepper.template step<R, N>(t, row, block);
+                         });
+        if (share.meet) team.wait();
+    }
+    if (first_of_rows)
+        for (int row = share.first_row; row < share.last_row; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            const int length = batch.length(row);
+            __builtin_memcpy(run.h_last + user * H, stepper.h_before(length, row), sizeof(T) * H);
+            __builtin_memcpy(run.c_last + user * H, stepper.c_before(length, row), sizeof(T) * H);
+            if (run.y)
+                __builtin_memset(run.y + (user * batch.T + length) * H, 0,
+                                 sizeof(T) * (batch.T - length) * H);
+        }
+}
+
+/// Lay the columns of a matrix (4H, C) out as panels, one for each block of columns.
+template <class T>
+void lstm_pack_columns(const T* matrix, int C, int H, int first_block, int last_block, T* packed) {
+    constexpr int L = LANES<T>;
+    for (int n = first_block; n < last_block; ++n)
+        pack_columns(matrix + n * L, C, C - n * L, GATES * H,
+                     packed + ptrdiff_t(n) * GATES * H * L);
+}
+
+/// Σ over gates of the matrix's transpose times d_z, for R rows of d_z and N blocks of columns.
+template <class T, int R, int N>
+inline void lstm_times_columns(const T* d_z, int H, const T* packed, int block, Vec<T>* z) {
+    constexpr int L = LANES<T>;
+    const ptrdiff_t width = padded<T>(H);
+    Segment<T> segments[GATES];
+    for (int g = 0; g < GATES; ++g) {
+        set_rows(segments[g], d_z + g * width, GATES * width, R);
+        segments[g].panel = packed + (ptrdiff_t(block) * GATES + g) * H * L;
+        segments[g].panel_step = L;
+        segments[g].panel_stride = ptrdiff_t(GATES) * H * L;
+        segments[g].K = H;
+    }
+    const T zeros[N * L] = {};
+    multiply_add<T, R, N, 1>(z, zeros, 0, segments, GATES);
+}
+
+/// Where lstm_backward keeps what it needs for itself.
+template <class T>
+struct LSTMBackwardWork {
+    T *d_h, *d_c;      ///< (B, H') gradients of the states after the step
+    T* packed;         ///< columns of U
+    const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
+    T* outer;          ///< Σ [x, 1, h'] d_zᵀ
+    T* tiles;          ///< outer_products_work for each thread
+    size_t size = 0;
+
+    LSTMBackwardWork(const LSTMBackward<T>& run, int num_threads) {
+        const size_t stored = size_t(run.batch.begin[run.batch.T]);
+        const size_t units = size_t(padded<T>(run.H)), M = size_t(run.I) + 1 + run.H;
+        d_h = take(run, run.batch.B * units);
+        d_c = take(run, run.batch.B * units);
+        packed = take(run, units * GATES * run.H);
+        const size_t pointers = stored * sizeof(void*) / sizeof(T);
+        x_rows = reinterpret_cast<const T**>(take(run, pointers));
+        h_rows = reinterpret_cast<const T**>(take(run, pointers));
+        outer = take(run, units * GATES * M);
+        tiles = take(run, num_threads * outer_products_work(int(M)));
+    }
+
+private:
+    T* take(const LSTMBackward<T>& run, size_t numbers) {
+        T* place = run.work + size;
+        size += (numbers + LANES<T> - 1) / LANES<T> * LANES<T>;
+        return place;
+    }
+};
+
+template <class T>
+size_t lstm_backward_work(const LSTMBackward<T>& run, int num_threads) {
+    return LSTMBackwardWork<T>(run, num_threads).size;
+}
+
+template <class T>
+struct LSTMBackwardStepper {
+    const LSTMBackward<T>& run;
+    const LSTMBackwardWork<T>& work;
+    const ptrdiff_t width = padded<T>(run.H);
+
+    /// d_h' = Uᵀ d_z of step t: the product that the four gates share.
+    template <int R, int N>
+    void project_backward(int t, int row, int block, Vec<T>* d_h_prev) const {
+        const T* d_z = run.d_z + (run.batch.begin[t] + row) * GATES * width;
+        lstm_times_columns<T, R, N>(d_z, run.H, work.packed, block, d_h_prev);
+    }
+
+    /// Differentiate F6 to F1, in this order; d_h_next is what the step after gave, if there is one.
+    template <int R, int N>
+    void step_backward(int t, int row, int block, const Vec<T>* d_h_next) const {
+        constexpr int L = LANES<T>;
+        const Batch& batch = run.batch;
+        const ptrdiff_t stored = batch.begin[t] + row;
+        const ptrdiff_t before = t == 0 ? row : batch.B + batch.begin[t - 1] + row;
+        for (int r = 0; r < R; ++r)
+            for (int n = 0; n < N; ++n) {
+                const int unit = (block + n) * L, units = run.H - unit;
+                const T* gates = run.gates + (stored + r) * STORED_GATES * width + unit;
+                const Vec<T> f = load(gates), i = load(gates + width),
+                             c_tilde = load(gates + 2 * width), o = load(gates + 3 * width),
+                             tanh_c = load(gates + 4 * width);
+                const Vec<T> c_prev = load(run.c + (before + r) * width + unit);
+                T* d_c_of = work.d_c + (row + r) * width + unit;
+                Vec<T> d_h_t = d_h_next ? d_h_next[r * N + n] : load(work.d_h + (row + r) * width + unit);
+                if (run.d_y)
+                    d_h_t += load(
+                        run.d_y + (ptrdiff_t(batch.order[row + r]) * batch.T + t) * run.H + unit,
+                        units);
+                // F6  h = o ⊙ tanh(c)
+                const Vec<T> d_o = d_h_t * tanh_c;
+                const Vec<T> d_c_t = fma(d_h_t * o, d_tanh<T>(tanh_c), load(d_c_of));
+                // F5  c = f ⊙ c' + i ⊙ c̃
+                const Vec<T> d_f = d_c_t * c_prev;
+                const Vec<T> d_i = d_c_t * c_tilde;
+                const Vec<T> d_c_tilde = d_c_t * i;
+                store(d_c_of, d_c_t * f);
+                T* d_z = run.d_z + (stored + r) * GATES * width + unit;
+                // F4  o = σ(W_o x + U_o h' + b_o)
+                store(d_z + 3 * width, d_o * d_sigmoid<T>(o));
+                // F3  c̃ = tanh(W_c x + U_c h' + b_c)
+                store(d_z + 2 * width, d_c_tilde * d_tanh<T>(c_tilde));
+                // F2  i = σ(W_i x + U_i h' + b_i)
+                store(d_z + width, d_i * d_sigmoid<T>(i));
+                // F1  f = σ(W_f x + U_f h' + b_f)
+                store(d_z, d_f * d_sigmoid<T>(f));
+            }
+    }
+};
+
+/// d_W = Σ d_z xᵀ, d_b = Σ d_z and d_U = Σ d_z h'ᵀ over all rows and steps, in the order of time.
+template <class T>
+void lstm_sum_gradients(const LSTMBackward<T>& run, const LSTMBackwardWork<T>& work,
+                        const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const int I = run.I, H = run.H, M = I + 1 + H, blocks = num_blocks<T>(H);
+    const ptrdiff_t width = padded<T>(H);
+    for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
+        for (int row = 0; row < batch.live[t]; ++row) {
+            const int64_t k = batch.begin[t] + row;
+            const int64_t before = t == 0 ? row : batch.B + batch.begin[t - 1] + row;
+            work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+            work.h_rows[k] = run.h + before * width;
+        }
+    team.wait();
+    const Part<T> parts[] = {{work.x_rows, I}, {nullptr, 1}, {work.h_rows, H}};
+    const int first = team.first(blocks * GATES), last = team.last(blocks * GATES);
+    sum_outer_products(parts, 3, M, batch.begin[batch.T], run.d_z, GATES * width, first, last,
+                       work.outer, work.tiles + team.rank * outer_products_work(M));
+    for (int v = first; v < last; ++v) {
+        const T* from = work.outer + ptrdiff_t(v / 4) * M * 4 * L + (v % 4) * L;
+        const int unit = v % blocks * L, units = H - unit < L ? H - unit : L;
+        const ptrdiff_t row = ptrdiff_t(v / blocks) * H + unit;
+        unpack_transposed(from, 4 * L, units, I, run.d_W + row * I, I);
+        store(run.d_b + row, load(from + ptrdiff_t(I) * 4 * L), units);
+        unpack_transposed(from + ptrdiff_t(I + 1) * 4 * L, 4 * L, units, H, run.d_U + row * H, H);
+    }
+}
+
+/// The derivative of the loop over time.
+template <class T>
+void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const int H = run.H, blocks = num_blocks<T>(H);
+    const LSTMBackwardWork<T> work(run, team.size);
+    const LSTMBackwardStepper<T> stepper{run, work};
+    const ptrdiff_t width = stepper.width;
+    lstm_pack_columns(run.U, H, H, team.first(blocks), team.last(blocks), work.packed);
+    const Share<T> share(batch, H, team);
+    const bool first_of_rows = !share.meet || team.rank == 0;
+    if (first_of_rows)
+        for (int row = share.first_row; row < share.last_row; ++row) {
+            const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
+            copy_padded(run.d_h_last ? run.d_h_last + user : nullptr, H, work.d_h + row * width);
+            copy_padded(run.d_c_last ? run.d_c_last + user : nullptr, H, work.d_c + row * width);
+        }
+    team.wait();
+    const auto for_own_tiles = [&](int first, int last, auto f) {
+        for_tiles<1>(first, last, share.first_block, share.last_block,
+                     sizeof(T) * GATES * H * L, f);
+    };
+    for (int t = batch.T - 1; t >= 0; --t) {
+        const int next = batch.live[t + 1] < share.last_row ? batch.live[t + 1] : share.last_row;
+        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
+        for_own_tiles(share.first_row, next, [&](auto rows, auto n, int row, int block) {
+            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+            Vec<T> d_h_prev[R * N];
+            stepper.template project_backward<R, N>(t + 1, row, block, d_h_prev);
+            stepper.template step_backward<R, N>(t, row, block, d_h_prev);
+        });
+        // Rows that end with this step.
+        for_own_tiles(next > share.first_row ? next : share.first_row, last,
+                  [&](auto rows, auto n, int row, int block) {
+                      constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                      stepper.template step_backward<R, N>(t, row, block, nullptr);
+                  });
+        if (share.meet) team.wait();
+    }
+    // The initial state; rows without a step hand on what they were given.
+    const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
+    for_own_tiles(share.first_row, live, [&](auto rows, auto n, int row, int block) {
+        constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+        Vec<T> d_h_prev[R * N];
+        stepper.template project_backward<R, N>(0, row, block, d_h_prev);
+        for (int r = 0; r < R; ++r)
+            for (int i = 0; i < N; ++i)
+                store(work.d_h + (row + r) * width + (block + i) * L, d_h_prev[r * N + i]);
+    });
+    team.wait();
+    if (first_of_rows)
+        for (int row = share.first_row; row < share.last_row; ++row) {
+            const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
+            __builtin_memcpy(run.d_h_first + user, work.d_h + row * width, sizeof(T) * H);
+            __builtin_memcpy(run.d_c_first + user, work.d_c + row * width, sizeof(T) * H);
+        }
+    lstm_sum_gradients(run, work, team);
+}
+
+/// d_x = Wᵀ d_z, zero past each row's end; `packed` has room for W's columns.
+template <class T>
+void lstm_input_gradient(const LSTMInputGradient<T>& run, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const int I = run.I, H = run.H, blocks = num_blocks<T>(I);
+    const ptrdiff_t width = padded<T>(H);
+    lstm_pack_columns(run.W, I, H, team.first(blocks), team.last(blocks), run.packed);
+    team.wait();
+    const auto d_x_of = [&](int t, int row) {
+        return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+    };
+    for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
+        for_row_tiles(0, batch.live[t], [&](auto rows, int row) {
+            constexpr int R = decltype(rows)::value;
+            for_block_groups<tile_blocks(R, 1)>(0, blocks, [&](auto n, int block) {
+                constexpr int N = decltype(n)::value;
+                Vec<T> d_x[R * N];
+                const T* d_z = run.d_z + (batch.begin[t] + row) * GATES * width;
+                lstm_times_columns<T, R, N>(d_z, H, run.packed, block, d_x);
+                for (int r = 0; r < R; ++r)
+                    for (int i = 0; i < N; ++i)
+                        store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
+                              I - (block + i) * L);
+            });
+        });
+        for (int row = batch.live[t]; row < batch.B; ++row)
+            __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
+    }
+}
+
+template <class T>
+size_t lstm_input_gradient_work(int I, int H) {
+    return size_t(padded<T>(I)) * GATES * H;
+}

@@ -1,0 +1,183 @@
+// What every instruction set implements: the arguments of the kernels, and the table of them.
+//
+// All arrays are row-major without gaps; names and shapes are those of the equations. "Stored" rows
+// are padded to whole vectors, H' = L ⌈H / L⌉ for L lanes, and ordered by time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "team.h"
+
+namespace lb {
+
+/// Which rows take part in which step. Rows are worked on longest first, so that those that are
+/// still running are always the first ones: no mask, and no work past a row's end.
+struct Batch {
+    int B, T;
+    const int32_t* order;  ///< (B) the caller's row at each place
+    const int32_t* live;   ///< (T + 1) rows longer than t steps; live[T] = 0
+    const int64_t* begin;  ///< (T + 1) stored row of step t's first one; begin[T] = their number
+
+    /// Steps of the row at a place.
+    int length(int place) const {
+        int low = 0, high = T;
+        while (low < high) {
+            const int middle = (low + high + 1) / 2;
+            if (live[middle - 1] > place)
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        return low;
+    }
+};
+
+template <class T>
+struct LSTMForward {
+    Batch batch;
+    int I, H;
+    const T* x;                 ///< (B, T, I)
+    const T *h_first, *c_first; ///< (B, H), or null for zeros
+    const T* packed;            ///< W, U and b, from lstm_pack
+    T* y;                       ///< (B, T, H), or null where nobody asks for it
+    T *h_last, *c_last;         ///< (B, H)
+    /// With `gates`, stored for backward: h and c (B + N, H'), gates (N, 5, H') as f, i, c̃, o,
+    /// tanh c. Without: h is (2, B, H') and c (B, H').
+    T *h, *c, *gates;
+};
+
+template <class T>
+struct LSTMBackward {
+    Batch batch;
+    int I, H;
+    const T* x;                       ///< (B, T, I)
+    const T *h, *c, *gates;           ///< as LSTMForward stored them
+    const T* U;                       ///< (4H, H)
+    const T* d_y;                     ///< (B, T, H), or null for zeros
+    const T *d_h_last, *d_c_last;     ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b;               ///< (4H, I), (4H, H), (4H)
+    T *d_h_first, *d_c_first;         ///< (B, H)
+    T* d_z;                           ///< (N, 4, H') gradients of the pre-activations
+    T* work;                          ///< lstm_backward_work numbers
+};
+
+template <class T>
+struct LSTMInputGradient {
+    Batch batch;
+    int I, H;
+    const T* W;    ///< (4H, I)
+    const T* d_z;  ///< as LSTMBackward left it
+    T* d_x;        ///< (B, T, I)
+    T* packed;     ///< lstm_input_gradient_work numbers
+};
+
+/// Sizes and constants of a relational memory, as relational.py names them.
+struct RelationalSizes {
+    int I, S, H, V, K, num_blocks, mlp_layers;
+    int gate_width;  ///< F where every unit has gates, 1 where every slot has
+    double forget_bias, input_bias;
+};
+
+/// Parameters come in the order in which RelationalRNN.shapes lists them: W_in, b_in; for every
+/// block W_qkv, b_qkv, gain and bias of qkv, attention, mlp; for every layer W_mlp, b_mlp; W_g, b_g,
+/// U_g, b_u.
+template <class T>
+struct RelationalForward {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* x;              ///< (B, T, I)
+    const T* memory_first;   ///< (B, S, F)
+    const T* const* params;
+    T* y;                    ///< (B, T, S·F), or null where nobody asks for it
+    T* memory_last;          ///< (B, S, F)
+    T* cache;                ///< relational_cache_size numbers for backward, or null
+    T* work;                 ///< relational_forward_work numbers
+};
+
+template <class T>
+struct RelationalBackward {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* x;              ///< (B, T, I)
+    const T* const* params;
+    const T* cache;          ///< as RelationalForward left it
+    const T* d_y;            ///< (B, T, S·F), or null for zeros
+    const T* d_memory_last;  ///< (B, S, F), or null for zeros
+    T* const* d_params;
+    T* d_memory_first;       ///< (B, S, F)
+    T* d_e;                  ///< relational_d_e_size numbers, for the gradient of x
+    T* work;                 ///< relational_backward_work numbers
+};
+
+template <class T>
+struct RelationalInputGradient {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* W_in;  ///< (F, I)
+    const T* d_e;   ///< as RelationalBackward left it
+    T* d_x;         ///< (B, T, I)
+    T* work;        ///< relational_input_gradient_work numbers
+};
+
+template <class T>
+struct RelationalGates {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* cache;  ///< as RelationalForward left it
+    T *i, *f;        ///< (B, T, S, F or 1)
+};
+
+/// One step of Adam, as optimizers.py names its terms.
+struct AdamRates {
+    double beta_1, beta_2, epsilon;
+    double rate;  ///< η / (1 − β₁ᵗ)
+    double root;  ///< √(1 − β₂ᵗ)
+};
+
+/// The kernels of one instruction set in one precision.
+template <class T>
+struct Kernels {
+    int lanes;
+    int64_t* calls;  ///< how often a forward pass of this instruction set has run
+
+    size_t (*packed_affine_size)(int O, int K);
+    void (*pack_affine)(int O, int K, const T* W, const T* b, T* packed);
+    void (*affine)(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed,
+                   T* y, ptrdiff_t y_stride);
+
+    double (*sum_of_squares)(int64_t n, const T* g);
+    void (*adam_update)(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p);
+
+    size_t (*lstm_packed_size)(int I, int H);
+    void (*lstm_pack)(int I, int H, const T* W, const T* U, const T* b, T* packed);
+    void (*lstm_forward)(const LSTMForward<T>&, const Team&);
+    size_t (*lstm_backward_work)(const LSTMBackward<T>&, int num_threads);
+    void (*lstm_backward)(const LSTMBackward<T>&, const Team&);
+    size_t (*lstm_input_gradient_work)(int I, int H);
+    void (*lstm_input_gradient)(const LSTMInputGradient<T>&, const Team&);
+
+    size_t (*relational_cache_size)(const Batch& batch, const RelationalSizes& sizes);
+    size_t (*relational_forward_work)(const RelationalSizes& sizes, bool keep, int num_threads);
+    void (*relational_forward)(const RelationalForward<T>&, const Team&);
+    size_t (*relational_d_e_size)(const Batch& batch, const RelationalSizes& sizes);
+    size_t (*relational_backward_work)(const Batch& batch, const RelationalSizes& sizes,
+                                       int num_threads);
+    void (*relational_backward)(const RelationalBackward<T>&, const Team&);
+    size_t (*relational_input_gradient_work)(const RelationalSizes& sizes, int num_threads);
+    void (*relational_input_gradient)(const RelationalInputGradient<T>&, const Team&);
+    void (*relational_gates)(const RelationalGates<T>&);
+};
+
+/// An instruction set that this build holds.
+struct InstructionSet {
+    const char* name;
+    bool (*runs_here)();
+    const Kernels<float>* single;
+    const Kernels<double>* twice;
+};
+
+/// All that this build holds, the fastest first, ended by a null name.
+const InstructionSet* instruction_sets();
+
+}  // namespace lb

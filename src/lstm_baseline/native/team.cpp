@@ -1,0 +1,154 @@
+#include <cstdint>
+
+#include "team.h"
+
+#include <condition_variable>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace lb {
+namespace {
+
+inline void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// About 20 µs: longer than the gap between two calls of a loop, shorter than anybody minds.
+constexpr int SPINS = 500;
+constexpr double MULTIPLY_ADDS_A_THREAD = 1e6;  // about 10 µs
+
+/// Threads that sleep until there is a job for them.
+class Pool {
+public:
+    /// False if another call has the threads.
+    bool try_run(int size, void (*job)(void*, const Team&), void* context) {
+        std::unique_lock<std::mutex> mine(in_use_, std::try_to_lock);
+        if (!mine.owns_lock()) return false;
+        while (int(threads_.size()) < size - 1) {
+            const int rank = int(threads_.size()) + 1;
+            threads_.emplace_back([this, rank, seen = round_.load()] { serve(rank, seen); });
+        }
+        Barrier barrier(size);
+        job_ = job;
+        context_ = context;
+        size_ = size;
+        barrier_ = &barrier;
+        running_.store(int(threads_.size()), std::memory_order_relaxed);
+        {
+            std::lock_guard<std::mutex> lock(sleep_);
+            round_.fetch_add(1, std::memory_order_release);
+        }
+        wake_.notify_all();
+        job(context, Team{0, size, &barrier});
+        for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins)
+            spins < SPINS ? pause() : std::this_thread::yield();
+        return true;
+    }
+
+    ~Pool() {
+        {
+            std::lock_guard<std::mutex> lock(sleep_);
+            stop_ = true;
+            round_.fetch_add(1, std::memory_order_release);
+        }
+        wake_.notify_all();
+        for (std::thread& thread : threads_) thread.join();
+    }
+
+private:
+    void serve(int rank, unsigned seen) {
+        for (;;) {
+            for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < SPINS;
+                 ++spins)
+                pause();
+            if (round_.load(std::memory_order_acquire) == seen) {
+                std::unique_lock<std::mutex> lock(sleep_);
+                wake_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
+            }
+            ++seen;
+            if (stop_) return;
+            if (rank < size_) job_(context_, Team{rank, size_, barrier_});
+            running_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    std::mutex in_use_, sleep_;
+    std::condition_variable wake_;
+    std::vector<std::thread> threads_;
+    std::atomic<unsigned> round_{0};
+    std::atomic<int> running_{0};
+    bool stop_ = false;
+    // The job under way.
+    void (*job_)(void*, const Team&) = nullptr;
+    void* context_ = nullptr;
+    int size_ = 0;
+    Barrier* barrier_ = nullptr;
+};
+
+std::unique_ptr<Pool>& pool() {
+    static std::unique_ptr<Pool> instance = [] {
+#if defined(__unix__) || defined(__APPLE__)
+        // A forked child has none of the threads; what its parent knew of them is left alone.
+        pthread_atfork(nullptr, nullptr, [] {
+            (void)pool().release();
+            pool() = std::make_unique<Pool>();
+        });
+#endif
+        return std::make_unique<Pool>();
+    }();
+    return instance;
+}
+
+int threads_at_start() {
+    int most = int(std::thread::hardware_concurrency());
+    if (const char* given = std::getenv("OMP_NUM_THREADS"))
+        if (const int asked = std::atoi(given); asked > 0) most = asked;
+    return most > 0 ? most : 1;
+}
+
+std::atomic<int>& num_threads() {
+    static std::atomic<int> number{threads_at_start()};
+    return number;
+}
+
+}  // namespace
+
+void Barrier::wait() {
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+        waiting_.store(0, std::memory_order_relaxed);
+        round_.store(round + 1, std::memory_order_release);
+        return;
+    }
+    // A thread that lost its core must not be waited for at the price of another's.
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
+        spins < 100 * SPINS ? pause() : std::this_thread::yield();
+}
+
+int get_num_threads() { return num_threads().load(); }
+
+void set_num_threads(int number) { num_threads().store(number < 1 ? 1 : number); }
+
+int useful_threads(double multiply_adds) {
+    const double worth = multiply_adds / MULTIPLY_ADDS_A_THREAD;
+    const int most = get_num_threads();
+    return worth < 2 ? 1 : worth < most ? int(worth) : most;
+}
+
+void run_team(int size, void (*job)(void*, const Team&), void* context) {
+    if (size > 1 && pool()->try_run(size, job, context)) return;
+    job(context, Team{0, 1, nullptr});
+}
+
+}  // namespace lb

@@ -1,0 +1,48 @@
+// A team of threads that do one job together.
+#pragma once
+
+#include <atomic>
+
+namespace lb {
+
+/// Where threads of a team wait for each other. Waiting spins: what it separates takes microseconds.
+class Barrier {
+public:
+    explicit Barrier(int size) : size_(size), waiting_(0), round_(0) {}
+    void wait();
+
+private:
+    const int size_;
+    std::atomic<int> waiting_;
+    std::atomic<unsigned> round_;
+};
+
+/// One thread's place in its team.
+struct Team {
+    int rank, size;
+    Barrier* barrier;
+
+    void wait() const {
+        if (size > 1) barrier->wait();
+    }
+    /// This thread's part of 0 … total − 1, from `first()` up to `last()`.
+    int first(int total) const { return int(int64_t(total) * rank / size); }
+    int last(int total) const { return int(int64_t(total) * (rank + 1) / size); }
+};
+
+int get_num_threads();
+void set_num_threads(int num_threads);
+
+/// How many threads are worth their wake-up for so many multiply-adds.
+int useful_threads(double multiply_adds);
+
+/// Run job(context, team) on `size` threads, this one among them, and return when all have ended.
+/// Where another call has the threads, this one alone does the job: the numbers are the same.
+void run_team(int size, void (*job)(void*, const Team&), void* context);
+
+template <class F>
+void run_team(int size, F f) {
+    run_team(size, [](void* context, const Team& team) { (*static_cast<F*>(context))(team); }, &f);
+}
+
+}  // namespace lb

@@ -1,0 +1,291 @@
+// Matrix products on tiles that stay in registers, and the packed panels that they read.
+//
+// A tile is R rows by some vectors of accumulators. Every element sums its products in the order
+// of k, one fused multiply-add after the other, whatever the tile's shape: so a row's numbers do
+// not depend on the rows beside it, nor on how rows or columns are shared out between threads.
+
+/// Rows of a tile of four vectors: accumulators, four weights and a broadcast fit the registers.
+constexpr int TILE_ROWS = REGISTERS == 32 ? 6 : 3;
+constexpr int ACCUMULATORS = 4 * TILE_ROWS;
+
+/// Blocks of W vectors that a tile of R rows takes at once: few rows need more of them to keep
+/// enough additions in flight.
+constexpr int tile_blocks(int R, int W) {
+    const int most = ACCUMULATORS / (R * W), few = W == 1 && R > 2 ? 4 : 16 / W;
+    return most < 1 ? 1 : most > few ? few : most;
+}
+
+/// A number as a type.
+template <int N>
+struct Int {
+    static constexpr int value = N;
+};
+
+/// f(Int<R>, row) for all rows from first to last, in tiles as tall as registers allow.
+template <class F>
+inline void for_row_tiles(int first, int last, F f) {
+    for (; last - first >= TILE_ROWS; first += TILE_ROWS) f(Int<TILE_ROWS>{}, first);
+    switch (last - first) {
+        case 1: f(Int<1>{}, first); break;
+        case 2: f(Int<2>{}, first); break;
+        case 3: if constexpr (TILE_ROWS > 3) f(Int<3>{}, first); break;
+        case 4: if constexpr (TILE_ROWS > 3) f(Int<4>{}, first); break;
+        case 5: if constexpr (TILE_ROWS > 3) f(Int<5>{}, first); break;
+    }
+}
+
+/// f(Int<N>, block) for all blocks from first to last, at most MOST at once.
+template <int MOST, class F>
+inline void for_block_groups(int first, int last, F f) {
+    constexpr int LESS = MOST > 4 ? MOST / 2 : MOST - 1;
+    while (last - first >= 2 * MOST || last - first == MOST) {
+        f(Int<MOST>{}, first);
+        first += MOST;
+    }
+    if constexpr (MOST > 4) {
+        if (last - first > MOST) {
+            f(Int<MOST>{}, first);
+            first += MOST;
+        }
+    } else if constexpr (MOST > 1) {
+        // Two halves rather than a full group and a small one that keeps too little in flight.
+        const int half = last - first > MOST ? (last - first + 1) / 2 : 0;
+        if (half > 0) for_block_groups<LESS>(first, first + half, f);
+        first += half;
+    }
+    if constexpr (MOST > 1)
+        if (last > first) for_block_groups<LESS>(first, last, f);
+}
+
+/// f(Int<R>, Int<N>, row, block) for all tiles of rows and blocks of W vectors. Blocks are taken so
+/// many at a time that their panels stay in the cache while all rows pass by.
+template <int W, class F>
+inline void for_tiles(int first_row, int last_row, int first_block, int last_block,
+                      size_t panel_bytes, F f) {
+    constexpr size_t CACHED = size_t(512) << 10;
+    const int fitting = int(CACHED / panel_bytes);
+    const int step = fitting < 1 ? 1 : fitting;
+    for (int block = first_block; block < last_block; block += step) {
+        const int end = last_block - block < step ? last_block : block + step;
+        for_row_tiles(first_row, last_row, [&](auto rows, int row) {
+            for_block_groups<tile_blocks(decltype(rows)::value, W)>(
+                block, end, [&](auto n, int first) { f(rows, n, row, first); });
+        });
+    }
+}
+
+/// Part of a sum: rows of K numbers, times a panel of K × W vectors of weights for each block.
+template <class T>
+struct Segment {
+    const T* rows[TILE_ROWS];
+    ptrdiff_t row_step;      ///< from one k to the next in a row
+    const T* panel;          ///< first block's
+    ptrdiff_t panel_step;    ///< from one k to the next in a panel
+    ptrdiff_t panel_stride;  ///< from one block's panel to the next one's
+    int K;
+};
+
+/// A segment whose R rows lie `stride` apart.
+template <class T>
+inline void set_rows(Segment<T>& segment, const T* first, ptrdiff_t stride, int R) {
+    for (int r = 0; r < R; ++r) segment.rows[r] = first + r * stride;
+    segment.row_step = 1;
+}
+
+/// z[r][n·W + w] = start[r][n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w].
+///
+/// `start` has rows `start_stride` apart; 0 takes one row for all.
+template <class T, int R, int N, int W>
+inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
+                         const Segment<T>* segments, int num_segments) {
+    constexpr int L = LANES<T>, V = N * W;
+    Vec<T> sums[R][V];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+        for (int v = 0; v < V; ++v) sums[r][v] = load(start + r * start_stride + v * L);
+    for (int s = 0; s < num_segments; ++s) {
+        const Segment<T>& segment = segments[s];
+        const T* rows[R];
+        const T* panels[N];
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) rows[r] = segment.rows[r];
+#pragma GCC unroll 16
+        for (int n = 0; n < N; ++n) panels[n] = segment.panel + n * segment.panel_stride;
+        const ptrdiff_t row_step = segment.row_step, panel_step = segment.panel_step;
+        ptrdiff_t i = 0, j = 0;
+        for (int k = segment.K; k > 0; --k, i += row_step, j += panel_step) {
+            Vec<T> weights[V];
+#pragma GCC unroll 32
+            for (int v = 0; v < V; ++v) weights[v] = load(panels[v / W] + j + (v % W) * L);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                Vec<T> a = splat(rows[r][i]);
+                KEEP_IN_REGISTER(a);  // one broadcast, not one for every vector
+#pragma GCC unroll 32
+                for (int v = 0; v < V; ++v) sums[r][v] = fma(a, weights[v], sums[r][v]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+        for (int v = 0; v < V; ++v) z[r * V + v] = sums[r][v];
+}
+
+/// Lay `num_rows` ≤ L rows of K numbers side by side: to[k · step + lane] = from[lane][k], 0 in
+/// the lanes without a row.
+template <class T>
+inline void pack_transposed(const T* from, ptrdiff_t stride, int num_rows, int K, T* to,
+                            ptrdiff_t step) {
+    constexpr int L = LANES<T>;
+    Vec<T> square[L];
+    for (int k = 0; k < K; k += L) {
+        const int width = K - k < L ? K - k : L;
+        for (int r = 0; r < L; ++r)
+            square[r] = r < num_rows ? load(from + r * stride + k, width) : Vec<T>{};
+        transpose<T>(square);
+        for (int r = 0; r < width; ++r) store(to + (k + r) * step, square[r]);
+    }
+}
+
+/// The way back: to[lane][k] = from[k · step + lane] for `num_rows` ≤ L rows.
+template <class T>
+inline void unpack_transposed(const T* from, ptrdiff_t step, int num_rows, int K, T* to,
+                              ptrdiff_t stride) {
+    constexpr int L = LANES<T>;
+    Vec<T> square[L];
+    for (int k = 0; k < K; k += L) {
+        const int width = K - k < L ? K - k : L;
+        for (int r = 0; r < L; ++r) square[r] = r < width ? load(from + (k + r) * step) : Vec<T>{};
+        transpose<T>(square);
+        for (int r = 0; r < num_rows; ++r) store(to + r * stride + k, square[r], width);
+    }
+}
+
+/// Copy K rows of a matrix's columns n·L … n·L + L − 1 into a panel, zeros past its last column.
+template <class T>
+inline void pack_columns(const T* from, ptrdiff_t stride, int num_columns, int K, T* to) {
+    for (int k = 0; k < K; ++k) store(to + k * LANES<T>, load(from + k * stride, num_columns));
+}
+
+/// Numbers of a packed W (O, K) and b (O): for each block of outputs its bias, then K vectors.
+template <class T>
+inline size_t packed_affine_size(int O, int K) {
+    return size_t((O + LANES<T> - 1) / LANES<T>) * (1 + K) * LANES<T>;
+}
+
+template <class T>
+void pack_affine(int O, int K, const T* W, const T* b, T* packed) {
+    constexpr int L = LANES<T>;
+    for (int first = 0; first < O; first += L, packed += (1 + K) * L) {
+        const int rows = O - first < L ? O - first : L;
+        store(packed, load(b + first, rows));
+        pack_transposed(W + ptrdiff_t(first) * K, K, rows, K, packed + L, L);
+    }
+}
+
+/// y = W x + b for rows of x and of y so far apart; y has O numbers a row.
+template <class T>
+void affine(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed, T* y,
+            ptrdiff_t y_stride) {
+    constexpr int L = LANES<T>;
+    const ptrdiff_t panel_size = ptrdiff_t(1 + K) * L;
+    for_tiles<1>(0, num_rows, 0, (O + L - 1) / L, panel_size * sizeof(T),
+                 [&](auto rows, auto blocks, int row, int block) {
+                     constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                     const T* panel = packed + block * panel_size;
+                     Segment<T> segment;
+                     set_rows(segment, x + row * x_stride, x_stride, R);
+                     segment.panel = panel + L;
+                     segment.panel_step = L;
+                     segment.panel_stride = panel_size;
+                     segment.K = K;
+                     T bias[N * L];
+                     for (int n = 0; n < N; ++n) store(bias + n * L, load(panel + n * panel_size));
+                     Vec<T> z[R * N];
+                     multiply_add<T, R, N, 1>(z, bias, 0, &segment, 1);
+                     for (int r = 0; r < R; ++r)
+                         for (int n = 0; n < N; ++n)
+                             store(y + (row + r) * y_stride + (block + n) * L, z[r * N + n],
+                                   O - (block + n) * L);
+                 });
+}
+
+/// Left factors of outer products: the rows of a virtual matrix (K, M), put together from parts.
+template <class T>
+struct Part {
+    const T* const* rows;  ///< K rows of `width` numbers; null for a column of ones
+    int width;
+};
+
+/// Columns of the sum of K outer products, C (M, ·) = Σ_k a_kᵀ d_k.
+///
+/// @param parts a_k side by side, M numbers in all
+/// @param d     K rows `stride` apart; columns first_vector … last_vector − 1 (in vectors) are ours
+/// @param c     C in blocks of 4 vectors: [vector / 4][m][vector % 4][lane]
+/// @param work  of sum_outer_products_work(M) numbers, the thread's own
+constexpr int OUTER_CHUNK = 256;
+
+inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
+inline size_t outer_products_work(int M) {
+    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + 2 * TILE_ROWS + 16;
+}
+
+template <class T>
+void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
+                        ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
+    constexpr int L = LANES<T>;
+    const int padded = padded_to_tiles(M);
+    T* row = work;               // one a_k
+    T* tiles = work + padded + TILE_ROWS + 8;    // [m / TILE_ROWS][k][m % TILE_ROWS]
+    const ptrdiff_t block_size = ptrdiff_t(M) * 4 * L;
+    for (int m = M; m < padded; ++m) row[m] = 0;
+    if (K == 0)
+        for (int v = first_vector; v < last_vector; ++v)
+            for (int m = 0; m < M; ++m)
+                store(c + v / 4 * block_size + (ptrdiff_t(m) * 4 + v % 4) * L, Vec<T>{});
+    for (int64_t k0 = 0; k0 < K; k0 += OUTER_CHUNK) {
+        const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
+        for (int k = 0; k < chunk; ++k) {
+            int m = 0;
+            for (int p = 0; p < num_parts; ++p) {
+                if (parts[p].rows)
+                    __builtin_memcpy(row + m, parts[p].rows[k0 + k], parts[p].width * sizeof(T));
+                else
+                    row[m] = 1;
+                m += parts[p].width;
+            }
+            T* to = tiles + ptrdiff_t(k) * TILE_ROWS;
+            for (int tile = 0; tile < padded; tile += TILE_ROWS, to += ptrdiff_t(chunk) * TILE_ROWS)
+                for (int r = 0; r < TILE_ROWS; ++r) to[r] = row[tile + r];
+        }
+        // Vectors of one block of four, or as many of them as are this thread's.
+        for (int v = first_vector; v < last_vector;) {
+            const int end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
+            for_block_groups<4>(v, end, [&](auto n, int vector) {
+                constexpr int N = decltype(n)::value;
+                T* block = c + vector / 4 * block_size + (vector % 4) * L;
+                for_row_tiles(0, M, [&](auto rows, int m) {
+                    constexpr int R = decltype(rows)::value;
+                    Segment<T> segment;
+                    set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
+                    segment.row_step = TILE_ROWS;
+                    segment.panel = d + k0 * stride + vector * L;
+                    segment.panel_step = stride;
+                    segment.panel_stride = L;
+                    segment.K = chunk;
+                    Vec<T> z[R * N];
+                    T* to = block + ptrdiff_t(m) * 4 * L;
+                    const T zeros[N * L] = {};
+                    multiply_add<T, R, N, 1>(z, k0 ? to : zeros, k0 ? 4 * L : 0, &segment, 1);
+                    for (int r = 0; r < R; ++r)
+                        for (int i = 0; i < N; ++i)
+                            store(to + (ptrdiff_t(r) * 4 + i) * L, z[r * N + i]);
+                });
+            });
+            v = end;
+        }
+    }
+}

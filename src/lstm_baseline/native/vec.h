@@ -1,0 +1,149 @@
+// Vectors of the width that this target has, by the compiler's vector extensions.
+//
+// Included once for every instruction set, inside that set's namespace. Arithmetic, comparison and
+// selection (a < b ? x : y) are the extensions' own; here stands the rest. A product and a sum are
+// joined only where fma() says so (the build switches off contraction), so a number does not depend
+// on where the compiler has put it.
+
+template <class T>
+struct Lanes;
+template <>
+struct Lanes<float> {
+    using Int = int32_t;
+    typedef float Vec __attribute__((vector_size(LB_VECTOR_BYTES)));
+    typedef float Loose __attribute__((vector_size(LB_VECTOR_BYTES), aligned(4), may_alias));
+    typedef int32_t IntVec __attribute__((vector_size(LB_VECTOR_BYTES)));
+};
+template <>
+struct Lanes<double> {
+    using Int = int64_t;
+    typedef double Vec __attribute__((vector_size(LB_VECTOR_BYTES)));
+    typedef double Loose __attribute__((vector_size(LB_VECTOR_BYTES), aligned(8), may_alias));
+    typedef int64_t IntVec __attribute__((vector_size(LB_VECTOR_BYTES)));
+};
+
+template <class T>
+using Vec = typename Lanes<T>::Vec;
+template <class T>
+using IntVec = typename Lanes<T>::IntVec;
+
+template <class T>
+constexpr int LANES = LB_VECTOR_BYTES / sizeof(T);
+
+/// Vector registers: how many rows of four vectors a tile can keep.
+#if defined(__AVX512F__)
+constexpr int REGISTERS = 32;
+#define KEEP_IN_REGISTER(a) asm("" : "+v"(a))
+#elif defined(__aarch64__)
+constexpr int REGISTERS = 32;
+#define KEEP_IN_REGISTER(a) asm("" : "+w"(a))
+#else
+constexpr int REGISTERS = 16;
+#define KEEP_IN_REGISTER(a)
+#endif
+
+template <class T>
+inline Vec<T> load(const T* p) {
+    return *reinterpret_cast<const typename Lanes<T>::Loose*>(p);
+}
+
+template <class T>
+inline void store(T* p, Vec<T> v) {
+    *reinterpret_cast<typename Lanes<T>::Loose*>(p) = v;
+}
+
+/// The first n lanes from memory, zeros behind.
+template <class T>
+inline Vec<T> load(const T* p, int n) {
+    if (n >= LANES<T>) return load(p);
+    Vec<T> v = {};
+    __builtin_memcpy(&v, p, size_t(n) * sizeof(T));
+    return v;
+}
+
+/// The first n lanes to memory; nothing behind them is touched.
+template <class T>
+inline void store(T* p, Vec<T> v, int n) {
+    if (n >= LANES<T>)
+        store(p, v);
+    else
+        __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
+}
+
+template <class T>
+inline Vec<T> splat(T a) {
+    return a - Vec<T>{};
+}
+
+template <class T>
+inline T sum(Vec<T> v) {
+    T total = 0;
+    for (int lane = 0; lane < LANES<T>; ++lane) total += v[lane];
+    return total;
+}
+
+#if defined(__AVX512F__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
+#elif defined(__FMA__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
+#elif defined(__aarch64__)
+inline Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return vfmaq_f32(c, a, b); }
+inline Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return vfmaq_f64(c, a, b); }
+#else
+template <class V>
+inline V fma(V a, V b, V c) {
+    return a * b + c;
+}
+#endif
+
+/// 1 / d to within a unit in the last place, for 1e-37 < d < 1e37; NaN stays NaN.
+inline Vec<float> reciprocal(Vec<float> d) {
+#if defined(__AVX512F__)
+    // A division of 16 lanes holds the divider for ten cycles or more; this takes four.
+    const Vec<float> r = _mm512_maskz_rcp14_ps(__mmask16(-1), d);
+    return fma(r, fma(-d, r, splat(1.0f)), r);
+#else
+    return 1.0f / d;
+#endif
+}
+inline Vec<double> reciprocal(Vec<double> d) { return 1.0 / d; }
+
+namespace detail {
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeIndices<0, I...> {
+    using type = Indices<I...>;
+};
+
+template <class V, int D, int... I>
+inline void exchange(V& a, V& b, Indices<I...>) {
+    constexpr int L = sizeof...(I);
+    const V low = __builtin_shufflevector(a, b, ((I & D) ? L + I - D : I)...);
+    b = __builtin_shufflevector(a, b, ((I & D) ? L + I : I + D)...);
+    a = low;
+}
+
+template <class T, int D>
+inline void exchange_at_distance(Vec<T>* v) {
+    constexpr int L = LANES<T>;
+#pragma GCC unroll 16
+    for (int i = 0; i < L; ++i)
+        if (!(i & D)) exchange<Vec<T>, D>(v[i], v[i + D], typename MakeIndices<L>::type{});
+    if constexpr (D > 1) exchange_at_distance<T, D / 2>(v);
+}
+}  // namespace detail
+
+/// Transpose a square of vectors in place.
+template <class T>
+inline void transpose(Vec<T>* v) {
+    detail::exchange_at_distance<T, LANES<T> / 2>(v);
+}
