@@ -19,6 +19,8 @@ from lstm_baseline.shapes import Array, FloatArray, IntArray, Params
 
 ENGINES = ("auto", "native", "reference")
 
+_NOT_BUILT = "the compiled core was not built when this package was installed"
+
 _KERNELS: dict[type[Cell], ModuleType] = {LSTMEquations: lstm}
 """Cells that the core can run, and the modules that call it."""
 
@@ -52,20 +54,26 @@ def select_engine(name: str = "auto") -> Engine:
         return _NATIVE
     if name == "native":
         raise InputError(
-            "the compiled core was not built when this package was installed; install it again "
-            "where there is a C++ compiler, or give engine='reference'"
+            f"{_NOT_BUILT}; install it again where there is a C++ compiler, or ask for 'reference'"
         )
     return _REFERENCE
 
 
 def describe() -> dict[str, Any]:
-    """Return which engine runs and how: "engine", "instruction_set", "available", "threads"."""
-    core = load_core()
+    """Return which engine "auto" takes, and how it runs.
+
+    Returns
+    -------
+    "engine"; of the native one its "instruction_set", those "available" on this machine and the
+    number of "threads", of the reference the "reason".
+    """
     engine = select_engine()
-    if core is None or engine.name == "reference":
-        return {"engine": "reference", "instruction_set": None, "available": [], "threads": None}
+    core = load_core()
+    if engine is _REFERENCE:
+        reason = f"{ENGINE_VARIABLE} says so" if core else _NOT_BUILT
+        return {"engine": engine.name, "reason": reason}
     return {
-        "engine": "native",
+        "engine": engine.name,
         "instruction_set": core.instruction_set(),
         "available": core.instruction_sets(),
         "threads": core.get_num_threads(),

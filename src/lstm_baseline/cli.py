@@ -55,6 +55,34 @@ def about(
         raise typer.Exit
 
 
+@app.command()
+def info() -> None:
+    """Say which engine runs, on which instruction set and threads, and all versions."""
+    import platform
+    from importlib.metadata import version
+
+    from lstm_baseline.backend import describe
+
+    engine = describe()
+    native = engine["engine"] == "native"
+    rows = {"lstm-baseline": __version__, "engine": engine["engine"]}
+    if native:
+        rows |= {
+            "instruction set": f"{engine['instruction_set']} of {', '.join(engine['available'])}",
+            "threads": str(engine["threads"]),
+        }
+    else:
+        rows["why not native"] = engine["reason"]
+    rows |= {
+        "Python": platform.python_version(),
+        "NumPy": version("numpy"),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        console.print(f"{name:<{width}}  {value}")
+
+
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Your own data: .npz with X (N, T, I), y and, if rows differ, lengths."),
@@ -227,6 +255,38 @@ def demo(
         figure = each.run(console)
         if plot is not None:
             _save_picture(figure, plot if name else plot.with_stem(f"{plot.stem}-{each.name}"))
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        str | None, typer.Option(help="Cases with this in their name; * stands for anything.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; one, then one a core by default.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Under a minute: shorter, without the largest.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder of bench.json and the pictures.")] = Path(
+        "bench"
+    ),
+) -> None:
+    """Check the engine's answers, then time it in turns with the peers that are installed.
+
+    Exits with 1 if anybody's answer is wrong.
+    """
+    from lstm_baseline.benchmarks.cases import select_cases
+    from lstm_baseline.benchmarks.machine import num_cores
+    from lstm_baseline.benchmarks.run import bench as run_benchmark
+
+    _refuse_file_as_folder(out)
+    cases = select_cases(only, quick=quick)
+    counts = sorted({1, num_cores()}) if threads is None else [threads]
+    report = run_benchmark(cases, counts, out, quick=quick, console=console)
+    console.print(f"results: {out / 'bench.json'}", soft_wrap=True)
+    if report.wrong:
+        raise typer.Exit(FAILED)
 
 
 def _own_task(data: Path | None, text: Path | None, target: Target) -> "Task":

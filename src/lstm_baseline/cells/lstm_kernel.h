@@ -264,7 +264,7 @@ struct LSTMBackwardWork {
         x_rows = reinterpret_cast<const T**>(take(run, pointers));
         h_rows = reinterpret_cast<const T**>(take(run, pointers));
         outer = take(run, units * GATES * M);
-        tiles = take(run, num_threads * outer_products_work(int(M)));
+        tiles = take(run, num_threads * outer_products_work<T>(int(M)));
     }
 
 private:
@@ -354,7 +354,7 @@ void lstm_sum_gradients(const LSTMBackward<T>& run, const LSTMBackwardWork<T>& w
     const Part<T> parts[] = {{work.x_rows, I}, {nullptr, 1}, {work.h_rows, H}};
     const int first = team.first(blocks * GATES), last = team.last(blocks * GATES);
     sum_outer_products(parts, 3, M, batch.begin[batch.T], run.d_z, GATES * width, first, last,
-                       work.outer, work.tiles + team.rank * outer_products_work(M));
+                       work.outer, work.tiles + team.rank * outer_products_work<T>(M));
     for (int v = first; v < last; ++v) {
         const T* from = work.outer + ptrdiff_t(v / 4) * M * 4 * L + (v % 4) * L;
         const int unit = v % blocks * L, units = H - unit < L ? H - unit : L;

@@ -133,7 +133,7 @@ void Barrier::wait() {
     }
     // A thread that lost its core must not be waited for at the price of another's.
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-        spins < 100 * SPINS ? pause() : std::this_thread::yield();
+        spins < 2 * SPINS ? pause() : std::this_thread::yield();
 }
 
 int get_num_threads() { return num_threads().load(); }

@@ -219,73 +219,87 @@ struct Part {
     int width;
 };
 
+/// Outer products summed before the sum goes back to memory.
+constexpr int OUTER_CHUNK = 256;
+
+inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
+/// Numbers that a thread needs for itself in sum_outer_products.
+template <class T>
+inline size_t outer_products_work(int M) {
+    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + OUTER_CHUNK * 4 * LANES<T> + LANES<T>;
+}
+
+/// Lay a_k of k0 … k0 + chunk − 1 out for tiles: [m / TILE_ROWS][k][m % TILE_ROWS].
+template <class T>
+inline void pack_left_factors(const Part<T>* parts, int num_parts, int M, int64_t k0, int chunk,
+                              T* tiles, T* row) {
+    const int padded = padded_to_tiles(M);
+    for (int m = M; m < padded; ++m) row[m] = 0;
+    for (int k = 0; k < chunk; ++k) {
+        T* place = row;
+        for (const Part<T>* part = parts; part < parts + num_parts; place += part++->width) {
+            if (part->rows)
+                __builtin_memcpy(place, part->rows[k0 + k], part->width * sizeof(T));
+            else
+                *place = 1;
+        }
+        T* to = tiles + ptrdiff_t(k) * TILE_ROWS;
+        for (int tile = 0; tile < padded; tile += TILE_ROWS, to += ptrdiff_t(chunk) * TILE_ROWS)
+            for (int r = 0; r < TILE_ROWS; ++r) to[r] = row[tile + r];
+    }
+}
+
 /// Columns of the sum of K outer products, C (M, ·) = Σ_k a_kᵀ d_k.
 ///
 /// @param parts a_k side by side, M numbers in all
 /// @param d     K rows `stride` apart; columns first_vector … last_vector − 1 (in vectors) are ours
 /// @param c     C in blocks of 4 vectors: [vector / 4][m][vector % 4][lane]
-/// @param work  of sum_outer_products_work(M) numbers, the thread's own
-constexpr int OUTER_CHUNK = 256;
-
-inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
-
-inline size_t outer_products_work(int M) {
-    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + 2 * TILE_ROWS + 16;
-}
-
+/// @param work  outer_products_work(M) numbers, the thread's own
 template <class T>
 void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
                         ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
     constexpr int L = LANES<T>;
-    const int padded = padded_to_tiles(M);
-    T* row = work;               // one a_k
-    T* tiles = work + padded + TILE_ROWS + 8;    // [m / TILE_ROWS][k][m % TILE_ROWS]
-    const ptrdiff_t block_size = ptrdiff_t(M) * 4 * L;
-    for (int m = M; m < padded; ++m) row[m] = 0;
+    T* panel = work;                                            // columns of d: [k][vector][lane]
+    T* tiles = panel + OUTER_CHUNK * 4 * L;                     // as pack_left_factors has it
+    T* row = tiles + ptrdiff_t(padded_to_tiles(M)) * OUTER_CHUNK;  // one a_k
+    const auto place = [&](int m, int vector) {
+        return c + ((ptrdiff_t(vector / 4) * M + m) * 4 + vector % 4) * L;
+    };
     if (K == 0)
         for (int v = first_vector; v < last_vector; ++v)
-            for (int m = 0; m < M; ++m)
-                store(c + v / 4 * block_size + (ptrdiff_t(m) * 4 + v % 4) * L, Vec<T>{});
+            for (int m = 0; m < M; ++m) store(place(m, v), Vec<T>{});
     for (int64_t k0 = 0; k0 < K; k0 += OUTER_CHUNK) {
         const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
-        for (int k = 0; k < chunk; ++k) {
-            int m = 0;
-            for (int p = 0; p < num_parts; ++p) {
-                if (parts[p].rows)
-                    __builtin_memcpy(row + m, parts[p].rows[k0 + k], parts[p].width * sizeof(T));
-                else
-                    row[m] = 1;
-                m += parts[p].width;
-            }
-            T* to = tiles + ptrdiff_t(k) * TILE_ROWS;
-            for (int tile = 0; tile < padded; tile += TILE_ROWS, to += ptrdiff_t(chunk) * TILE_ROWS)
-                for (int r = 0; r < TILE_ROWS; ++r) to[r] = row[tile + r];
-        }
-        // Vectors of one block of four, or as many of them as are this thread's.
-        for (int v = first_vector; v < last_vector;) {
-            const int end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
-            for_block_groups<4>(v, end, [&](auto n, int vector) {
-                constexpr int N = decltype(n)::value;
-                T* block = c + vector / 4 * block_size + (vector % 4) * L;
-                for_row_tiles(0, M, [&](auto rows, int m) {
-                    constexpr int R = decltype(rows)::value;
-                    Segment<T> segment;
-                    set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
-                    segment.row_step = TILE_ROWS;
-                    segment.panel = d + k0 * stride + vector * L;
-                    segment.panel_step = stride;
-                    segment.panel_stride = L;
-                    segment.K = chunk;
-                    Vec<T> z[R * N];
-                    T* to = block + ptrdiff_t(m) * 4 * L;
-                    const T zeros[N * L] = {};
-                    multiply_add<T, R, N, 1>(z, k0 ? to : zeros, k0 ? 4 * L : 0, &segment, 1);
-                    for (int r = 0; r < R; ++r)
-                        for (int i = 0; i < N; ++i)
-                            store(to + (ptrdiff_t(r) * 4 + i) * L, z[r * N + i]);
-                });
+        pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
+        const auto sum_columns = [&](auto vectors, int vector) {
+            constexpr int N = decltype(vectors)::value;
+            // Rows of d may lie a power of two apart, where they push each other out of the cache;
+            // side by side they stay in it while all tiles pass by.
+            for (int k = 0; k < chunk; ++k)
+                for (int n = 0; n < N; ++n)
+                    store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
+            for_row_tiles(0, M, [&](auto rows, int m) {
+                constexpr int R = decltype(rows)::value;
+                Segment<T> segment;
+                set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
+                segment.row_step = TILE_ROWS;
+                segment.panel = panel;
+                segment.panel_step = N * L;
+                segment.panel_stride = L;
+                segment.K = chunk;
+                const T zeros[N * L] = {};
+                Vec<T> z[R * N];
+                multiply_add<T, R, N, 1>(z, k0 ? place(m, vector) : zeros, k0 ? 4 * L : 0,
+                                         &segment, 1);
+                for (int r = 0; r < R; ++r)
+                    for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
             });
-            v = end;
+        };
+        // Block by block of four vectors, or as many of them as are this thread's.
+        for (int v = first_vector, end; v < last_vector; v = end) {
+            end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
+            for_block_groups<4>(v, end, sum_columns);
         }
     }
 }
