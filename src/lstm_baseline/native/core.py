@@ -5,6 +5,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from lstm_baseline.errors import InputError
 
 ISA_VARIABLE = "LSTM_BASELINE_ISA"
@@ -12,6 +14,8 @@ ISA_VARIABLE = "LSTM_BASELINE_ISA"
 
 ENGINE_VARIABLE = "LSTM_BASELINE_ENGINE"
 """Forces an engine where "auto" is asked for: reference or native."""
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @cache
@@ -34,6 +38,10 @@ def load_core() -> Any:
     return core
 
 
-def core_in_use() -> Any:
-    """Return the compiled core; None where there is none or the environment rules it out."""
+def core_for(*arrays: Any) -> Any:
+    """Return the core if it may be used and can work on these arrays, else None."""
+    for array in arrays:
+        plain = isinstance(array, np.ndarray) and array.flags.c_contiguous
+        if not plain or array.dtype not in _DTYPES:
+            return None
     return None if os.environ.get(ENGINE_VARIABLE) == "reference" else load_core()

@@ -130,9 +130,7 @@ struct RelationalGates {
 
 /// One step of Adam, as optimizers.py names its terms.
 struct AdamRates {
-    double beta_1, beta_2, epsilon;
-    double rate;  ///< η / (1 − β₁ᵗ)
-    double root;  ///< √(1 − β₂ᵗ)
+    double beta_1, beta_2, rate, epsilon;
 };
 
 /// The kernels of one instruction set in one precision.
@@ -146,6 +144,7 @@ struct Kernels {
     void (*affine)(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed,
                    T* y, ptrdiff_t y_stride);
 
+    double (*cross_entropy)(int64_t num_rows, int K, const T* z, const int64_t* targets, T* d_z);
     double (*sum_of_squares)(int64_t n, const T* g);
     void (*adam_update)(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p);
 

@@ -8,6 +8,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 namespace lb {
 namespace {
@@ -49,7 +52,14 @@ struct Kept {
     size_t bytes = 0;
 
     static Kept& instance() {
-        static Kept* kept = new Kept;
+        static Kept* kept = [] {
+#if defined(__unix__) || defined(__APPLE__)
+            // A child that is forked while another thread holds the lock could never take it.
+            pthread_atfork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); },
+                           [] { instance().mutex.unlock(); });
+#endif
+            return new Kept;
+        }();
         return *kept;
     }
 

@@ -26,6 +26,7 @@ int64_t calls = 0;
 #include "../cells/lstm_kernel.h"
 #include "../cells/layers_kernel.h"
 #include "../cells/relational_kernel.h"
+#include "../training/losses_kernel.h"
 #include "../training/optimizers_kernel.h"
 
 template <class T>
@@ -35,6 +36,7 @@ constexpr Kernels<T> table() {
             packed_affine_size<T>,
             pack_affine<T>,
             affine<T>,
+            cross_entropy<T>,
             sum_of_squares<T>,
             adam_update<T>,
             lstm_packed_size<T>,

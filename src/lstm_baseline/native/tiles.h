@@ -227,7 +227,7 @@ inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TIL
 /// Numbers that a thread needs for itself in sum_outer_products.
 template <class T>
 inline size_t outer_products_work(int M) {
-    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + OUTER_CHUNK * 4 * LANES<T> + LANES<T>;
+    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + (OUTER_CHUNK * 4 + 1) * LANES<T>;
 }
 
 /// Lay a_k of k0 … k0 + chunk − 1 out for tiles: [m / TILE_ROWS][k][m % TILE_ROWS].

@@ -6,11 +6,13 @@ the shape of the outputs and is zero where nothing counts.
 
 import math
 
+import numpy as np
 from array_api_compat import array_namespace, device, size
 from jaxtyping import Float, Int
 
 from lstm_baseline.activations import log_softmax
 from lstm_baseline.errors import InputError
+from lstm_baseline.native.core import core_for
 from lstm_baseline.shapes import Array
 
 
@@ -43,6 +45,9 @@ def cross_entropy(
     InputError
         If shapes do not fit or an index is not a class.
     """
+    fused = None if lengths is not None else _fused_cross_entropy(logits, targets)
+    if fused is not None:
+        return fused
     xp = array_namespace(logits)
     live, num_terms = _live_steps(logits, lengths)
     logits = _blank(logits, live)
@@ -50,6 +55,21 @@ def cross_entropy(
     log_p = log_softmax(logits)
     loss = -_sum(p * xp.where(p == 0, 0.0, log_p)) / num_terms  # 0 ln 0 = 0
     return loss, _blank((xp.exp(log_p) - p) / num_terms, live)
+
+
+def _fused_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array] | None:
+    """Let the compiled core do it in one pass, where it can; None where it cannot."""
+    core = core_for(logits)
+    if core is None or logits.size == 0 or not isinstance(targets, np.ndarray):
+        return None
+    if targets.dtype.kind not in "iu" or targets.shape != logits.shape[:-1]:
+        return None
+    classes = np.ascontiguousarray(targets, dtype=np.int64).reshape(-1)
+    result = core.cross_entropy(logits.reshape(-1, logits.shape[-1]), classes)
+    if result is None:
+        return None
+    total, d_logits = result
+    return total / classes.size, d_logits.reshape(logits.shape)
 
 
 def mean_squared_error(
