@@ -79,6 +79,26 @@ struct RelationalSizes {
     double forget_bias, input_bias;
 };
 
+/// Size of a parameter; vectors have no columns.
+struct ParamSize {
+    int rows, columns;
+};
+
+// Static, as every instruction set must have its own: see target.h.
+static inline int relational_num_params(const RelationalSizes& sizes) {
+    return 2 + 8 * sizes.num_blocks + 2 * sizes.mlp_layers + 4;
+}
+
+static inline ParamSize relational_param_size(const RelationalSizes& sizes, int param) {
+    const int F = sizes.H * sizes.V, P = sizes.H * (2 * sizes.K + sizes.V);
+    const int blocks_end = 2 + 8 * sizes.num_blocks, mlp_end = blocks_end + 2 * sizes.mlp_layers;
+    if (param < 2) return {F, param == 0 ? sizes.I : 0};
+    if (param >= mlp_end) return {2 * sizes.gate_width, (param - mlp_end) % 2 == 0 ? F : 0};
+    if (param >= blocks_end) return {F, (param - blocks_end) % 2 == 0 ? F : 0};
+    const int which = (param - 2) % 8;
+    return {which < 4 ? P : F, which == 0 ? F : 0};
+}
+
 /// Parameters come in the order in which RelationalRNN.shapes lists them: W_in, b_in; for every
 /// block W_qkv, b_qkv, gain and bias of qkv, attention, mlp; for every layer W_mlp, b_mlp; W_g, b_g,
 /// U_g, b_u.
@@ -101,7 +121,7 @@ struct RelationalBackward {
     RelationalSizes sizes;
     const T* x;              ///< (B, T, I)
     const T* const* params;
-    const T* cache;          ///< as RelationalForward left it
+    T* cache;                ///< as RelationalForward left it
     const T* d_y;            ///< (B, T, S·F), or null for zeros
     const T* d_memory_last;  ///< (B, S, F), or null for zeros
     T* const* d_params;
@@ -124,8 +144,8 @@ template <class T>
 struct RelationalGates {
     Batch batch;
     RelationalSizes sizes;
-    const T* cache;  ///< as RelationalForward left it
-    T *i, *f;        ///< (B, T, S, F or 1)
+    T* cache;   ///< as RelationalForward left it
+    T *i, *f;   ///< (B, T, S, F or 1)
 };
 
 /// One step of Adam, as optimizers.py names its terms.

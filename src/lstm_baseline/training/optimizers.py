@@ -14,7 +14,6 @@ from lstm_baseline.native.core import core_for
 from lstm_baseline.shapes import Array, Params
 
 
-
 def clip_by_global_norm(gradients: Params, max_norm: float | None) -> tuple[Params, float]:
     """Scale all gradients by min(1, max_norm / norm), norm = √(Σ of all squares).
 
