@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from lstm_baseline.cells import Cache, Cell, LSTMEquations, recurrence
+from lstm_baseline.cells import Cache, Cell, LSTMEquations, RelationalEquations, recurrence
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import one_of
-from lstm_baseline.native import lstm
+from lstm_baseline.native import lstm, relational
 from lstm_baseline.native.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.shapes import Array, FloatArray, IntArray, Params
 
@@ -21,7 +21,7 @@ ENGINES = ("auto", "native", "reference")
 
 _NOT_BUILT = "the compiled core was not built when this package was installed"
 
-_KERNELS: dict[type[Cell], ModuleType] = {LSTMEquations: lstm}
+_KERNELS: dict[type[Cell], ModuleType] = {LSTMEquations: lstm, RelationalEquations: relational}
 """Cells that the core can run, and the modules that call it."""
 
 

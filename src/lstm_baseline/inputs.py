@@ -73,7 +73,7 @@ def as_real(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
     except ValueError as error:
         raise InputError(f"{name} is not an array: its rows differ in length") from error
     if array.dtype == dtype:
-        return array
+        return array if array.flags.aligned else array.copy()
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; give real numbers")
     with np.errstate(over="ignore"):  # beyond float32 a number becomes infinite, and shows as that

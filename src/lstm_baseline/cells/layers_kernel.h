@@ -80,8 +80,8 @@ constexpr int tallest_tile(int width) {
     return most < 8 ? most : 8;
 }
 
-/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile; with
-/// `add`, on top of what stands in z. Rows of z are `stride` apart.
+/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile. With
+/// `add` it comes on top of what stands in z. Rows of z are `stride` apart.
 template <int R, int C, class T, bool VECTORS>
 __attribute__((noinline)) void multiply_tile(T* z, ptrdiff_t stride, bool add,
                                              const Factor<T, VECTORS>& left,
@@ -198,7 +198,7 @@ __attribute__((noinline)) void store_transposed(Vec<T>* square, int k, int width
         if (rows[lane]) store(rows[lane] + k, square[lane], width);
 }
 
-/// Where one number after the other of a row goes: the features of a column, then the next column's.
+/// Where the numbers of a row go, one after the other: a column's features, then the next one's.
 template <class T>
 class Places {
 public:

@@ -39,12 +39,13 @@ struct Arena {
 /// What the derivative of one attention block needs.
 template <class T>
 struct BlockCache {
-    int rows;                     ///< of X in R5 and R6: S + 1, without e's in the last block
-    Columns<T> X;                 ///< [F][N] the block's input
-    LayerNormCache<T> qkv_norm;   ///< [P][N]
-    Columns<T> A;                 ///< [H · rows][N] attention: row n says where row n looks
-    LayerNormCache<T> attention_norm, mlp_norm;  ///< [F][rows]
-    Columns<T> mlp;               ///< [mlp_layers · F][rows] the input of each MLP layer
+    int rows;                          ///< of X in R5 and R6: S + 1, in the last block S
+    Columns<T> X;                      ///< [F][N] the block's input
+    LayerNormCache<T> qkv_norm;        ///< [P][N]
+    Columns<T> A;                      ///< [H · rows][N] attention: row n says where row n looks
+    LayerNormCache<T> attention_norm;  ///< [F][rows]
+    Columns<T> mlp;                    ///< [mlp_layers · F][rows] the input of each MLP layer
+    LayerNormCache<T> mlp_norm;        ///< [F][rows]
 };
 
 /// What the derivative of one step needs.
@@ -93,8 +94,8 @@ private:
         cache.qkv_norm = {arena.take(P, N), arena.take(N * L)};
         cache.A = arena.take(ptrdiff_t(H) * rows, N);
         cache.attention_norm = {arena.take(F, rows), arena.take(rows * L)};
-        cache.mlp_norm = {arena.take(F, rows), arena.take(rows * L)};
         cache.mlp = arena.take(ptrdiff_t(mlp_layers) * F, rows);
+        cache.mlp_norm = {arena.take(F, rows), arena.take(rows * L)};
         return cache;
     }
     StepCache<T> take_gates(Arena<T>& arena) const {
@@ -395,37 +396,37 @@ inline int num_parts(const Batch& batch) {
     return groups < MOST_PARTS ? groups : MOST_PARTS;
 }
 
-/// Numbers in a part's sums before those of a parameter. A matrix has rows of whole vectors, a
-/// vector a number for each lane: [index][lane].
+/// Numbers in a row of a part's sum: a matrix has rows of whole vectors, a vector a number for each
+/// lane, [index][lane].
 template <class T>
-size_t sums_before(const RelationalSizes& sizes, int param) {
-    size_t numbers = 0;
-    for (int p = 0; p < param; ++p) {
-        const ParamSize size = relational_param_size(sizes, p);
-        numbers += size.rows * (size.columns ? padded<T>(size.columns) : LANES<T>);
-    }
-    return numbers;
+ptrdiff_t sum_width(ParamSize size) {
+    return size.columns ? padded<T>(size.columns) : LANES<T>;
 }
 
 template <class T>
 size_t sums_size(const RelationalSizes& sizes) {
-    return sums_before<T>(sizes, relational_num_params(sizes));
+    size_t numbers = 0;
+    for (int p = 0; p < relational_num_params(sizes); ++p) {
+        const ParamSize size = relational_param_size(sizes, p);
+        numbers += size.rows * sum_width<T>(size);
+    }
+    return numbers;
 }
 
 /// A thread's own memory for backward.
 template <class T>
 struct RelationalBackwardWork {
-    Columns<T> d_M;              ///< [F][S] of the memory after the step, then of the one before it
-    Columns<T> d_given;          ///< [F][S] what the caller adds to it
-    Columns<T> d_gates;          ///< [G][S]
+    Columns<T> d_M;                ///< [F][S] of the memory after a step, then of that before it
+    Columns<T> d_given;            ///< [F][S] what the caller adds to it
+    Columns<T> d_gates;            ///< [G][S]
     Columns<T> d_e, d_gates_of_e;  ///< [F], [G] by TILE_COLUMNS steps
-    Columns<T> d_qkv;            ///< [P][N]
-    Columns<T> head;             ///< [D][N] a head's Q, K and V
-    Columns<T> d_A;              ///< [N][N]
-    T *d_X, *d_sum, *d_mlp[2];   ///< [F][rows]
-    LayerNormSums<T> sums;       ///< [N]
-    T* rows;                     ///< what d_W takes row by row: [slot or step][lane][feature]
-    T** d_params;                ///< where each parameter's gradient is summed
+    Columns<T> d_qkv;              ///< [P][N]
+    Columns<T> head;               ///< [D][N] a head's Q, K and V
+    Columns<T> d_A;                ///< [N][N]
+    T *d_X, *d_sum, *d_mlp[2];     ///< [F][rows]
+    LayerNormSums<T> sums;         ///< [N]
+    T* rows;                       ///< what d_W takes row by row: [slot or step][lane][feature]
+    T** d_params;                  ///< where each parameter's gradient is summed
 
     RelationalBackwardWork(const RelationalShape<T>& shape, int num_params, Arena<T>& arena)
         : d_M(arena.take(shape.F, shape.S)), d_given(arena.take(shape.F, shape.S)),
@@ -462,8 +463,11 @@ struct RelationalBackwardStepper {
     /// Begin a part: gradients of parameters are summed here.
     void start_part(T* sums) const {
         __builtin_memset(sums, 0, sizeof(T) * sums_size<T>(run.sizes));
-        for (int p = 0; p < relational_num_params(run.sizes); ++p)
-            work.d_params[p] = sums + sums_before<T>(run.sizes, p);
+        for (int p = 0; p < relational_num_params(run.sizes); ++p) {
+            const ParamSize size = relational_param_size(run.sizes, p);
+            work.d_params[p] = sums;
+            sums += size.rows * sum_width<T>(size);
+        }
     }
 
     /// d_W += Σ d_z aᵀ over columns and batch rows; work.rows holds a, [column][lane][input].
@@ -637,7 +641,8 @@ struct RelationalBackwardStepper {
             step_backward(t, group.lanes(t), cache + t * shape.step_size);
             if (t % TILE_COLUMNS == 0) {
                 const int columns = steps - t < TILE_COLUMNS ? steps - t : TILE_COLUMNS;
-                project_backward(group, t, columns, cache + t * shape.step_size, d_e + t * F * L);
+                project_backward(group, t, columns, cache + t * shape.step_size,
+                                 d_e + ptrdiff_t(t) * F * L);
             }
         }
         T* first_rows[L] = {};
@@ -710,19 +715,19 @@ void relational_sum_gradients(const RelationalBackward<T>& run, const T* sums, c
     const size_t part_size = sums_size<T>(run.sizes);
     for (int p = 0; p < relational_num_params(run.sizes); ++p) {
         const ParamSize size = relational_param_size(run.sizes, p);
-        const ptrdiff_t width = size.columns ? padded<T>(size.columns) : L;
-        const T* first = sums + sums_before<T>(run.sizes, p);
+        const ptrdiff_t width = sum_width<T>(size);
         for (int row = team.first(size.rows); row < team.last(size.rows); ++row)
             for (ptrdiff_t column = 0; column < width; column += L) {
                 Vec<T> total = {};
                 for (int part = 0; part < num_parts<T>(run.batch); ++part)
-                    total += load(first + part * part_size + row * width + column);
+                    total += load(sums + part * part_size + row * width + column);
                 if (size.columns)
                     store(run.d_params[p] + ptrdiff_t(row) * size.columns + column, total,
                           int(size.columns - column));
                 else
                     run.d_params[p][row] = sum<T>(total);
             }
+        sums += size.rows * width;
     }
 }
 

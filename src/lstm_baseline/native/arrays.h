@@ -143,6 +143,7 @@ int lstm_team_size(const BatchOrder& order, int I, int H, double passes);
 
 void bind_lstm(nb::module_& module);
 void bind_frozen(nb::module_& module);
+void bind_relational(nb::module_& module);
 void bind_training(nb::module_& module);
 
 }  // namespace lb

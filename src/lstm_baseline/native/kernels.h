@@ -100,8 +100,8 @@ static inline ParamSize relational_param_size(const RelationalSizes& sizes, int 
 }
 
 /// Parameters come in the order in which RelationalRNN.shapes lists them: W_in, b_in; for every
-/// block W_qkv, b_qkv, gain and bias of qkv, attention, mlp; for every layer W_mlp, b_mlp; W_g, b_g,
-/// U_g, b_u.
+/// block W_qkv, b_qkv, gain and bias of qkv, attention and mlp; for every layer W_mlp, b_mlp; at last
+/// W_g, b_g, U_g, b_u.
 template <class T>
 struct RelationalForward {
     Batch batch;

@@ -68,5 +68,6 @@ NB_MODULE(_core, module) {
     });
     lb::bind_lstm(module);
     lb::bind_frozen(module);
+    lb::bind_relational(module);
     lb::bind_training(module);
 }

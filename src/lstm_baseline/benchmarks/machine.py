@@ -1,0 +1,107 @@
+"""The machine that a benchmark ran on, and the matrix-product peak that it is held against."""
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from loky import cpu_count
+
+from lstm_baseline import __version__
+from lstm_baseline.backend import describe
+
+_SIZE, _REPEATS = 1024, 5
+
+
+class Machine(NamedTuple):
+    """What ran, and on what."""
+
+    cpu: str
+    cores: int
+    """That this process may use."""
+    system: str
+    engine: str
+    """native, or reference where there is no compiled core."""
+    instruction_set: str | None
+    """That the native engine uses."""
+    versions: dict[str, str]
+    """Of Python, NumPy and this package."""
+
+
+def describe_machine() -> Machine:
+    """Return what this process runs on."""
+    about = describe()
+    return Machine(
+        cpu=_cpu_model(),
+        cores=num_cores(),
+        system=platform.platform(),
+        engine=about["engine"],
+        instruction_set=about["instruction_set"],
+        versions={
+            "Python": platform.python_version(),
+            "NumPy": np.__version__,
+            "lstm-baseline": __version__,
+        },
+    )
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return int(cpu_count())
+
+
+def matrix_product_gflops() -> float:
+    """Return the speed of NumPy's float32 matrix product, 1024³, best of five.
+
+    The caller limits the threads. A peak is the best of several because everything that disturbs
+    makes it slower.
+    """
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((_SIZE, _SIZE), np.float32) for _ in "ab")
+    out = a @ b
+    seconds = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        np.matmul(a, b, out=out)
+        seconds.append(time.perf_counter() - started)
+    return 2 * _SIZE**3 / min(seconds) / 1e9
+
+
+class Neighbours:
+    """How much of the machine other processes use, from when this is made."""
+
+    def __init__(self) -> None:
+        self._before = _busy_elsewhere(), time.perf_counter()
+
+    def cores(self) -> float | None:
+        """Return how many cores others used on average; None where the system does not say."""
+        seconds, started = self._before
+        now = _busy_elsewhere()
+        if seconds is None or now is None:
+            return None
+        return max(0.0, now - seconds) / (time.perf_counter() - started)
+
+
+def _busy_elsewhere() -> float | None:
+    """Return the seconds of all cores that neither were idle nor went to this process."""
+    statistics = Path("/proc/stat")
+    if not statistics.exists():
+        return None
+    user, nice, system, _idle, _wait, irq, soft_irq, steal = map(
+        int, statistics.read_text().split()[1:9]
+    )
+    ticks = user + nice + system + irq + soft_irq + steal
+    return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+
+
+def _cpu_model() -> str:
+    """Return the processor's name as Linux has it, else as Python has it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,106 @@
+"""How much memory a case takes, each contestant in a fresh process of its own.
+
+The process imports what it needs, makes weights, data and contestant, hands free heap back to the
+system and resets the kernel's record of its peak. Then it makes a few calls. ``call`` is how far
+resident memory rose above where it stood: activations, gradients, workspaces, whatever the
+library keeps; code that was paged in meanwhile is not counted. ``process`` is the peak of the whole
+process, libraries included. All on one thread. It works where Linux shows ``/proc``; elsewhere
+nothing is measured.
+"""
+
+import ctypes
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from lstm_baseline.benchmarks.cases import Case, make_problem
+from lstm_baseline.benchmarks.contestants import OURS, PEERS
+from lstm_baseline.errors import WorkerError
+from lstm_baseline.threads import limit_threads
+
+_STATUS, _RECORD = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+_CALLS = 3
+
+
+class Memory(NamedTuple):
+    """Bytes that a contestant took."""
+
+    case: Case
+    contestant: str
+    peer: str
+    call: int
+    """Peak above what was there before the calls."""
+    process: int
+    """Peak of the whole process."""
+
+
+def can_measure() -> bool:
+    """Return whether this system shows what is needed."""
+    return _STATUS.exists() and _RECORD.exists()
+
+
+def measure_memory(case: Case, contestant: str, peer: str) -> Memory:
+    """Return what a contestant takes for a case, in a fresh process.
+
+    Raises
+    ------
+    WorkerError
+        If the process ended without saying.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-m", __name__, json.dumps([case, contestant, peer])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        call, process = json.loads(ended.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        lines = ended.stderr.strip().splitlines() or ["no reason given"]
+        raise WorkerError(
+            f"the memory of {contestant} in {case.name} could not be measured: {lines[-1]}"
+        ) from None
+    return Memory(case, contestant, peer, call, process)
+
+
+def measure_here(case: Case, contestant: str, peer: str) -> tuple[int, int]:
+    """Return bytes of the calls and of the process, as they are in this process."""
+    library = {p.name: p for p in (OURS, *PEERS)}[peer]
+    with limit_threads(1):
+        found = {c.name: c for c in library.contestants(make_problem(case), 1)}[contestant]
+        gc.collect()
+        _trim_heap()
+        _RECORD.write_text(_RESET_PEAK)
+        before = _read_status()
+        with found.during():
+            for _ in range(_CALLS):
+                found.call()
+        after = _read_status()
+    code = after["RssFile"] - before["RssFile"]
+    return max(0, after["VmHWM"] - before["VmRSS"] - code), after["VmHWM"]
+
+
+def _trim_heap() -> None:
+    """Hand free heap back, or calls would fill it unseen."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
+    if trim is not None:
+        trim(0)
+
+
+def _read_status() -> dict[str, int]:
+    """Return what the kernel says of this process's memory, in bytes."""
+    lines = (line.split() for line in _STATUS.read_text().splitlines())
+    return {line[0][:-1]: 1024 * int(line[1]) for line in lines if line[-1] == "kB"}
+
+
+def _main() -> None:
+    case, contestant, peer = json.loads(sys.argv[1])
+    print(json.dumps(measure_here(Case(*case), contestant, peer)))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,115 @@
+"""Our own engine in every case."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Kind, Problem
+from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
+from lstm_baseline.models import LSTM, FrozenLSTM
+from lstm_baseline.shapes import Params
+from lstm_baseline.training.losses import cross_entropy
+from lstm_baseline.training.optimizers import Adam, clip_by_global_norm
+
+
+def contestants(problem: Problem, threads: int) -> list[Contestant]:
+    """Return ours; threads are limited from outside."""
+    return [_BUILDERS[problem.case.kind](problem)]
+
+
+def answer_of(problem: Problem, model: Any) -> Answer:
+    """Return what a model answers to a problem, by the plain calls of its class."""
+    kind = problem.case.kind
+    if kind == "step":
+        return {"outputs": _stream(model, problem)}
+    if kind == "forward":
+        return {"outputs": model.forward(problem.x)}
+    if kind == "gradient":
+        return _gradient(problem, model)
+    return Training(problem, model).answer()
+
+
+def _frozen(problem: Problem) -> FrozenLSTM:
+    assert isinstance(problem.model, LSTM)
+    return problem.model.freeze()
+
+
+def _step(problem: Problem) -> Contestant:
+    model = _frozen(problem)
+    x_t = np.ascontiguousarray(problem.x[:, 0])
+    state: Any = None
+
+    def call() -> object:
+        nonlocal state
+        y_t, state = model.step(x_t, state)
+        return y_t
+
+    return Contestant("ours", "ours", lambda: {"outputs": _stream(model, problem)}, call)
+
+
+def _stream(model: Any, problem: Problem) -> Any:
+    """Return the outputs (steps, B, H) of one input given again and again."""
+    outputs, state = [], None
+    for _ in range(CHECKED_STEPS):
+        y_t, state = model.step(problem.x[:, 0], state)
+        outputs.append(y_t)
+    return np.stack(outputs)
+
+
+def _forward(problem: Problem) -> Contestant:
+    model, x = _frozen(problem), problem.x
+    return Contestant(
+        "ours", "ours", lambda: {"outputs": model.forward(x)}, lambda: model.forward(x)
+    )
+
+
+def _forward_and_backward(problem: Problem) -> Contestant:
+    model = problem.model
+    return Contestant(
+        "ours",
+        "ours",
+        lambda: _gradient(problem, model),
+        lambda: _gradient(problem, model),
+    )
+
+
+def _gradient(problem: Problem, model: Any) -> Answer:
+    outputs, cache = model.forward_with_cache(problem.x)
+    return {"outputs": outputs, **model.backward(problem.d_outputs, cache).params}
+
+
+def _training(problem: Problem) -> Contestant:
+    # A model of its own: peers take their weights from the problem's, which must stay as it is.
+    training = Training(problem, problem.model.astype(np.float32))
+    return Contestant("ours", "ours", training.answer, training.step)
+
+
+class Training:
+    """Training steps on one batch."""
+
+    def __init__(self, problem: Problem, model: Any) -> None:
+        self.problem, self.model = problem, model
+        self.optimizer = Adam(model.params)
+
+    def step(self) -> tuple[float, Params]:
+        """Take one step; return the loss before it and the clipped gradients."""
+        logits, cache = self.model.forward_with_cache(self.problem.x, return_sequences=False)
+        loss, d_logits = cross_entropy(logits, self.problem.targets)
+        gradients = self.model.backward(d_logits, cache).params
+        gradients, _ = clip_by_global_norm(gradients, MAX_NORM)
+        self.optimizer.update(gradients, LEARNING_RATE)
+        return loss, gradients
+
+    def answer(self) -> Answer:
+        """Return the clipped gradients of the first step and the losses of the first few."""
+        steps = [self.step() for _ in range(CHECKED_STEPS)]
+        return {"losses": np.array([loss for loss, _ in steps]), **steps[0][1]}
+
+
+_BUILDERS: dict[Kind, Callable[[Problem], Contestant]] = {
+    "step": _step,
+    "forward": _forward,
+    "gradient": _forward_and_backward,
+    "training": _training,
+}
