@@ -80,8 +80,8 @@ constexpr int tallest_tile(int width) {
     return most < 8 ? most : 8;
 }
 
-/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile. With
-/// `add` it comes on top of what stands in z. Rows of z are `stride` apart.
+/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile; or
+/// added to what stands in z, with `add`. Rows of z are `stride` apart.
 template <int R, int C, class T, bool VECTORS>
 __attribute__((noinline)) void multiply_tile(T* z, ptrdiff_t stride, bool add,
                                              const Factor<T, VECTORS>& left,

@@ -20,7 +20,7 @@ struct Batch {
     const int64_t* begin;  ///< (T + 1) stored row of step t's first one; begin[T] = their number
 
     /// Steps of the row at a place.
-    int length(int place) const {
+    LB_INLINE int length(int place) const {
         int low = 0, high = T;
         while (low < high) {
             const int middle = (low + high + 1) / 2;
@@ -100,7 +100,7 @@ static inline ParamSize relational_param_size(const RelationalSizes& sizes, int 
 }
 
 /// Parameters come in the order in which RelationalRNN.shapes lists them: W_in, b_in; for every
-/// block W_qkv, b_qkv, gain and bias of qkv, attention and mlp; for every layer W_mlp, b_mlp; at last
+/// block W_qkv, b_qkv, gain and bias of qkv, attention and mlp; for every layer W_mlp, b_mlp; and
 /// W_g, b_g, U_g, b_u.
 template <class T>
 struct RelationalForward {

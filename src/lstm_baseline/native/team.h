@@ -3,6 +3,10 @@
 
 #include <atomic>
 
+// Functions that every target's file may call stand in its code, never beside it: the linker would
+// keep one copy for all, perhaps one with instructions that this machine does not have.
+#define LB_INLINE __attribute__((always_inline)) inline
+
 namespace lb {
 
 /// Where threads of a team wait for each other. Waiting spins: what it separates takes microseconds.
@@ -22,12 +26,12 @@ struct Team {
     int rank, size;
     Barrier* barrier;
 
-    void wait() const {
+    LB_INLINE void wait() const {
         if (size > 1) barrier->wait();
     }
     /// This thread's part of 0 … total − 1, from `first()` up to `last()`.
-    int first(int total) const { return int(int64_t(total) * rank / size); }
-    int last(int total) const { return int(int64_t(total) * (rank + 1) / size); }
+    LB_INLINE int first(int total) const { return int(int64_t(total) * rank / size); }
+    LB_INLINE int last(int total) const { return int(int64_t(total) * (rank + 1) / size); }
 };
 
 int get_num_threads();
