@@ -1,6 +1,7 @@
 """The compiled core in tests: skipped where it was not built, one instruction set at a time."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,13 +94,18 @@ def run_python(script: str, seconds: float = 120, **environment: str | None) -> 
     chosen = dict.fromkeys((ENGINE_VARIABLE, ISA_VARIABLE, "OMP_NUM_THREADS")) | environment
     variables = {name: value for name, value in os.environ.items() if name not in chosen}
     variables |= {name: value for name, value in chosen.items() if value is not None}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", script],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=variables,
-        timeout=seconds,
-        check=False,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its children with it
+        raise
+    assert process.returncode == 0, errors
+    return output.strip()

@@ -71,7 +71,7 @@ template <class T>
 inline Vec<T> sigmoid(Vec<T> z) {
     const Vec<T> d = exponential<T>(-z) + T(1);
     const Vec<T> s = reciprocal(d);
-    return fma(fma(-s, d, splat(T(1))), s, s);
+    return FUSED ? fma(fma(-s, d, splat(T(1))), s, s) : s;
 }
 
 /// σ′ = s (1 − s) from the value s.
@@ -89,7 +89,12 @@ inline Vec<T> tanh(Vec<T> z) {
     const Vec<T> m = fma(power, p, power - T(1));
     const Vec<T> d = m + T(2);
     const Vec<T> lost = m - (d - T(2));  // what rounding took from d
-    const Vec<T> r = reciprocal(d), t = m * r;
+    const Vec<T> r = reciprocal(d);
+    if (!FUSED) {
+        const Vec<T> t = m / d;
+        return t - t * lost * r;
+    }
+    const Vec<T> t = m * r;
     return fma(fma(-t, d, m) - t * lost, r, t);
 }
 

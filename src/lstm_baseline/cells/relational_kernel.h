@@ -380,7 +380,7 @@ size_t relational_forward_work(const RelationalSizes& sizes, bool keep, int num_
 /// The loop over time of recurrence.py.
 template <class T>
 void relational_forward(const RelationalForward<T>& run, const Team& team) {
-    if (team.rank == 0) ++calls;
+    if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
     const size_t size = relational_forward_work<T>(run.sizes, run.cache != nullptr, 1);
     const RelationalStepper<T> stepper(run, Arena<T>{run.work + team.rank * size});
     for (int g = team.rank; g < num_groups<T>(run.batch); g += team.size)

@@ -29,9 +29,9 @@ PRESETS: dict[str, Preset] = {
     # Small enough to learn within minutes on two cores, too large for any heuristic.
     "quick": Preset(
         tasks={
-            "object-tracking": make_task("object-tracking", num_objects=3, grid=5, num_sightings=8),
+            "object-tracking": make_task("object-tracking", num_objects=3, grid=4, num_sightings=9),
             "pair-matching": make_task("pair-matching", num_pairs=4, num_symbols=12),
-            "qa": make_task("qa", num_persons=3, num_objects=2, num_places=4, num_facts=7),
+            "qa": make_task("qa", num_persons=2, num_objects=2, num_places=5, num_facts=7),
         },
         seeds=5,
         settings=TrainingSettings(num_steps=3000, batch_size=64, learning_rate=1e-2),

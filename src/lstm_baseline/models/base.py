@@ -1,5 +1,6 @@
 """What all recurrent models share: a cell run over time, a readout, parameters, files."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -301,9 +302,9 @@ class RecurrentModel(ABC):
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Return a copy of the model with its parameters in another dtype."""
-        model = type(self)(**{**self.config, "dtype": dtype}, engine=self.engine.name)
-        for name, value in self.params.items():
-            model.params[name][...] = value
+        model = copy.copy(self)
+        model.dtype = as_dtype(dtype)
+        model.params = {name: value.astype(model.dtype) for name, value in self.params.items()}
         return model
 
     def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:

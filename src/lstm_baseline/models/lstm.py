@@ -91,10 +91,10 @@ class LSTM(RecurrentModel):
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
-        copy = self.astype(self.dtype)
-        for value in copy.params.values():
+        fixed = self.astype(self.dtype)
+        for value in fixed.params.values():
             value.setflags(write=False)
-        return FrozenLSTM(copy)
+        return FrozenLSTM(fixed)
 
     @property
     def flops_per_step(self) -> int:

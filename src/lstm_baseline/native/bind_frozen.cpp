@@ -188,7 +188,7 @@ private:
 
 void bind_frozen(nb::module_& module) {
     nb::class_<FrozenLSTMBase>(module, "FrozenLSTM")
-        .def("step", &FrozenLSTMBase::step, nb::arg("x_t"), nb::arg("state") = nb::none())
+        .def("step", &FrozenLSTMBase::step, nb::arg("x_t").none(), nb::arg("state") = nb::none())
         .def("forward", &FrozenLSTMBase::forward, nb::arg("x"), nb::arg("return_sequences"),
              nb::arg("return_state"), nb::arg("state").none(), nb::arg("lengths").none());
     module.def(

@@ -39,9 +39,12 @@ def load_core() -> Any:
 
 
 def core_for(*arrays: Any) -> Any:
-    """Return the core if it may be used and can work on these arrays, else None."""
+    """Return the core if it may be used and can work on these arrays of one kind, else None."""
     for array in arrays:
-        plain = isinstance(array, np.ndarray) and array.flags.c_contiguous
-        if not plain or array.dtype not in _DTYPES:
+        if not isinstance(array, np.ndarray) or array.dtype not in _DTYPES:
+            return None
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            return None
+        if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:
             return None
     return None if os.environ.get(ENGINE_VARIABLE) == "reference" else load_core()

@@ -1,4 +1,4 @@
-"""Call the relational memory's kernels: arguments as ``unroll`` and ``unroll_backward`` take them."""
+"""Call the relational memory's kernels: arguments as ``unroll``, ``unroll_backward`` take them."""
 
 from collections.abc import Callable
 from typing import Any

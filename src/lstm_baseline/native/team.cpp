@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -31,13 +32,17 @@ constexpr double MULTIPLY_ADDS_A_THREAD = 1e6;  // about 10 µs
 /// Threads that sleep until there is a job for them.
 class Pool {
 public:
-    /// False if another call has the threads.
+    /// False if another call has the threads, or there are none to have.
     bool try_run(int size, void (*job)(void*, const Team&), void* context) {
         std::unique_lock<std::mutex> mine(in_use_, std::try_to_lock);
         if (!mine.owns_lock()) return false;
         while (int(threads_.size()) < size - 1) {
             const int rank = int(threads_.size()) + 1;
-            threads_.emplace_back([this, rank, seen = round_.load()] { serve(rank, seen); });
+            try {
+                threads_.emplace_back([this, rank, seen = round_.load()] { serve(rank, seen); });
+            } catch (const std::system_error&) {
+                return false;  // the system has no thread to give
+            }
         }
         Barrier barrier(size);
         job_ = job;

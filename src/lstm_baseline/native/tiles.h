@@ -1,7 +1,7 @@
 // Matrix products on tiles that stay in registers, and the packed panels that they read.
 //
 // A tile is R rows by some vectors of accumulators. Every element sums its products in the order
-// of k, one fused multiply-add after the other, whatever the tile's shape: so a row's numbers do
+// of k, in the same chains of fused multiply-adds whatever the tile's shape: so a row's numbers do
 // not depend on the rows beside it, nor on how rows or columns are shared out between threads.
 
 /// Rows of a tile of four vectors: accumulators, four weights and a broadcast fit the registers.
@@ -92,12 +92,16 @@ inline void set_rows(Segment<T>& segment, const T* first, ptrdiff_t stride, int 
     segment.row_step = 1;
 }
 
-/// z[r][n·W + w] = start[r][n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w].
-///
-/// `start` has rows `start_stride` apart; 0 takes one row for all.
+/// Longest sum that one chain of additions makes; longer ones are added up from several, as the
+/// rounding error of a chain grows with its length.
+constexpr int CHAIN = 128;
+/// Short segments share a chain up to this length.
+constexpr int JOINED = 48;
+
+/// The sums of multiply_add, each one chain. Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
-inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
-                         const Segment<T>* segments, int num_segments) {
+__attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t start_stride,
+                                         const Segment<T>* segments, int num_segments) {
     constexpr int L = LANES<T>, V = N * W;
     Vec<T> sums[R][V];
 #pragma GCC unroll 16
@@ -131,6 +135,44 @@ inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 32
         for (int v = 0; v < V; ++v) z[r * V + v] = sums[r][v];
+}
+
+/// z[r][n·W + w] = start[r][n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w].
+///
+/// `start` has rows `start_stride` apart; 0 takes one row for all.
+template <class T, int R, int N, int W>
+inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
+                         const Segment<T>* segments, int num_segments) {
+    constexpr int V = N * W;
+    static const T zeros[V * LANES<T>] = {};
+    bool first = true;
+    const auto add = [&](const Segment<T>* part, int num_parts) {
+        if (first) {
+            sum_chain<T, R, N, W>(z, start, start_stride, part, num_parts);
+            first = false;
+            return;
+        }
+        Vec<T> sums[R * V];
+        sum_chain<T, R, N, W>(sums, zeros, 0, part, num_parts);
+        for (int v = 0; v < R * V; ++v) z[v] += sums[v];
+    };
+    for (int s = 0, end; s < num_segments; s = end) {
+        // As many whole segments as a chain takes, or else one segment in pieces.
+        int length = segments[s].K;
+        for (end = s + 1; end < num_segments && length + segments[end].K <= JOINED; ++end)
+            length += segments[end].K;
+        if (length <= CHAIN) {
+            add(segments + s, end - s);
+            continue;
+        }
+        Segment<T> piece = segments[s];
+        for (int rest = segments[s].K; rest > 0; rest -= CHAIN) {
+            piece.K = rest < CHAIN ? rest : CHAIN;
+            add(&piece, 1);
+            for (int r = 0; r < R; ++r) piece.rows[r] += CHAIN * piece.row_step;
+            piece.panel += CHAIN * piece.panel_step;
+        }
+    }
 }
 
 /// Lay `num_rows` ≤ L rows of K numbers side by side: to[k · step + lane] = from[lane][k], 0 in
@@ -290,10 +332,12 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
                 segment.K = chunk;
                 const T zeros[N * L] = {};
                 Vec<T> z[R * N];
-                multiply_add<T, R, N, 1>(z, k0 ? place(m, vector) : zeros, k0 ? 4 * L : 0,
-                                         &segment, 1);
+                multiply_add<T, R, N, 1>(z, zeros, 0, &segment, 1);
                 for (int r = 0; r < R; ++r)
-                    for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
+                    for (int n = 0; n < N; ++n) {
+                        T* sum = place(m + r, vector + n);
+                        store(sum, k0 ? load(sum) + z[r * N + n] : z[r * N + n]);
+                    }
             });
         };
         // Block by block of four vectors, or as many of them as are this thread's.

@@ -102,6 +102,13 @@ inline V fma(V a, V b, V c) {
 }
 #endif
 
+/// Whether fma() rounds once. Only then can it correct a quotient.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool FUSED = true;
+#else
+constexpr bool FUSED = false;
+#endif
+
 /// 1 / d to within a unit in the last place, for 1e-37 < d < 1e37; NaN stays NaN.
 inline Vec<float> reciprocal(Vec<float> d) {
 #if defined(__AVX512F__)
