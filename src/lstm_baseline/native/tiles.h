@@ -96,7 +96,7 @@ inline void set_rows(Segment<T>& segment, const T* first, ptrdiff_t stride, int 
 /// rounding error of a chain grows with its length.
 constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
-constexpr int JOINED = 48;
+constexpr int JOINED = 40;
 
 /// The sums of multiply_add, each one chain. Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
