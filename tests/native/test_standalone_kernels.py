@@ -3,6 +3,7 @@
 Each test builds ``kernel_test.cpp`` in its own way and runs it on the same vectors.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,7 +33,12 @@ def need(*tools: str) -> None:
 def run(*command: object) -> str:
     """Run to the end and return what was printed, which must be no complaint."""
     ended = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False, timeout=1200
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+        env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1"},
     )
     assert ended.returncode == 0, (ended.stdout + ended.stderr)[-6000:]
     return ended.stdout
