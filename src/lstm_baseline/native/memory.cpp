@@ -23,7 +23,9 @@ void* allocate(size_t size) {
 #if defined(_WIN32)
     void* data = _aligned_malloc(size, LINE);
 #else
-    void* data = std::aligned_alloc(size >= HUGE_PAGE ? HUGE_PAGE : LINE, size);
+    // Not std::aligned_alloc, which older versions of macOS do not have.
+    void* data = nullptr;
+    if (posix_memalign(&data, size >= HUGE_PAGE ? HUGE_PAGE : LINE, size) != 0) data = nullptr;
 #endif
     if (!data) throw std::bad_alloc();
 #if defined(__linux__)
