@@ -144,10 +144,11 @@ struct LSTMStepper {
         const int H = run.H;
         Vec<T> z[R * N * GATES];
         project<R, N>(t, row, block, z);
+        Vec<T> c_[R*N], o_[R*N];
         for (int r = 0; r < R; ++r)
             for (int n = 0; n < N; ++n) {
                 const Vec<T>* z_of_gates = z + (r * N + n) * GATES;
-                const int unit = (block + n) * L, units = H - unit;
+                const int unit = (block + n) * L;
                 const Vec<T> c_prev = load(c_before(t, row + r) + unit);
                 // F1
                 const Vec<T> f = sigmoid<T>(z_of_gates[0]);
@@ -159,14 +160,8 @@ struct LSTMStepper {
                 const Vec<T> o = sigmoid<T>(z_of_gates[3]);
                 // F5
                 const Vec<T> c = fma(f, c_prev, i * c_tilde);
-                // F6
-                const Vec<T> tanh_c = tanh<T>(c);
-                const Vec<T> h = o * tanh_c;
+                c_[r*N+n] = c; o_[r*N+n] = o;
                 store(c_after(t, row + r) + unit, c);
-                store(h_after(t, row + r) + unit, h);
-                if (run.y)
-                    store(run.y + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * H + unit,
-                          h, units);
                 if (keep) {
                     T* gates = run.gates +
                                (run.batch.begin[t] + row + r) * STORED_GATES * width + unit;
@@ -174,6 +169,22 @@ struct LSTMStepper {
                     store(gates + width, i);
                     store(gates + 2 * width, c_tilde);
                     store(gates + 3 * width, o);
+                }
+            }
+        for (int r = 0; r < R; ++r)
+            for (int n = 0; n < N; ++n) {
+                const int unit = (block + n) * L, units = H - unit;
+                const Vec<T> c = c_[r*N+n], o = o_[r*N+n];
+                // F6
+                const Vec<T> tanh_c = tanh<T>(c);
+                const Vec<T> h = o * tanh_c;
+                store(h_after(t, row + r) + unit, h);
+                if (run.y)
+                    store(run.y + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * H + unit,
+                          h, units);
+                if (keep) {
+                    T* gates = run.gates +
+                               (run.batch.begin[t] + row + r) * STORED_GATES * width + unit;
                     store(gates + 4 * width, tanh_c);
                 }
             }

@@ -13,6 +13,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace lb {
 namespace {
@@ -26,7 +29,7 @@ inline void pause() {
 }
 
 // About 20 µs: longer than the gap between two calls of a loop, shorter than anybody minds.
-constexpr int SPINS = 500;
+constexpr int SPINS = 4000;
 constexpr double MULTIPLY_ADDS_A_THREAD = 1e6;  // about 10 µs
 
 /// Threads that sleep until there is a job for them.
@@ -44,6 +47,7 @@ public:
                 return false;  // the system has no thread to give
             }
         }
+        keep_off_this_core();
         Barrier barrier(size);
         job_ = job;
         context_ = context;
@@ -72,6 +76,22 @@ public:
     }
 
 private:
+    /// Let no thread wake on the core of this one, which would only share it. Kernels that pack
+    /// threads together (as virtual machines have them) leave them there for milliseconds.
+    void keep_off_this_core() {
+#if defined(__linux__)
+        const int core = sched_getcpu();
+        if (core == avoided_core_ && threads_.size() == kept_off_) return;
+        cpu_set_t cores;
+        if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+        if (CPU_COUNT(&cores) > 1) CPU_CLR(core, &cores);
+        for (std::thread& thread : threads_)
+            pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
+        avoided_core_ = core;
+        kept_off_ = threads_.size();
+#endif
+    }
+
     void serve(int rank, unsigned seen) {
         for (;;) {
             for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < SPINS;
@@ -91,6 +111,8 @@ private:
     std::mutex in_use_, sleep_;
     std::condition_variable wake_;
     std::vector<std::thread> threads_;
+    int avoided_core_ = -1;
+    size_t kept_off_ = 0;  // so many threads know the core to avoid
     std::atomic<unsigned> round_{0};
     std::atomic<int> running_{0};
     bool stop_ = false;

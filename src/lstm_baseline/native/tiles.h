@@ -21,16 +21,27 @@ struct Int {
     static constexpr int value = N;
 };
 
-/// f(Int<R>, row) for all rows from first to last, in tiles as tall as registers allow.
+/// f(Int<rows>), for 1 to TILE_ROWS rows.
+template <class F>
+inline void with_rows(int rows, F f) {
+    switch (rows) {
+        case 1: f(Int<1>{}); break;
+        case 2: f(Int<2>{}); break;
+        case 3: f(Int<3>{}); break;
+        case 4: if constexpr (TILE_ROWS > 3) f(Int<4>{}); break;
+        case 5: if constexpr (TILE_ROWS > 3) f(Int<5>{}); break;
+        case 6: if constexpr (TILE_ROWS > 3) f(Int<6>{}); break;
+    }
+}
+
+/// f(Int<R>, row) for all rows from first to last, in as few tiles as registers allow and all
+/// nearly as tall: a last one of a row or two would keep too little in flight.
 template <class F>
 inline void for_row_tiles(int first, int last, F f) {
-    for (; last - first >= TILE_ROWS; first += TILE_ROWS) f(Int<TILE_ROWS>{}, first);
-    switch (last - first) {
-        case 1: f(Int<1>{}, first); break;
-        case 2: f(Int<2>{}, first); break;
-        case 3: if constexpr (TILE_ROWS > 3) f(Int<3>{}, first); break;
-        case 4: if constexpr (TILE_ROWS > 3) f(Int<4>{}, first); break;
-        case 5: if constexpr (TILE_ROWS > 3) f(Int<5>{}, first); break;
+    for (int tiles = (last - first + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; --tiles) {
+        const int rows = (last - first + tiles - 1) / tiles;
+        with_rows(rows, [&](auto R) { f(R, first); });
+        first += rows;
     }
 }
 
@@ -57,14 +68,20 @@ inline void for_block_groups(int first, int last, F f) {
         if (last > first) for_block_groups<LESS>(first, last, f);
 }
 
-/// f(Int<R>, Int<N>, row, block) for all tiles of rows and blocks of W vectors. Blocks are taken so
-/// many at a time that their panels stay in the cache while all rows pass by.
+/// f(Int<R>, Int<N>, row, block) for all tiles of rows and blocks of W vectors. Where there are
+/// several tiles of rows, blocks are taken so few at a time that their panels stay in the first
+/// cache, or else in the second, while all rows pass by; but as many as a full tile takes.
 template <int W, class F>
 inline void for_tiles(int first_row, int last_row, int first_block, int last_block,
                       size_t panel_bytes, F f) {
-    constexpr size_t CACHED = size_t(512) << 10;
-    const int fitting = int(CACHED / panel_bytes);
-    const int step = fitting < 1 ? 1 : fitting;
+    constexpr size_t FIRST_CACHE = size_t(32) << 10, SECOND_CACHE = size_t(512) << 10;
+    constexpr int LEAST = tile_blocks(TILE_ROWS, W);
+    int step = last_block - first_block;
+    if (last_row - first_row > TILE_ROWS) {
+        step = int(FIRST_CACHE / panel_bytes);
+        if (step < LEAST) step = int(SECOND_CACHE / panel_bytes);
+        if (step < LEAST) step = LEAST;
+    }
     for (int block = first_block; block < last_block; block += step) {
         const int end = last_block - block < step ? last_block : block + step;
         for_row_tiles(first_row, last_row, [&](auto rows, int row) {
@@ -98,7 +115,8 @@ constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
 constexpr int JOINED = 40;
 
-/// The sums of multiply_add, each one chain. Not inlined: the compiler would run out of registers.
+/// The sums of multiply_add, each one chain, that goes to z with `start` and is added to z without.
+/// Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
 __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t start_stride,
                                          const Segment<T>* segments, int num_segments) {
@@ -107,7 +125,12 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 32
-        for (int v = 0; v < V; ++v) sums[r][v] = load(start + r * start_stride + v * L);
+        for (int v = 0; v < V; ++v) sums[r][v] = Vec<T>{};
+    if (start)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+            for (int v = 0; v < V; ++v) sums[r][v] = load(start + r * start_stride + v * L);
     for (int s = 0; s < num_segments; ++s) {
         const Segment<T>& segment = segments[s];
         const T* rows[R];
@@ -131,6 +154,11 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
             }
         }
     }
+    if (!start)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 32
+            for (int v = 0; v < V; ++v) sums[r][v] += z[r * V + v];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 32
@@ -143,18 +171,9 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
 template <class T, int R, int N, int W>
 inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
                          const Segment<T>* segments, int num_segments) {
-    constexpr int V = N * W;
-    static const T zeros[V * LANES<T>] = {};
-    bool first = true;
     const auto add = [&](const Segment<T>* part, int num_parts) {
-        if (first) {
-            sum_chain<T, R, N, W>(z, start, start_stride, part, num_parts);
-            first = false;
-            return;
-        }
-        Vec<T> sums[R * V];
-        sum_chain<T, R, N, W>(sums, zeros, 0, part, num_parts);
-        for (int v = 0; v < R * V; ++v) z[v] += sums[v];
+        sum_chain<T, R, N, W>(z, start, start_stride, part, num_parts);
+        start = nullptr;
     };
     for (int s = 0, end; s < num_segments; s = end) {
         // As many whole segments as a chain takes, or else one segment in pieces.
@@ -321,7 +340,7 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
             for (int k = 0; k < chunk; ++k)
                 for (int n = 0; n < N; ++n)
                     store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
-            for_row_tiles(0, M, [&](auto rows, int m) {
+            const auto sum_rows = [&](auto rows, int m) {
                 constexpr int R = decltype(rows)::value;
                 Segment<T> segment;
                 set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
@@ -338,7 +357,9 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
                         T* sum = place(m + r, vector + n);
                         store(sum, k0 ? load(sum) + z[r * N + n] : z[r * N + n]);
                     }
-            });
+            };
+            for (int m = 0; m < M; m += TILE_ROWS)
+                with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
         };
         // Block by block of four vectors, or as many of them as are this thread's.
         for (int v = first_vector, end; v < last_vector; v = end) {

@@ -102,6 +102,28 @@ inline V fma(V a, V b, V c) {
 }
 #endif
 
+/// The larger and the smaller of a number a and of b; NaN where b is NaN.
+#if defined(__AVX512F__)
+inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm512_max_ps(a, b); }
+inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_min_ps(a, b); }
+inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm512_max_pd(a, b); }
+inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm512_min_pd(a, b); }
+#elif defined(__AVX__)
+inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm256_max_ps(a, b); }
+inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
+inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm256_max_pd(a, b); }
+inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm256_min_pd(a, b); }
+#else
+template <class V>
+inline V max(V a, V b) {
+    return a > b ? a : b;
+}
+template <class V>
+inline V min(V a, V b) {
+    return a < b ? a : b;
+}
+#endif
+
 /// Whether fma() rounds once. Only then can it correct a quotient.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr bool FUSED = true;
@@ -109,14 +131,24 @@ constexpr bool FUSED = true;
 constexpr bool FUSED = false;
 #endif
 
-/// 1 / d to within a unit in the last place, for 1e-37 < d < 1e37; NaN stays NaN.
-inline Vec<float> reciprocal(Vec<float> d) {
+/// 1 / d to within 2⁻¹⁴ of itself or better, for 1e-37 < d < 1e37; NaN stays NaN.
+inline Vec<float> rough_reciprocal(Vec<float> d) {
 #if defined(__AVX512F__)
-    // A division of 16 lanes holds the divider for ten cycles or more; this takes four.
-    const Vec<float> r = _mm512_maskz_rcp14_ps(__mmask16(-1), d);
-    return fma(r, fma(-d, r, splat(1.0f)), r);
+    // A division of 16 lanes holds the divider for ten cycles or more; this takes two.
+    return _mm512_maskz_rcp14_ps(__mmask16(-1), d);
 #else
     return 1.0f / d;
+#endif
+}
+inline Vec<double> rough_reciprocal(Vec<double> d) { return 1.0 / d; }
+
+/// The same to within a unit in the last place.
+inline Vec<float> reciprocal(Vec<float> d) {
+    const Vec<float> r = rough_reciprocal(d);
+#if defined(__AVX512F__)
+    return fma(r, fma(-d, r, splat(1.0f)), r);
+#else
+    return r;
 #endif
 }
 inline Vec<double> reciprocal(Vec<double> d) { return 1.0 / d; }
@@ -131,11 +163,17 @@ struct MakeIndices<0, I...> {
     using type = Indices<I...>;
 };
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
+#endif
+
 template <class V, int D, int... I>
 inline void exchange(V& a, V& b, Indices<I...>) {
     constexpr int L = sizeof...(I);
-    const V low = __builtin_shufflevector(a, b, ((I & D) ? L + I - D : I)...);
-    b = __builtin_shufflevector(a, b, ((I & D) ? L + I : I + D)...);
+    const V low = SHUFFLE(a, b, ((I & D) ? L + I - D : I)...);
+    b = SHUFFLE(a, b, ((I & D) ? L + I : I + D)...);
     a = low;
 }
 
