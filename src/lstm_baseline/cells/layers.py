@@ -18,8 +18,7 @@ def affine(
     x: Float[Array, "*rows I"], W: Float[Array, "O I"], b: Float[Array, " O"]
 ) -> Float[Array, "*rows O"]:
     """Return y = W x + b for every row."""
-    xp = array_namespace(x)
-    return xp.reshape(_as_rows(x) @ W.T + b, (*x.shape[:-1], W.shape[0]))
+    return _reshape(_as_rows(x) @ W.T + b, (*x.shape[:-1], W.shape[0]))
 
 
 def affine_backward(
@@ -35,7 +34,7 @@ def affine_backward(
     d_rows = _as_rows(d_y)
     d_params[W] += d_rows.T @ _as_rows(x)
     d_params[b] += xp.sum(d_rows, axis=0)
-    return xp.reshape(d_rows @ params[W], x.shape)
+    return _reshape(d_rows @ params[W], x.shape)
 
 
 class LayerNormCache(NamedTuple):
@@ -88,5 +87,9 @@ def layer_norm_backward(
 
 def _as_rows(x: Array) -> Array:
     """Return x as (rows, width)."""
-    xp = array_namespace(x)
-    return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return _reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    # Mostly there is nothing to do, and array libraries take their time to find that out.
+    return x if x.shape == shape else array_namespace(x).reshape(x, shape)

@@ -5,23 +5,26 @@
 namespace lb {
 namespace {
 
+/// Whether this is an array of the kernels' kind, of any shape.
 template <class T>
-npy_intp count(nb::handle array) {
-    auto* a = reinterpret_cast<PyArrayObject*>(array.ptr());
-    if (type_of(array) != NUMPY_TYPE<T> || !PyArray_ISCARRAY_RO(a))
-        throw nb::type_error("an array is not contiguous or not of the parameters' dtype");
-    return PyArray_SIZE(a);
+bool is_plain(nb::handle array) {
+    return type_of(array) == NUMPY_TYPE<T> &&
+           PyArray_ISCARRAY_RO(reinterpret_cast<PyArrayObject*>(array.ptr()));
 }
 
-/// Sum of the losses of all rows, and their mean's gradient; None where a target is no class.
+npy_intp count(nb::handle array) {
+    return PyArray_SIZE(reinterpret_cast<PyArrayObject*>(array.ptr()));
+}
+
+/// Sum of the losses of all rows, and their mean's gradient; None where the arguments do not fit.
 template <class T>
 nb::object cross_entropy(nb::handle logits, nb::handle targets) {
-    if (!fits<T>(logits, {-1, -1})) throw nb::type_error("logits do not fit");
+    if (!fits<T>(logits, {-1, -1})) return nb::none();
     const npy_intp num_rows = size_of(logits, 0), K = size_of(logits, 1);
     auto* a = reinterpret_cast<PyArrayObject*>(targets.ptr());
     if (type_of(targets) != NPY_INT64 || PyArray_NDIM(a) != 1 || !PyArray_ISCARRAY_RO(a) ||
         PyArray_DIM(a, 0) != num_rows)
-        throw nb::type_error("targets do not fit");
+        return nb::none();
     const int64_t* classes = data_of<int64_t>(targets);
     for (npy_intp row = 0; row < num_rows; ++row)
         if (classes[row] < 0 || classes[row] >= K) return nb::none();
@@ -31,23 +34,50 @@ nb::object cross_entropy(nb::handle logits, nb::handle targets) {
     return nb::make_tuple(total, gradient);
 }
 
+/// Of all arrays; None where one is not of the kernels' kind.
 template <class T>
-double sum_of_squares(nb::handle g) {
-    const npy_intp n = count<T>(g);
-    nb::gil_scoped_release released;
-    return kernels<T>().sum_of_squares(n, data_of<T>(g));
+nb::object sum_of_squares(nb::list arrays) {
+    double total = 0;
+    for (nb::handle g : arrays) {
+        if (!is_plain<T>(g)) return nb::none();
+        total += kernels<T>().sum_of_squares(count(g), data_of<T>(g));
+    }
+    return nb::float_(total);
 }
 
+/// Update all parameters; false, and nothing has changed, where an array is not as it must be.
 template <class T>
-void adam_update(const AdamRates& rates, nb::handle g, nb::handle m, nb::handle v, nb::handle p) {
-    const npy_intp n = count<T>(p);
-    for (nb::handle array : {g, m, v})
-        if (count<T>(array) != n) throw nb::value_error("the arrays differ in size");
-    for (nb::handle array : {m, v, p})
-        if (!PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(array.ptr())))
-            throw nb::value_error("an array that Adam updates is read-only");
+bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb::list p) {
+    constexpr double MULTIPLY_ADDS = 50;  // an update takes as long as so many
+    struct Arrays {
+        npy_intp size;
+        const T* g;
+        T *m, *v, *p;
+    };
+    std::vector<Arrays> all;
+    npy_intp total = 0;
+    for (size_t k = 0; k < p.size(); ++k) {
+        const nb::handle arrays[] = {g[k], m[k], v[k], p[k]};
+        for (nb::handle array : arrays) {
+            if (!is_plain<T>(array) || count(array) != count(p[k])) return false;
+            if (!array.is(arrays[0]) &&
+                !PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(array.ptr())))
+                return false;
+        }
+        all.push_back({count(p[k]), data_of<T>(arrays[0]), data_of<T>(arrays[1]),
+                       data_of<T>(arrays[2]), data_of<T>(arrays[3])});
+        total += all.back().size;
+    }
     nb::gil_scoped_release released;
-    kernels<T>().adam_update(n, rates, data_of<T>(g), data_of<T>(m), data_of<T>(v), data_of<T>(p));
+    run_team(useful_threads(MULTIPLY_ADDS * double(total)), [&](const Team& team) {
+        for (const Arrays& a : all) {
+            const npy_intp first = a.size * team.rank / team.size;
+            const npy_intp last = a.size * (team.rank + 1) / team.size;
+            kernels<T>().adam_update(last - first, rates, a.g + first, a.m + first, a.v + first,
+                                     a.p + first);
+        }
+    });
+    return true;
 }
 
 }  // namespace
@@ -57,14 +87,15 @@ void bind_training(nb::module_& module) {
         return type_of(logits) == NPY_FLOAT64 ? cross_entropy<double>(logits, targets)
                                               : cross_entropy<float>(logits, targets);
     });
-    module.def("sum_of_squares", [](nb::handle g) {
-        return type_of(g) == NPY_FLOAT64 ? sum_of_squares<double>(g) : sum_of_squares<float>(g);
+    module.def("sum_of_squares", [](nb::list arrays) {
+        return arrays.size() && type_of(arrays[0]) == NPY_FLOAT64 ? sum_of_squares<double>(arrays)
+                                                                  : sum_of_squares<float>(arrays);
     });
-    module.def("adam_update", [](nb::handle g, nb::handle m, nb::handle v, nb::handle p,
-                                 double beta_1, double beta_2, double rate, double epsilon) {
+    module.def("adam_update", [](nb::list g, nb::list m, nb::list v, nb::list p, double beta_1,
+                                 double beta_2, double rate, double epsilon) {
         const AdamRates rates{beta_1, beta_2, rate, epsilon};
-        type_of(p) == NPY_FLOAT64 ? adam_update<double>(rates, g, m, v, p)
-                                  : adam_update<float>(rates, g, m, v, p);
+        return p.size() && type_of(p[0]) == NPY_FLOAT64 ? adam_update<double>(rates, g, m, v, p)
+                                                        : adam_update<float>(rates, g, m, v, p);
     });
 }
 

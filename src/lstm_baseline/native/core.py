@@ -5,8 +5,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from lstm_baseline.errors import InputError
 
 ISA_VARIABLE = "LSTM_BASELINE_ISA"
@@ -14,8 +12,6 @@ ISA_VARIABLE = "LSTM_BASELINE_ISA"
 
 ENGINE_VARIABLE = "LSTM_BASELINE_ENGINE"
 """Forces an engine where "auto" is asked for: reference or native."""
-
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @cache
@@ -38,13 +34,6 @@ def load_core() -> Any:
     return core
 
 
-def core_for(*arrays: Any) -> Any:
-    """Return the core if it may be used and can work on these arrays of one kind, else None."""
-    for array in arrays:
-        if not isinstance(array, np.ndarray) or array.dtype not in _DTYPES:
-            return None
-        if not array.flags.c_contiguous or not array.flags.aligned:
-            return None
-        if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:
-            return None
+def training_core() -> Any:
+    """Return the core for what needs no model, or None where there is none or it is not wanted."""
     return None if os.environ.get(ENGINE_VARIABLE) == "reference" else load_core()

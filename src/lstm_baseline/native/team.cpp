@@ -28,8 +28,11 @@ inline void pause() {
 #endif
 }
 
-// About 20 µs: longer than the gap between two calls of a loop, shorter than anybody minds.
-constexpr int SPINS = 4000;
+// Pauses, of 10 to 40 ns. Whoever waits for others lets go soon, as they may need the core.
+constexpr int SPINS = 500;
+// A thread without a job waits for as long as Python takes from one call of a training step to the
+// next: to be woken costs 50 µs and more.
+constexpr int SPINS_BETWEEN_JOBS = 12000;
 constexpr double MULTIPLY_ADDS_A_THREAD = 1e6;  // about 10 µs
 
 /// Threads that sleep until there is a job for them.
@@ -94,7 +97,8 @@ private:
 
     void serve(int rank, unsigned seen) {
         for (;;) {
-            for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < SPINS;
+            for (int spins = 0; round_.load(std::memory_order_acquire) == seen &&
+                                spins < SPINS_BETWEEN_JOBS;
                  ++spins)
                 pause();
             if (round_.load(std::memory_order_acquire) == seen) {
@@ -160,7 +164,7 @@ void Barrier::wait() {
     }
     // A thread that lost its core must not be waited for at the price of another's.
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-        spins < 2 * SPINS ? pause() : std::this_thread::yield();
+        spins < SPINS ? pause() : std::this_thread::yield();
 }
 
 int get_num_threads() { return num_threads().load(); }

@@ -56,18 +56,30 @@ inline void store(T* p, Vec<T> v) {
 template <class T>
 inline Vec<T> load(const T* p, int n) {
     if (n >= LANES<T>) return load(p);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return _mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+    else
+        return _mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+#else
     Vec<T> v = {};
     __builtin_memcpy(&v, p, size_t(n) * sizeof(T));
     return v;
+#endif
 }
 
 /// The first n lanes to memory; nothing behind them is touched.
 template <class T>
 inline void store(T* p, Vec<T> v, int n) {
-    if (n >= LANES<T>)
-        store(p, v);
+    if (n >= LANES<T>) return store(p, v);
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), v);
     else
-        __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
+        _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), v);
+#else
+    __builtin_memcpy(p, &v, size_t(n) * sizeof(T));
+#endif
 }
 
 template <class T>

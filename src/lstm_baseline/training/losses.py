@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from lstm_baseline.activations import log_softmax
 from lstm_baseline.errors import InputError
-from lstm_baseline.native.core import core_for
+from lstm_baseline.native.core import training_core
 from lstm_baseline.shapes import Array
 
 
@@ -59,10 +59,10 @@ def cross_entropy(
 
 def _fused_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array] | None:
     """Let the compiled core do it in one pass, where it can; None where it cannot."""
-    core = core_for(logits)
-    if core is None or logits.size == 0 or not isinstance(targets, np.ndarray):
+    core = training_core()
+    if core is None or not isinstance(logits, np.ndarray) or not isinstance(targets, np.ndarray):
         return None
-    if targets.dtype.kind not in "iu" or targets.shape != logits.shape[:-1]:
+    if logits.size == 0 or targets.dtype.kind not in "iu" or targets.shape != logits.shape[:-1]:
         return None
     classes = np.ascontiguousarray(targets, dtype=np.int64).reshape(-1)
     result = core.cross_entropy(logits.reshape(-1, logits.shape[-1]), classes)

@@ -10,7 +10,7 @@ from typing import final
 
 from array_api_compat import array_namespace, device
 
-from lstm_baseline.native.core import core_for
+from lstm_baseline.native.core import training_core
 from lstm_baseline.shapes import Array, Params
 
 
@@ -22,16 +22,19 @@ def clip_by_global_norm(gradients: Params, max_norm: float | None) -> tuple[Para
 
     Source: Pascanu, Mikolov and Bengio 2013, algorithm 1.
     """
-    norm = math.sqrt(sum(_sum_of_squares(g) for g in gradients.values()))
+    norm = math.sqrt(_sum_of_squares(list(gradients.values())))
     if max_norm is None or not norm > max_norm:
         return gradients, norm
     return {name: g * (max_norm / norm) for name, g in gradients.items()}, norm
 
 
-def _sum_of_squares(g: Array) -> float:
-    core = core_for(g)
-    if core is not None:
-        return float(core.sum_of_squares(g))
+def _sum_of_squares(arrays: list[Array]) -> float:
+    core = training_core()
+    total: float | None = core.sum_of_squares(arrays) if core is not None else None
+    return sum(map(_squares, arrays)) if total is None else total
+
+
+def _squares(g: Array) -> float:
     xp = array_namespace(g)
     flat = xp.astype(xp.reshape(g, (-1,)), xp.float64)
     return float(xp.vecdot(flat, flat))
@@ -103,12 +106,16 @@ class Adam(Optimizer):
         # p ← p − η m̂ / (√v̂ + ε) with the corrections drawn out of the root: one division less.
         root = math.sqrt(1 - self.beta_2**t)
         rate, epsilon = learning_rate * root / (1 - self.beta_1**t), self.epsilon * root
-        for name, p in self.params.items():
-            g, m, v = gradients[name], self.state[f"m.{name}"], self.state[f"v.{name}"]
-            core = core_for(p, g, m, v)
-            if core is not None:  # the same operations in the same order, in one pass
-                core.adam_update(g, m, v, p, self.beta_1, self.beta_2, rate, epsilon)
-                continue
+        arrays = [
+            (gradients[name], self.state[f"m.{name}"], self.state[f"v.{name}"], p)
+            for name, p in self.params.items()
+        ]
+        core = training_core()
+        if core is not None and core.adam_update(
+            *map(list, zip(*arrays, strict=True)), self.beta_1, self.beta_2, rate, epsilon
+        ):
+            return  # it has done the same operations in the same order, in one pass
+        for g, m, v, p in arrays:
             m *= self.beta_1
             m += (1 - self.beta_1) * g
             v *= self.beta_2
