@@ -144,7 +144,10 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
         for (int k = segment.K; k > 0; --k, i += row_step, j += panel_step) {
             Vec<T> weights[V];
 #pragma GCC unroll 32
-            for (int v = 0; v < V; ++v) weights[v] = load(panels[v / W] + j + (v % W) * L);
+            for (int v = 0; v < V; ++v) {
+                weights[v] = load(panels[v / W] + j + (v % W) * L);
+                if constexpr (R > 1 && R * V + V < REGISTERS) KEEP_IN_REGISTER(weights[v]);
+            }
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {
                 Vec<T> a = splat(rows[r][i]);
