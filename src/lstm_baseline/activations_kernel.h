@@ -23,8 +23,7 @@ struct Exponential<float> {
 };
 template <>
 struct Exponential<double> {
-    static constexpr double log2_e = 1.4426950408889634, ln2 = 0.69314718055994531;
-    static constexpr double ln2_high = 6.93147180369123816490e-01,
+    static constexpr double log2_e = 1.4426950408889634, ln2_high = 6.93147180369123816490e-01,
                             ln2_low = 1.90821492927058770002e-10;
     static constexpr double rounder = 6755399441055744.0 + 1023;  // with 1.5 · 2⁵²
     static constexpr int mantissa_bits = 52;
@@ -38,16 +37,19 @@ struct Exponential<double> {
     static constexpr double tanh_limit = 22.0;
 };
 
-/// 2ⁿ and p(r) of x; NaN goes into p.
+/// 2ⁿ and p(r) of x or, by its SIGN, of −x; NaN goes into p.
 template <class T, int SIGN = 1>
 inline void split_exponential(Vec<T> x, Vec<T>& power, Vec<T>& p) {
     using E = Exponential<T>;
     const Vec<T> shifted = fma(x, splat(SIGN * E::log2_e), splat(E::rounder));
     const Vec<T> n = shifted - E::rounder;
-    // Rounded once, n ln 2 may have a constant in one piece: it is off by n/350 of a rounding error
-    // of r in single precision, n/5 in double.
-    const Vec<T> r = FUSED ? fma(n, splat(-E::ln2), (SIGN > 0 ? x : -x))
-                           : fma(n, splat(-E::ln2_low), fma(n, splat(-E::ln2_high), (SIGN > 0 ? x : -x)));
+    // Rounded once, n ln 2 may have its constant in one piece in single precision: that is off by
+    // n/30 of a rounding error of 1, and an activation feels it less the larger n is.
+    Vec<T> r = SIGN > 0 ? x : -x;
+    if constexpr (FUSED && sizeof(T) == 4)
+        r = fma(n, splat(-E::ln2), r);
+    else
+        r = fma(n, splat(-E::ln2_low), fma(n, splat(-E::ln2_high), r));
     power = (Vec<T>)((IntVec<T>)shifted << E::mantissa_bits);
     constexpr int degree = sizeof(E::q) / sizeof(T) - 1;
     Vec<T> q = splat(E::q[degree]);
@@ -92,15 +94,14 @@ inline Vec<T> tanh(Vec<T> z) {
     split_exponential<T>(clamp<T>(z, -limit, limit) * T(2), power, p);
     const Vec<T> m = fma(power, p, power - T(1));
     const Vec<T> d = m + T(2);
+    const Vec<T> lost = m - (d - T(2));  // what rounding took from d
     if (!FUSED) {
-        const Vec<T> lost = m - (d - T(2));  // what rounding took from d
         const Vec<T> t = m / d;
         return t - t * lost / d;
     }
     const Vec<T> r = rough_reciprocal(d);
     const Vec<T> t = m * r;
-    // What is left of m − t (m + 2), with the larger terms taken from each other first.
-    return fma(fma(t, splat(T(-2)), fma(-t, m, m)), r, t);
+    return fma(fma(-t, lost, fma(-t, d, m)), r, t);
 }
 
 /// tanh′ = 1 − t² from the value t.

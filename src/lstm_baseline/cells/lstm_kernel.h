@@ -111,39 +111,11 @@ struct LSTMStepper {
     }
     ptrdiff_t c_row(int t, int row) const { return keep ? stored_row(t, row) : row; }
 
-    /// W x + b + U h' of R rows and N blocks: the product that the four gates share.
+    /// Apply F1 to F6 to the pre-activations of R rows and N blocks.
     template <int R, int N>
-    void project(int t, int row, int block, Vec<T>* z) const {
-        constexpr int step = GATES * LANES<T>;
-        const T* panel = run.packed + block * panel_size;
-        Segment<T> segments[2];
-        for (int r = 0; r < R; ++r)
-            segments[0].rows[r] =
-                run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
-        segments[0].row_step = 1;
-        set_rows(segments[1], h_before(t, row), width, R);
-        segments[0].panel = panel + step;
-        segments[1].panel = panel + (1 + run.I) * step;
-        segments[0].K = run.I;
-        segments[1].K = run.H;
-        for (Segment<T>& segment : segments) {
-            segment.panel_step = step;
-            segment.panel_stride = panel_size;
-        }
-        // The bias stands at the head of each block's panel.
-        T bias[N * step];
-        for (int n = 0; n < N; ++n)
-            __builtin_memcpy(bias + n * step, panel + n * panel_size, sizeof(T) * step);
-        multiply_add<T, R, N, GATES>(z, bias, 0, segments, 2);
-    }
-
-    /// Apply F1 to F6.
-    template <int R, int N>
-    void step(int t, int row, int block) const {
+    void step(int t, int row, int block, const Vec<T>* z) const {
         constexpr int L = LANES<T>;
         const int H = run.H;
-        Vec<T> z[R * N * GATES];
-        project<R, N>(t, row, block, z);
         Vec<T> c_[R*N], o_[R*N];
         for (int r = 0; r < R; ++r)
             for (int n = 0; n < N; ++n) {
@@ -191,6 +163,43 @@ struct LSTMStepper {
     }
 };
 
+/// W x + b + U h' at step t: the product that the four gates share.
+template <class T>
+struct LSTMProjection {
+    static constexpr int WIDTH = GATES;
+    const LSTMStepper<T>& stepper;
+    int t, terms[2];
+
+    LSTMProjection(const LSTMStepper<T>& stepper, int t)
+        : stepper(stepper), t(t), terms{stepper.run.I, stepper.run.H} {}
+
+    Segment<T> segment(int s, int row, int R, int block) const {
+        const LSTMForward<T>& run = stepper.run;
+        constexpr int step = GATES * LANES<T>;
+        Segment<T> segment;
+        if (s == 0) {
+            for (int r = 0; r < R; ++r)
+                segment.rows[r] =
+                    run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
+            segment.row_step = 1;
+        } else {
+            set_rows(segment, stepper.h_before(t, row), stepper.width, R);
+        }
+        segment.panel = run.packed + block * stepper.panel_size + (s == 0 ? 1 : 1 + run.I) * step;
+        segment.panel_step = step;
+        segment.panel_stride = stepper.panel_size;
+        return segment;
+    }
+    /// The bias stands at the head of each block's panel.
+    void start(int block, int N, T* numbers) const {
+        constexpr int step = GATES * LANES<T>;
+        for (int n = 0; n < N; ++n)
+            __builtin_memcpy(numbers + n * step,
+                             stepper.run.packed + (block + n) * stepper.panel_size,
+                             sizeof(T) * step);
+    }
+};
+
 /// The loop over time of recurrence.py.
 template <class T>
 void lstm_forward(const LSTMForward<T>& run, const Team& team) {
@@ -210,11 +219,12 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
     if (share.meet) team.wait();
     for (int t = 0; t < batch.T; ++t) {
         const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        for_tiles<GATES>(share.first_row, last, share.first_block, share.last_block,
-                         stepper.panel_size * sizeof(T), [&](auto rows, auto n, int row, int block) {
-                             constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                             stepper.template step<R, N>(t, row, block);
-                         });
+        for_products<T>(LSTMProjection<T>(stepper, t), share.first_row, last, share.first_block,
+                        share.last_block,
+                        [&](auto rows, auto n, int row, int block, const Vec<T>* z) {
+                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                            stepper.template step<R, N>(t, row, block, z);
+                        });
         if (share.meet) team.wait();
     }
     if (first_of_rows)
@@ -238,22 +248,31 @@ void lstm_pack_columns(const T* matrix, int C, int H, int first_block, int last_
                      packed + ptrdiff_t(n) * GATES * H * L);
 }
 
-/// Σ over gates of the matrix's transpose times d_z, for R rows of d_z and N blocks of columns.
-template <class T, int R, int N>
-inline void lstm_times_columns(const T* d_z, int H, const T* packed, int block, Vec<T>* z) {
-    constexpr int L = LANES<T>;
-    const ptrdiff_t width = padded<T>(H);
-    Segment<T> segments[GATES];
-    for (int g = 0; g < GATES; ++g) {
-        set_rows(segments[g], d_z + g * width, GATES * width, R);
-        segments[g].panel = packed + (ptrdiff_t(block) * GATES + g) * H * L;
-        segments[g].panel_step = L;
-        segments[g].panel_stride = ptrdiff_t(GATES) * H * L;
-        segments[g].K = H;
+/// Σ over gates of a matrix's transpose times d_z, from the matrix's packed columns.
+template <class T>
+struct LSTMColumnProduct {
+    static constexpr int WIDTH = 1;
+    const T *d_z, *packed;
+    int terms[GATES];
+    const ptrdiff_t width = padded<T>(terms[0]);
+
+    LSTMColumnProduct(const T* d_z, const T* packed, int H)
+        : d_z(d_z), packed(packed), terms{H, H, H, H} {}
+
+    Segment<T> segment(int gate, int row, int R, int block) const {
+        constexpr int L = LANES<T>;
+        const ptrdiff_t H = terms[0];
+        Segment<T> segment;
+        set_rows(segment, d_z + (row * GATES + gate) * width, GATES * width, R);
+        segment.panel = packed + (ptrdiff_t(block) * GATES + gate) * H * L;
+        segment.panel_step = L;
+        segment.panel_stride = GATES * H * L;
+        return segment;
     }
-    const T zeros[N * L] = {};
-    multiply_add<T, R, N, 1>(z, zeros, 0, segments, GATES);
-}
+    void start(int, int N, T* numbers) const {
+        __builtin_memset(numbers, 0, sizeof(T) * LANES<T> * N);
+    }
+};
 
 /// Where lstm_backward keeps what it needs for itself.
 template <class T>
@@ -298,10 +317,8 @@ struct LSTMBackwardStepper {
     const ptrdiff_t width = padded<T>(run.H);
 
     /// d_h' = Uᵀ d_z of step t: the product that the four gates share.
-    template <int R, int N>
-    void project_backward(int t, int row, int block, Vec<T>* d_h_prev) const {
-        const T* d_z = run.d_z + (run.batch.begin[t] + row) * GATES * width;
-        lstm_times_columns<T, R, N>(d_z, run.H, work.packed, block, d_h_prev);
+    LSTMColumnProduct<T> project_backward(int t) const {
+        return {run.d_z + run.batch.begin[t] * GATES * width, work.packed, run.H};
     }
 
     /// Differentiate F6 to F1, in this order; d_h_next is what the step after gave, if there is one.
@@ -395,37 +412,33 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
             copy_padded(run.d_c_last ? run.d_c_last + user : nullptr, H, work.d_c + row * width);
         }
     team.wait();
-    const auto for_own_tiles = [&](int first, int last, auto f) {
-        for_tiles<1>(first, last, share.first_block, share.last_block,
-                     sizeof(T) * GATES * H * L, f);
-    };
     for (int t = batch.T - 1; t >= 0; --t) {
         const int next = batch.live[t + 1] < share.last_row ? batch.live[t + 1] : share.last_row;
         const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        for_own_tiles(share.first_row, next, [&](auto rows, auto n, int row, int block) {
-            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-            Vec<T> d_h_prev[R * N];
-            stepper.template project_backward<R, N>(t + 1, row, block, d_h_prev);
-            stepper.template step_backward<R, N>(t, row, block, d_h_prev);
-        });
+        if (next > share.first_row)
+            for_products<T>(stepper.project_backward(t + 1), share.first_row, next,
+                            share.first_block, share.last_block,
+                            [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+                                constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                                stepper.template step_backward<R, N>(t, row, block, d_h_prev);
+                            });
         // Rows that end with this step.
-        for_own_tiles(next > share.first_row ? next : share.first_row, last,
-                  [&](auto rows, auto n, int row, int block) {
-                      constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                      stepper.template step_backward<R, N>(t, row, block, nullptr);
-                  });
+        for (int row = next > share.first_row ? next : share.first_row; row < last; ++row)
+            for (int block = share.first_block; block < share.last_block; ++block)
+                stepper.template step_backward<1, 1>(t, row, block, nullptr);
         if (share.meet) team.wait();
     }
     // The initial state; rows without a step hand on what they were given.
     const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
-    for_own_tiles(share.first_row, live, [&](auto rows, auto n, int row, int block) {
-        constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-        Vec<T> d_h_prev[R * N];
-        stepper.template project_backward<R, N>(0, row, block, d_h_prev);
-        for (int r = 0; r < R; ++r)
-            for (int i = 0; i < N; ++i)
-                store(work.d_h + (row + r) * width + (block + i) * L, d_h_prev[r * N + i]);
-    });
+    for_products<T>(stepper.project_backward(0), share.first_row, live, share.first_block,
+                    share.last_block,
+                    [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+                        constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                        for (int r = 0; r < R; ++r)
+                            for (int i = 0; i < N; ++i)
+                                store(work.d_h + (row + r) * width + (block + i) * L,
+                                      d_h_prev[r * N + i]);
+                    });
     team.wait();
     if (first_of_rows)
         for (int row = share.first_row; row < share.last_row; ++row) {
@@ -449,19 +462,15 @@ void lstm_input_gradient(const LSTMInputGradient<T>& run, const Team& team) {
         return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
     };
     for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
-        for_row_tiles(0, batch.live[t], [&](auto rows, int row) {
-            constexpr int R = decltype(rows)::value;
-            for_block_groups<tile_blocks(R, 1)>(0, blocks, [&](auto n, int block) {
-                constexpr int N = decltype(n)::value;
-                Vec<T> d_x[R * N];
-                const T* d_z = run.d_z + (batch.begin[t] + row) * GATES * width;
-                lstm_times_columns<T, R, N>(d_z, H, run.packed, block, d_x);
-                for (int r = 0; r < R; ++r)
-                    for (int i = 0; i < N; ++i)
-                        store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
-                              I - (block + i) * L);
-            });
-        });
+        const LSTMColumnProduct<T> product(run.d_z + batch.begin[t] * GATES * width, run.packed, H);
+        for_products<T>(product, 0, batch.live[t], 0, blocks,
+                        [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
+                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                            for (int r = 0; r < R; ++r)
+                                for (int i = 0; i < N; ++i)
+                                    store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
+                                          I - (block + i) * L);
+                        });
         for (int row = batch.live[t]; row < batch.B; ++row)
             __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
     }

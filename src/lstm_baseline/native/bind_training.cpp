@@ -16,6 +16,11 @@ npy_intp count(nb::handle array) {
     return PyArray_SIZE(reinterpret_cast<PyArrayObject*>(array.ptr()));
 }
 
+bool same_shape(nb::handle a, nb::handle b) {
+    return PyArray_SAMESHAPE(reinterpret_cast<PyArrayObject*>(a.ptr()),
+                             reinterpret_cast<PyArrayObject*>(b.ptr()));
+}
+
 /// Sum of the losses of all rows, and their mean's gradient; None where the arguments do not fit.
 template <class T>
 nb::object cross_entropy(nb::handle logits, nb::handle targets) {
@@ -58,8 +63,9 @@ bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb:
     npy_intp total = 0;
     for (size_t k = 0; k < p.size(); ++k) {
         const nb::handle arrays[] = {g[k], m[k], v[k], p[k]};
+        if (!is_plain<T>(p[k])) return false;
         for (nb::handle array : arrays) {
-            if (!is_plain<T>(array) || count(array) != count(p[k])) return false;
+            if (!is_plain<T>(array) || !same_shape(array, p[k])) return false;
             if (!array.is(arrays[0]) &&
                 !PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(array.ptr())))
                 return false;

@@ -68,29 +68,6 @@ inline void for_block_groups(int first, int last, F f) {
         if (last > first) for_block_groups<LESS>(first, last, f);
 }
 
-/// f(Int<R>, Int<N>, row, block) for all tiles of rows and blocks of W vectors. Where there are
-/// several tiles of rows, blocks are taken so few at a time that their panels stay in the first
-/// cache, or else in the second, while all rows pass by; but as many as a full tile takes.
-template <int W, class F>
-inline void for_tiles(int first_row, int last_row, int first_block, int last_block,
-                      size_t panel_bytes, F f) {
-    constexpr size_t FIRST_CACHE = size_t(32) << 10, SECOND_CACHE = size_t(512) << 10;
-    constexpr int LEAST = tile_blocks(TILE_ROWS, W);
-    int step = last_block - first_block;
-    if (last_row - first_row > TILE_ROWS) {
-        step = int(FIRST_CACHE / panel_bytes);
-        if (step < LEAST) step = int(SECOND_CACHE / panel_bytes);
-        if (step < LEAST) step = LEAST;
-    }
-    for (int block = first_block; block < last_block; block += step) {
-        const int end = last_block - block < step ? last_block : block + step;
-        for_row_tiles(first_row, last_row, [&](auto rows, int row) {
-            for_block_groups<tile_blocks(decltype(rows)::value, W)>(
-                block, end, [&](auto n, int first) { f(rows, n, row, first); });
-        });
-    }
-}
-
 /// Part of a sum: rows of K numbers, times a panel of K × W vectors of weights for each block.
 template <class T>
 struct Segment {
@@ -110,16 +87,16 @@ inline void set_rows(Segment<T>& segment, const T* first, ptrdiff_t stride, int 
 }
 
 /// Longest sum that one chain of additions makes; longer ones are added up from several, as the
-/// rounding error of a chain grows with its length.
+/// rounding error of a chain grows with its length. Its panels of four vectors fit the first cache.
 constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
 constexpr int JOINED = 40;
 
-/// The sums of multiply_add, each one chain, that goes to z with `start` and is added to z without.
-/// Not inlined: the compiler would run out of registers.
+/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added to
+/// z where there is no start. Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
-__attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t start_stride,
-                                         const Segment<T>* segments, int num_segments) {
+__attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segment<T>* segments,
+                                         int num_segments) {
     constexpr int L = LANES<T>, V = N * W;
     Vec<T> sums[R][V];
 #pragma GCC unroll 16
@@ -130,7 +107,7 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r)
 #pragma GCC unroll 32
-            for (int v = 0; v < V; ++v) sums[r][v] = load(start + r * start_stride + v * L);
+            for (int v = 0; v < V; ++v) sums[r][v] = load(start + v * L);
     for (int s = 0; s < num_segments; ++s) {
         const Segment<T>& segment = segments[s];
         const T* rows[R];
@@ -168,33 +145,86 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, ptrdiff_t st
         for (int v = 0; v < V; ++v) z[r * V + v] = sums[r][v];
 }
 
-/// z[r][n·W + w] = start[r][n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w].
-///
-/// `start` has rows `start_stride` apart; 0 takes one row for all.
-template <class T, int R, int N, int W>
-inline void multiply_add(Vec<T>* z, const T* start, ptrdiff_t start_stride,
-                         const Segment<T>* segments, int num_segments) {
-    const auto add = [&](const Segment<T>* part, int num_parts) {
-        sum_chain<T, R, N, W>(z, start, start_stride, part, num_parts);
-        start = nullptr;
-    };
-    for (int s = 0, end; s < num_segments; s = end) {
-        // As many whole segments as a chain takes, or else one segment in pieces.
-        int length = segments[s].K;
-        for (end = s + 1; end < num_segments && length + segments[end].K <= JOINED; ++end)
-            length += segments[end].K;
-        if (length <= CHAIN) {
-            add(segments + s, end - s);
-            continue;
-        }
-        Segment<T> piece = segments[s];
-        for (int rest = segments[s].K; rest > 0; rest -= CHAIN) {
-            piece.K = rest < CHAIN ? rest : CHAIN;
-            add(&piece, 1);
-            for (int r = 0; r < R; ++r) piece.rows[r] += CHAIN * piece.row_step;
-            piece.panel += CHAIN * piece.panel_step;
-        }
+/// f(first, end, k, K) for the chains of a sum of segments that have so many terms each: segments
+/// first … end − 1 as a whole, or K terms of one from k on.
+template <int SEGMENTS, class F>
+inline void for_chains(const int (&terms)[SEGMENTS], F f) {
+    for (int s = 0, end; s < SEGMENTS; s = end) {
+        int length = terms[s];
+        for (end = s + 1; end < SEGMENTS && length + terms[end] <= JOINED; ++end)
+            length += terms[end];
+        if (end > s + 1)
+            f(s, end, 0, length);
+        else
+            for (int k = 0; k < length; k += CHAIN)
+                f(s, end, k, length - k < CHAIN ? length - k : CHAIN);
     }
+}
+
+/// Tiles that are under way together, chain by chain, so that a chain's panels come from the first
+/// cache for all of them but one.
+constexpr int GROUP = 8;
+
+/// for_products, for N blocks and the rows of a group.
+template <class T, int N, class Product, class Finish>
+inline void sum_group(const Product& product, int first, int last, int block, Finish finish) {
+    constexpr int W = Product::WIDTH;
+    T start[N * W * LANES<T>];
+    product.start(block, N, start);
+    Vec<T> z[GROUP][ACCUMULATORS];
+    const auto for_own_tiles = [&](auto f) {
+        int tile = 0;
+        for_row_tiles(first, last, [&](auto rows, int row) {
+            if constexpr (decltype(rows)::value * N * W <= ACCUMULATORS) f(rows, row, z[tile++]);
+        });
+    };
+    const T* from = start;
+    for_chains(product.terms, [&](int s, int end, int k, int K) {
+        for_own_tiles([&](auto rows, int row, Vec<T>* sums) {
+            constexpr int R = decltype(rows)::value;
+            Segment<T> parts[sizeof product.terms / sizeof(int)];
+            for (int p = s; p < end; ++p) {
+                parts[p - s] = product.segment(p, row, R, block);
+                parts[p - s].K = product.terms[p];
+            }
+            if (end == s + 1) {
+                for (int r = 0; r < R; ++r) parts->rows[r] += k * parts->row_step;
+                parts->panel += k * parts->panel_step;
+                parts->K = K;
+            }
+            sum_chain<T, R, N, W>(sums, from, parts, end - s);
+        });
+        from = nullptr;
+    });
+    for_own_tiles([&](auto rows, int row, Vec<T>* sums) { finish(rows, Int<N>{}, row, block, sums); });
+}
+
+/// finish(Int<R>, Int<N>, row, block, z) for all tiles of rows and blocks of a product, where
+/// z[r][n · WIDTH + w] is the sum for row + r and vector w of block + n.
+///
+/// A product has its WIDTH, the vectors of a block; `terms`, the number of them in each segment of
+/// its sums; segment(s, row, R, block), that segment for R rows and the panels from a block on; and
+/// start(block, N, numbers), which sets what the sums of N blocks start from.
+template <class T, class Product, class Finish>
+inline void for_products(const Product& product, int first_row, int last_row, int first_block,
+                         int last_block, Finish finish) {
+    constexpr int W = Product::WIDTH;
+    const int rows = last_row - first_row;
+    if (rows <= TILE_ROWS) {
+        with_rows(rows, [&](auto R) {
+            for_block_groups<tile_blocks(decltype(R)::value, W)>(
+                first_block, last_block, [&](auto n, int block) {
+                    sum_group<T, decltype(n)::value>(product, first_row, last_row, block, finish);
+                });
+        });
+        return;
+    }
+    const int groups = (rows + GROUP * TILE_ROWS - 1) / (GROUP * TILE_ROWS);
+    for_block_groups<tile_blocks(TILE_ROWS, W)>(first_block, last_block, [&](auto n, int block) {
+        for (int g = 0; g < groups; ++g)
+            sum_group<T, decltype(n)::value>(product, first_row + rows * g / groups,
+                                             first_row + rows * (g + 1) / groups, block, finish);
+    });
 }
 
 /// Lay `num_rows` ≤ L rows of K numbers side by side: to[k · step + lane] = from[lane][k], 0 in
@@ -249,31 +279,43 @@ void pack_affine(int O, int K, const T* W, const T* b, T* packed) {
     }
 }
 
+/// W x + b from what pack_affine made.
+template <class T>
+struct AffineProduct {
+    static constexpr int WIDTH = 1;
+    const T* x;
+    ptrdiff_t x_stride;
+    const T* packed;
+    int terms[1];
+    const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0]) * LANES<T>;
+
+    Segment<T> segment(int, int row, int R, int block) const {
+        Segment<T> segment;
+        set_rows(segment, x + row * x_stride, x_stride, R);
+        segment.panel = packed + block * panel_size + LANES<T>;
+        segment.panel_step = LANES<T>;
+        segment.panel_stride = panel_size;
+        return segment;
+    }
+    void start(int block, int N, T* numbers) const {
+        for (int n = 0; n < N; ++n)
+            store(numbers + n * LANES<T>, load(packed + (block + n) * panel_size));
+    }
+};
+
 /// y = W x + b for rows of x and of y so far apart; y has O numbers a row.
 template <class T>
 void affine(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed, T* y,
             ptrdiff_t y_stride) {
     constexpr int L = LANES<T>;
-    const ptrdiff_t panel_size = ptrdiff_t(1 + K) * L;
-    for_tiles<1>(0, num_rows, 0, (O + L - 1) / L, panel_size * sizeof(T),
-                 [&](auto rows, auto blocks, int row, int block) {
-                     constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                     const T* panel = packed + block * panel_size;
-                     Segment<T> segment;
-                     set_rows(segment, x + row * x_stride, x_stride, R);
-                     segment.panel = panel + L;
-                     segment.panel_step = L;
-                     segment.panel_stride = panel_size;
-                     segment.K = K;
-                     T bias[N * L];
-                     for (int n = 0; n < N; ++n) store(bias + n * L, load(panel + n * panel_size));
-                     Vec<T> z[R * N];
-                     multiply_add<T, R, N, 1>(z, bias, 0, &segment, 1);
-                     for (int r = 0; r < R; ++r)
-                         for (int n = 0; n < N; ++n)
-                             store(y + (row + r) * y_stride + (block + n) * L, z[r * N + n],
-                                   O - (block + n) * L);
-                 });
+    for_products<T>(AffineProduct<T>{x, x_stride, packed, {K}}, 0, num_rows, 0, (O + L - 1) / L,
+                    [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
+                        constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                        for (int r = 0; r < R; ++r)
+                            for (int n = 0; n < N; ++n)
+                                store(y + (row + r) * y_stride + (block + n) * L, z[r * N + n],
+                                      O - (block + n) * L);
+                    });
 }
 
 /// Left factors of outer products: the rows of a virtual matrix (K, M), put together from parts.
@@ -284,7 +326,7 @@ struct Part {
 };
 
 /// Outer products summed before the sum goes back to memory.
-constexpr int OUTER_CHUNK = 256;
+constexpr int OUTER_CHUNK = CHAIN;
 
 inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
 
@@ -354,12 +396,12 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
                 segment.K = chunk;
                 const T zeros[N * L] = {};
                 Vec<T> z[R * N];
-                multiply_add<T, R, N, 1>(z, zeros, 0, &segment, 1);
+                if (k0)
+                    for (int r = 0; r < R; ++r)
+                        for (int n = 0; n < N; ++n) z[r * N + n] = load(place(m + r, vector + n));
+                sum_chain<T, R, N, 1>(z, k0 ? nullptr : zeros, &segment, 1);
                 for (int r = 0; r < R; ++r)
-                    for (int n = 0; n < N; ++n) {
-                        T* sum = place(m + r, vector + n);
-                        store(sum, k0 ? load(sum) + z[r * N + n] : z[r * N + n]);
-                    }
+                    for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
             };
             for (int m = 0; m < M; m += TILE_ROWS)
                 with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
