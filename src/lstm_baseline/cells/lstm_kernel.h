@@ -111,55 +111,49 @@ struct LSTMStepper {
     }
     ptrdiff_t c_row(int t, int row) const { return keep ? stored_row(t, row) : row; }
 
+    T* gates_of(int t, int row) const {
+        return run.gates + (run.batch.begin[t] + row) * STORED_GATES * width;
+    }
+    T* y_of(int t, int row) const {
+        return run.y + (ptrdiff_t(run.batch.order[row]) * run.batch.T + t) * run.H;
+    }
+
     /// Apply F1 to F6 to the pre-activations of R rows and N blocks.
     template <int R, int N>
     void step(int t, int row, int block, const Vec<T>* z) const {
-        constexpr int L = LANES<T>;
-        const int H = run.H;
-        Vec<T> c_[R*N], o_[R*N];
-        for (int r = 0; r < R; ++r)
-            for (int n = 0; n < N; ++n) {
-                const Vec<T>* z_of_gates = z + (r * N + n) * GATES;
-                const int unit = (block + n) * L;
-                const Vec<T> c_prev = load(c_before(t, row + r) + unit);
-                // F1
-                const Vec<T> f = sigmoid<T>(z_of_gates[0]);
-                // F2
-                const Vec<T> i = sigmoid<T>(z_of_gates[1]);
-                // F3
-                const Vec<T> c_tilde = tanh<T>(z_of_gates[2]);
-                // F4
-                const Vec<T> o = sigmoid<T>(z_of_gates[3]);
-                // F5
-                const Vec<T> c = fma(f, c_prev, i * c_tilde);
-                c_[r*N+n] = c; o_[r*N+n] = o;
-                store(c_after(t, row + r) + unit, c);
-                if (keep) {
-                    T* gates = run.gates +
-                               (run.batch.begin[t] + row + r) * STORED_GATES * width + unit;
-                    store(gates, f);
-                    store(gates + width, i);
-                    store(gates + 2 * width, c_tilde);
-                    store(gates + 3 * width, o);
-                }
+        // Two loops: in one, a processor would wait for F6 of a unit before it begins the next one.
+        Vec<T> c[R * N], o[R * N];
+        for (int k = 0; k < R * N; ++k, z += GATES) {
+            const int r = row + k / N, unit = (block + k % N) * LANES<T>;
+            const Vec<T> c_prev = load(c_before(t, r) + unit);
+            // F1
+            const Vec<T> f = sigmoid<T>(z[0]);
+            // F2
+            const Vec<T> i = sigmoid<T>(z[1]);
+            // F3
+            const Vec<T> c_tilde = tanh<T>(z[2]);
+            // F4
+            o[k] = sigmoid<T>(z[3]);
+            // F5
+            c[k] = fma(f, c_prev, i * c_tilde);
+            store(c_after(t, r) + unit, c[k]);
+            if (keep) {
+                T* gates = gates_of(t, r) + unit;
+                store(gates, f);
+                store(gates + width, i);
+                store(gates + 2 * width, c_tilde);
+                store(gates + 3 * width, o[k]);
             }
-        for (int r = 0; r < R; ++r)
-            for (int n = 0; n < N; ++n) {
-                const int unit = (block + n) * L, units = H - unit;
-                const Vec<T> c = c_[r*N+n], o = o_[r*N+n];
-                // F6
-                const Vec<T> tanh_c = tanh<T>(c);
-                const Vec<T> h = o * tanh_c;
-                store(h_after(t, row + r) + unit, h);
-                if (run.y)
-                    store(run.y + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * H + unit,
-                          h, units);
-                if (keep) {
-                    T* gates = run.gates +
-                               (run.batch.begin[t] + row + r) * STORED_GATES * width + unit;
-                    store(gates + 4 * width, tanh_c);
-                }
-            }
+        }
+        for (int k = 0; k < R * N; ++k) {
+            const int r = row + k / N, unit = (block + k % N) * LANES<T>;
+            // F6
+            const Vec<T> tanh_c = tanh<T>(c[k]);
+            const Vec<T> h = o[k] * tanh_c;
+            store(h_after(t, r) + unit, h);
+            if (run.y) store(y_of(t, r) + unit, h, run.H - unit);
+            if (keep) store(gates_of(t, r) + 4 * width + unit, tanh_c);
+        }
     }
 };
 
