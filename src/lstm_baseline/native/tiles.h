@@ -163,7 +163,7 @@ inline void for_chains(const int (&terms)[SEGMENTS], F f) {
 
 /// Tiles that are under way together, chain by chain, so that a chain's panels come from the first
 /// cache for all of them but one.
-constexpr int GROUP = 8;
+constexpr int GROUP = 12;
 
 /// for_products, for N blocks and the rows of a group.
 template <class T, int N, class Product, class Finish>
