@@ -123,7 +123,10 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segmen
 #pragma GCC unroll 32
             for (int v = 0; v < V; ++v) {
                 weights[v] = load(panels[v / W] + j + (v % W) * L);
-                if constexpr (R > 1 && R * V + V < REGISTERS) KEEP_IN_REGISTER(weights[v]);
+                // Once for all rows: the compiler would load it again for each.
+                if constexpr (R > 1 && R * V + V < REGISTERS) {
+                    KEEP_IN_REGISTER(weights[v]);
+                }
             }
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {

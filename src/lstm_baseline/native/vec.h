@@ -116,10 +116,19 @@ inline V fma(V a, V b, V c) {
 
 /// The larger and the smaller of a number a and of b; NaN where b is NaN.
 #if defined(__AVX512F__)
-inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm512_max_ps(a, b); }
-inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_min_ps(a, b); }
-inline Vec<double> max(Vec<double> a, Vec<double> b) { return _mm512_max_pd(a, b); }
-inline Vec<double> min(Vec<double> a, Vec<double> b) { return _mm512_min_pd(a, b); }
+// With a mask, as GCC 12 warns of the undefined vector that the plain ones begin with.
+inline Vec<float> max(Vec<float> a, Vec<float> b) {
+    return _mm512_maskz_max_ps(__mmask16(-1), a, b);
+}
+inline Vec<float> min(Vec<float> a, Vec<float> b) {
+    return _mm512_maskz_min_ps(__mmask16(-1), a, b);
+}
+inline Vec<double> max(Vec<double> a, Vec<double> b) {
+    return _mm512_maskz_max_pd(__mmask8(-1), a, b);
+}
+inline Vec<double> min(Vec<double> a, Vec<double> b) {
+    return _mm512_maskz_min_pd(__mmask8(-1), a, b);
+}
 #elif defined(__AVX__)
 inline Vec<float> max(Vec<float> a, Vec<float> b) { return _mm256_max_ps(a, b); }
 inline Vec<float> min(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
