@@ -91,10 +91,47 @@ private:
     }
 };
 
+/// W x + b + U h' at step t: the product that the four gates share.
+template <class T>
+struct LSTMProjection {
+    static constexpr int WIDTH = GATES, STEP = GATES * LANES<T>;
+    const LSTMForward<T>& run;
+    const int t;
+    const T* h_before;  ///< of the first row
+    const int terms[2] = {run.I, run.H};
+
+    Segment<T> segment(int s, int row, int R, int block) const {
+        Segment<T> segment;
+        segment.panel = panel(block) + (s == 0 ? 1 : 1 + run.I) * STEP;
+        segment.panel_step = STEP;
+        segment.panel_stride = lstm_panel_size<T>(run.I, run.H);
+        if (s == 1) {
+            const ptrdiff_t width = padded<T>(run.H);
+            set_rows(segment, h_before + row * width, width, R);
+            return segment;
+        }
+        for (int r = 0; r < R; ++r)
+            segment.rows[r] =
+                run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
+        segment.row_step = 1;
+        return segment;
+    }
+    /// The bias stands at the head of each block's panel.
+    void start(int block, int N, T* numbers) const {
+        for (int n = 0; n < N; ++n)
+            __builtin_memcpy(numbers + n * STEP, panel(block + n), sizeof(T) * STEP);
+    }
+
+private:
+    const T* panel(int block) const {
+        return run.packed + block * lstm_panel_size<T>(run.I, run.H);
+    }
+};
+
 template <class T>
 struct LSTMStepper {
     const LSTMForward<T>& run;
-    const ptrdiff_t width = padded<T>(run.H), panel_size = lstm_panel_size<T>(run.I, run.H);
+    const ptrdiff_t width = padded<T>(run.H);
     const bool keep = run.gates != nullptr;
 
     /// Where h and c of a row before step t are stored; t is the number of steps taken.
@@ -117,6 +154,8 @@ struct LSTMStepper {
     T* y_of(int t, int row) const {
         return run.y + (ptrdiff_t(run.batch.order[row]) * run.batch.T + t) * run.H;
     }
+
+    LSTMProjection<T> project(int t) const { return {run, t, h_before(t, 0)}; }
 
     /// Apply F1 to F6 to the pre-activations of R rows and N blocks.
     template <int R, int N>
@@ -157,43 +196,6 @@ struct LSTMStepper {
     }
 };
 
-/// W x + b + U h' at step t: the product that the four gates share.
-template <class T>
-struct LSTMProjection {
-    static constexpr int WIDTH = GATES;
-    const LSTMStepper<T>& stepper;
-    int t, terms[2];
-
-    LSTMProjection(const LSTMStepper<T>& stepper, int t)
-        : stepper(stepper), t(t), terms{stepper.run.I, stepper.run.H} {}
-
-    Segment<T> segment(int s, int row, int R, int block) const {
-        const LSTMForward<T>& run = stepper.run;
-        constexpr int step = GATES * LANES<T>;
-        Segment<T> segment;
-        if (s == 0) {
-            for (int r = 0; r < R; ++r)
-                segment.rows[r] =
-                    run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
-            segment.row_step = 1;
-        } else {
-            set_rows(segment, stepper.h_before(t, row), stepper.width, R);
-        }
-        segment.panel = run.packed + block * stepper.panel_size + (s == 0 ? 1 : 1 + run.I) * step;
-        segment.panel_step = step;
-        segment.panel_stride = stepper.panel_size;
-        return segment;
-    }
-    /// The bias stands at the head of each block's panel.
-    void start(int block, int N, T* numbers) const {
-        constexpr int step = GATES * LANES<T>;
-        for (int n = 0; n < N; ++n)
-            __builtin_memcpy(numbers + n * step,
-                             stepper.run.packed + (block + n) * stepper.panel_size,
-                             sizeof(T) * step);
-    }
-};
-
 /// The loop over time of recurrence.py.
 template <class T>
 void lstm_forward(const LSTMForward<T>& run, const Team& team) {
@@ -213,7 +215,7 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
     if (share.meet) team.wait();
     for (int t = 0; t < batch.T; ++t) {
         const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        for_products<T>(LSTMProjection<T>(stepper, t), share.first_row, last, share.first_block,
+        for_products<T>(stepper.project(t), share.first_row, last, share.first_block,
                         share.last_block,
                         [&](auto rows, auto n, int row, int block, const Vec<T>* z) {
                             constexpr int R = decltype(rows)::value, N = decltype(n)::value;
@@ -310,7 +312,7 @@ struct LSTMBackwardStepper {
     const LSTMBackwardWork<T>& work;
     const ptrdiff_t width = padded<T>(run.H);
 
-    /// d_h' = Uᵀ d_z of step t: the product that the four gates share.
+    /// d_h' = Uᵀ d_z of step t.
     LSTMColumnProduct<T> project_backward(int t) const {
         return {run.d_z + run.batch.begin[t] * GATES * width, work.packed, run.H};
     }

@@ -69,7 +69,6 @@ public:
                    c = new_array<T>({B, H_});
         nb::object outputs = y;
         if (O_ > 0) outputs = return_sequences ? new_array<T>({B, T_, O_}) : new_array<T>({B, O_});
-        const double multiply_adds = 4.0 * H_ * (I_ + H_) * double(order.num_stored());
         {
             const T* from[] = {part(state, 0), part(state, 1)};
             T *y_data = data_of<T>(y), *h_data = data_of<T>(h), *out = data_of<T>(outputs);
@@ -77,7 +76,6 @@ public:
             T* c_data = data_of<T>(c);
             nb::gil_scoped_release released;
             const int size = lstm_team_size(order, I_, H_, 1);
-            (void)multiply_adds;
             run(batch, x_data, from, y_data, h_data, c_data, size);
             if (O_ > 0 && !return_sequences)
                 kernels_.affine(batch.B, h_data, H_, O_, H_, readout_.as<T>(), out, O_);
