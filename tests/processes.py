@@ -27,6 +27,8 @@ def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
         text=True,
         cwd=cwd,
         start_new_session=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
