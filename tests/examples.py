@@ -8,6 +8,21 @@ INPUT_SIZE = 3
 
 SMALL_MODELS = {
     "lstm": (LSTM, {"hidden_size": 5}),
+    "lstm, more pieces": (
+        LSTM,
+        {
+            "hidden_size": 5,
+            "projection_size": 4,
+            "peepholes": True,
+            "layer_norm": True,
+            "clip": 4.0,
+            "activations": ("sigmoid", "softsign", ("scaled_tanh", 1.2, 0.8)),
+        },
+    ),
+    "lstm, fewer pieces": (
+        LSTM,
+        {"hidden_size": 5, "coupled_gates": True, "peepholes": True, "bias": False},
+    ),
     "gru": (GRU, {"hidden_size": 5}),
     "relational": (RelationalRNN, {"num_slots": 3, "num_heads": 2, "head_size": 2}),
     "relational, memory gate, two blocks": (

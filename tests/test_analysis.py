@@ -79,9 +79,10 @@ def test_gradient_norms_are_those_of_finite_differences(model):
         for k, part in enumerate(state):
             for index in np.ndindex(part.shape[1:]):
                 up, down = [p.copy() for p in state], [p.copy() for p in state]
-                up[k][:, *index] += 1e-5
-                down[k][:, *index] -= 1e-5
-                squares += ((loss(*up) - loss(*down)) / 2e-5) ** 2
+                # Tiny: at h = 0 the layer norm of U h is steep.
+                up[k][:, *index] += 3e-7
+                down[k][:, *index] -= 3e-7
+                squares += ((loss(*up) - loss(*down)) / 6e-7) ** 2
         np.testing.assert_allclose(given[:, t], np.sqrt(squares), rtol=1e-6)
 
 

@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
 
 
 def test_killed_worker_is_one_clear_line_and_the_same_command_continues(tmp_path: Path) -> None:
-    compare = ("compare", "--tasks", "qa", "--seeds", 1, "--steps", 200, "--out", tmp_path)
+    compare = ("compare", "--tasks", "qa", "--seeds", 1, "--steps", 1500, "--out", tmp_path)
     process = start(*compare)
     runs = tmp_path / "runs"
     wait_until(lambda: len(list(runs.glob("*/metrics.jsonl"))) == 2, process)

@@ -22,13 +22,15 @@ SOURCES = (".cpp", ".h", ".cmake")
 
 
 def run(*command: object, cwd: Path, **variables: str) -> str:
+    # What is installed must be found, not what a developer's path points to.
+    surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ended = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
         check=False,
         cwd=cwd,
-        env=os.environ | variables,
+        env=surroundings | variables,
     )
     assert ended.returncode == 0, (ended.stdout + ended.stderr)[-6000:]
     return ended.stdout

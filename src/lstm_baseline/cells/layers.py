@@ -15,10 +15,11 @@ _LAYER_NORM_EPSILON = 1e-5
 
 
 def affine(
-    x: Float[Array, "*rows I"], W: Float[Array, "O I"], b: Float[Array, " O"]
+    x: Float[Array, "*rows I"], W: Float[Array, "O I"], b: Float[Array, " O"] | None = None
 ) -> Float[Array, "*rows O"]:
-    """Return y = W x + b for every row."""
-    return _reshape(_as_rows(x) @ W.T + b, (*x.shape[:-1], W.shape[0]))
+    """Return y = W x + b for every row; W x without a bias."""
+    y = _as_rows(x) @ W.T
+    return _reshape(y if b is None else y + b, (*x.shape[:-1], W.shape[0]))
 
 
 def affine_backward(
@@ -27,13 +28,13 @@ def affine_backward(
     params: Params,
     d_params: Params,
     W: str,
-    b: str,
+    b: str | None = None,
 ) -> Float[Array, "*rows I"]:
     """Return d_x = Wᵀ d_y; add d_W = Σ d_y xᵀ and d_b = Σ d_y to ``d_params``."""
-    xp = array_namespace(x)
     d_rows = _as_rows(d_y)
     d_params[W] += d_rows.T @ _as_rows(x)
-    d_params[b] += xp.sum(d_rows, axis=0)
+    if b is not None:
+        d_params[b] += array_namespace(x).sum(d_rows, axis=0)
     return _reshape(d_rows @ params[W], x.shape)
 
 
@@ -47,7 +48,7 @@ class LayerNormCache(NamedTuple):
 
 
 def layer_norm(
-    x: Float[Array, "*rows F"], gain: Float[Array, " F"], bias: Float[Array, " F"]
+    x: Float[Array, "*rows F"], gain: Float[Array, " F"], bias: Float[Array, " F"] | None = None
 ) -> tuple[Float[Array, "*rows F"], LayerNormCache]:
     """Return y = gain ⊙ x̂ + bias with x̂ = (x − mean) / √(variance + 1e-5), row by row.
 
@@ -58,7 +59,8 @@ def layer_norm(
     variance = xp.vecdot(centred, centred)[..., None] / x.shape[-1]
     inverse_std = 1.0 / xp.sqrt(variance + _LAYER_NORM_EPSILON)
     x_hat = centred * inverse_std
-    return gain * x_hat + bias, LayerNormCache(x_hat, inverse_std)
+    y = gain * x_hat
+    return y if bias is None else y + bias, LayerNormCache(x_hat, inverse_std)
 
 
 def layer_norm_backward(
@@ -67,7 +69,7 @@ def layer_norm_backward(
     params: Params,
     d_params: Params,
     gain: str,
-    bias: str,
+    bias: str | None = None,
 ) -> Float[Array, "*rows F"]:
     """Return d_x = (d_x̂ − mean(d_x̂) − x̂ mean(d_x̂ ⊙ x̂)) / std with d_x̂ = gain ⊙ d_y.
 
@@ -76,7 +78,8 @@ def layer_norm_backward(
     x_hat, inverse_std = cache
     xp = array_namespace(d_y)
     d_params[gain] += xp.sum(_as_rows(d_y * x_hat), axis=0)
-    d_params[bias] += xp.sum(_as_rows(d_y), axis=0)
+    if bias is not None:
+        d_params[bias] += xp.sum(_as_rows(d_y), axis=0)
     d_x_hat = params[gain] * d_y
     return inverse_std * (
         d_x_hat

@@ -80,7 +80,7 @@ class RecurrentModel(ABC):
     Subclasses state the cell, the shapes and initial values of its parameters, and their sizes.
     """
 
-    gates: ClassVar[tuple[str, ...]] = ()
+    gates: tuple[str, ...] = ()
     """Gates whose rows W, U and b hold one below the other."""
     input_weights: ClassVar[tuple[str, str]] = ("W", "b")
     """The weights and bias that x meets first."""

@@ -4,7 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
-from lstm_baseline.cells.lstm import LSTMState
+from lstm_baseline.cells.lstm import LSTMEquations, LSTMState
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import as_lengths, as_real, as_sequence, as_state_parts
 from lstm_baseline.native.core import load_core
@@ -26,7 +26,7 @@ class FrozenLSTM:
         self.dtype: np.dtype[Any] = model.dtype
         self._model = model
         self._core: Any = None
-        if model.engine.name == "native":
+        if model.engine.name == "native" and isinstance(model.cell, LSTMEquations):
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
             self._core = load_core().freeze_lstm(*weights, LSTMState, _Converter(self))
             # The compiled method itself: a step takes little longer than a call from Python.

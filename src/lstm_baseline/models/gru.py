@@ -1,6 +1,6 @@
 """The GRU over whole sequences, with an optional readout."""
 
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ class GRU(RecurrentModel):
     b_out (O); ``get_params`` gives each gate apart. The state is (h,), (B, H).
     """
 
-    gates: ClassVar[tuple[str, ...]] = GRU_GATES
+    gates = GRU_GATES
 
     def __init__(
         self,
