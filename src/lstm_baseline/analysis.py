@@ -58,7 +58,7 @@ def trace(model: RecurrentModel, x: FloatArray) -> Trace:
         _, cache = model.forward_with_cache(x[:, t : t + 1], initial_state=state)
         state = cache.cell.state
         for name, part in zip(names, state, strict=True):
-            states[name].append(_flat(part))
+            states[name].append(_flat(part, model.batch_axis))
         for name, field in fields.items():
             gates[name].append(_flat(cache.cell.gate(field)))
     return Trace(
@@ -117,19 +117,28 @@ def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> 
     for cache in reversed(caches):
         d_state = model.backward(d_output, cache, d_state).initial_state
         d_output = np.zeros_like(d_last)  # only the last output is in the loss
-        squares = sum(np.square(_flat(part), dtype=np.float64).sum(axis=1) for part in d_state)
+        squares = sum(
+            np.square(_flat(part, model.batch_axis), dtype=np.float64).sum(axis=1)
+            for part in d_state
+        )
         norms.append(np.sqrt(squares))
     return np.stack(norms[::-1], axis=1)
 
 
 def _some_steps(model: RecurrentModel, x: FloatArray) -> FloatArray:
-    """Return x in the model's dtype, with at least one step."""
+    """Return x in the model's dtype, with at least one step, for a model that goes step by step."""
+    if getattr(model, "bidirectional", False):
+        raise InputError(
+            "a bidirectional model has no state that goes from step to step; "
+            "look at one that runs in one direction"
+        )
     x = as_sequence(x, model.input_size, model.dtype, type(model).__name__)
     if x.shape[1] == 0:
         raise InputError(f"x has shape {x.shape}; give at least one step")
     return x
 
 
-def _flat(part: FloatArray) -> FloatArray:
-    """Return (B, …) as (B, width)."""
-    return part.reshape(len(part), -1)
+def _flat(part: FloatArray, batch_axis: int = 0) -> FloatArray:
+    """Return an array with B rows along an axis as (B, width)."""
+    rows = np.moveaxis(part, batch_axis, 0)
+    return rows.reshape(len(rows), -1)

@@ -68,22 +68,15 @@ def lecun_initializer(
 
 
 def gated_initializer(
-    num_gates: int,
-    input_size: int,
-    hidden_size: int,
-    rng: np.random.Generator,
-    output_size: int | None = None,
+    num_gates: int, input_size: int, hidden_size: int, rng: np.random.Generator
 ) -> Params:
-    """Return W (nH, I) Xavier-uniform, U (nH, P) orthogonal and b (nH) zero, gate by gate.
-
-    P is ``output_size``, the size of the state that U multiplies; H when None.
-    """
+    """Return W (nH, I) Xavier-uniform, U (nH, H) orthogonal and b (nH) zero, gate by gate."""
     W = [
         xavier_initializer((hidden_size, input_size), rng=rng, dtype=np.float64)
         for _ in range(num_gates)
     ]
     U = [
-        orthogonal_initializer((hidden_size, output_size or hidden_size), rng=rng, dtype=np.float64)
+        orthogonal_initializer((hidden_size, hidden_size), rng=rng, dtype=np.float64)
         for _ in range(num_gates)
     ]
     return {"W": np.concatenate(W), "U": np.concatenate(U), "b": np.zeros(num_gates * hidden_size)}

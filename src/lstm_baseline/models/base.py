@@ -25,7 +25,7 @@ from lstm_baseline.inputs import (
     as_size,
     as_state_parts,
 )
-from lstm_baseline.shapes import FloatArray, NDArray, Params
+from lstm_baseline.shapes import FloatArray, IntArray, NDArray, Params
 from lstm_baseline.storage import check_arrays, read_tensors, write_tensors
 
 Shapes = dict[str, tuple[int, ...]]
@@ -85,6 +85,11 @@ class RecurrentModel(ABC):
     input_weights: ClassVar[tuple[str, str]] = ("W", "b")
     """The weights and bias that x meets first."""
 
+    unset: ClassVar[dict[str, Any]] = {}
+    """Constructor arguments for a model whose parameters are about to be set."""
+    batch_axis: int = 0
+    """The axis of the state's arrays that counts rows."""
+
     params: Params
     """Live arrays by name: what an optimizer updates in place."""
     input_size: int
@@ -142,7 +147,7 @@ class RecurrentModel(ABC):
     @property
     def state_size(self) -> int:
         """Numbers that one row carries from step to step."""
-        return sum(int(np.prod(part.shape[1:])) for part in self.initial_state(1))
+        return sum(part.size for part in self.initial_state(1))
 
     def initial_state(self, num_rows: int) -> Any:
         """Return the state before the first step, for ``num_rows`` rows."""
@@ -231,19 +236,17 @@ class RecurrentModel(ABC):
         last = cache.cell.state
         d_last = d_state
         if d_state is not None:
-            d_last = self._as_state("d_state", d_state, last[0].shape[0])
+            d_last = self._as_state("d_state", d_state, last[0].shape[self.batch_axis])
         d_sequence: FloatArray | None = d_hidden
         if not cache.return_sequences:
             # Only the last output is in the loss: its gradient is that of the last state.
             d_sequence = None
-            first = d_hidden.reshape(last[0].shape)
+            first = self._last_output_backward(d_hidden, last)
             if d_last is None:
                 d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
             else:
                 d_last = type(last)(d_last[0] + first, *d_last[1:])
-        d_params, d_x, d_initial = self.engine.unroll_backward(
-            self.cell, self._cell_params, d_sequence, cache.cell, d_last
-        )
+        d_params, d_x, d_initial = self._unroll_backward(d_sequence, cache.cell, d_last)
         return Gradients(d_params | d_readout, d_x, d_initial)
 
     def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
@@ -274,12 +277,10 @@ class RecurrentModel(ABC):
         named: Params = {}
         for name, value in self.params.items():
             column = value[:, None] if value.ndim == 1 else value
-            if name in self._gated:
-                parts = np.split(column, len(self.gates))
-                named |= {
-                    f"{name}_{gate}": part.copy()
-                    for gate, part in zip(self.gates, parts, strict=True)
-                }
+            names = self._names_of_gates(name)
+            if names:
+                parts = np.split(column, len(names))
+                named |= {n: part.copy() for n, part in zip(names, parts, strict=True)}
             else:
                 named[name] = column.copy()
         return named
@@ -294,10 +295,8 @@ class RecurrentModel(ABC):
         """
         arrays = as_named_arrays("params", params, self.get_params(), self.dtype)
         for name, live in self.params.items():
-            if name in self._gated:
-                value = np.concatenate([arrays[f"{name}_{gate}"] for gate in self.gates])
-            else:
-                value = arrays[name]
+            names = self._names_of_gates(name)
+            value = np.concatenate([arrays[n] for n in names]) if names else arrays[name]
             live[...] = value.reshape(live.shape)
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
@@ -318,7 +317,10 @@ class RecurrentModel(ABC):
         mean, scale
             (I,) of each input feature.
         """
-        W, b = (self.params[name] for name in self.input_weights)
+        self._fold_inputs(*self.input_weights, mean, scale)
+
+    def _fold_inputs(self, weights: str, bias: str, mean: FloatArray, scale: FloatArray) -> None:
+        W, b = self.params[weights], self.params[bias]
         folded = W.astype(np.float64) / scale
         b[...] = b - folded @ mean
         W[...] = folded
@@ -363,24 +365,44 @@ class RecurrentModel(ABC):
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} has an unusable configuration: {error}") from error
         check_arrays(path, arrays, shapes, dtype)
-        model = cls(**config, dtype=dtype)
+        model = cls(**config, **cls.unset, dtype=dtype)
         for name, value in arrays.items():
             model.params[name][...] = value
         return model
 
-    @property
-    def _gated(self) -> tuple[str, ...]:
-        """Parameters that hold one part for each gate."""
-        return ("W", "U", "b") if self.gates else ()
+    def _names_of_gates(self, name: str) -> list[str]:
+        """Return the names of a parameter's gates, W_f and so on for W; none where it has none."""
+        return [f"{name}_{gate}" for gate in self.gates] if name in ("W", "U", "b") else []
 
     @property
     def _cell_params(self) -> Params:
         return {n: v for n, v in self.params.items() if n not in ("W_out", "b_out")}
 
     def _as_state(self, name: str, state: Any, num_rows: int) -> Any:
-        own = self.initial_state(1)
-        shapes = [(num_rows, *part.shape[1:]) for part in own]
+        own = self.initial_state(num_rows)
+        shapes = [part.shape for part in own]
         return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
+
+    def _unroll(
+        self, x: FloatArray, state: Any, lengths: IntArray | None, keep: bool
+    ) -> tuple[FloatArray, Any, Any]:
+        """Run the cell over time, as an engine does."""
+        return self.engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
+
+    def _unroll_backward(
+        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+    ) -> tuple[Params, Callable[[], FloatArray], Any]:
+        """Differentiate ``_unroll``."""
+        return self.engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
+
+    def _last_output(self, state: Any) -> FloatArray:
+        """Return each row's last output, (B, width), from the state after it."""
+        last: FloatArray = state[0].reshape(len(state[0]), self.width).copy()
+        return last
+
+    def _last_output_backward(self, d_last: FloatArray, state: Any) -> FloatArray:
+        """Return the gradient of the state's first array."""
+        return d_last.reshape(state[0].shape)
 
     def _run(
         self, x: Any, return_sequences: bool, initial_state: Any, lengths: Any, *, keep: bool
@@ -392,10 +414,8 @@ class RecurrentModel(ABC):
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
-        sequence, last, cell_cache = self.engine.unroll(
-            self.cell, self._cell_params, x, state, lengths, keep
-        )
-        hidden = sequence if return_sequences else last[0].reshape(num_rows, self.width).copy()
+        sequence, last, cell_cache = self._unroll(x, state, lengths, keep)
+        hidden = sequence if return_sequences else self._last_output(last)
         outputs = hidden
         if self.output_size is not None:
             outputs = affine(hidden, self.params["W_out"], self.params["b_out"])

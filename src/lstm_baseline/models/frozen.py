@@ -26,7 +26,8 @@ class FrozenLSTM:
         self.dtype: np.dtype[Any] = model.dtype
         self._model = model
         self._core: Any = None
-        if model.engine.name == "native" and isinstance(model.cell, LSTMEquations):
+        plain = isinstance(model.cell, LSTMEquations) and model.batch_axis == 0
+        if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
             self._core = load_core().freeze_lstm(*weights, LSTMState, _Converter(self))
             # The compiled method itself: a step takes little longer than a call from Python.

@@ -1,19 +1,21 @@
 """The LSTM over whole sequences, with an optional readout."""
 
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float
 
 from lstm_baseline.cells.gate_activations import GateActivation, gate_activation
 from lstm_baseline.cells.lstm_variants import LSTMVariant
 from lstm_baseline.errors import InputError
-from lstm_baseline.initializers import gated_initializer, xavier_initializer
 from lstm_baseline.inputs import RandomSource, as_generator, as_number, as_size
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
 from lstm_baseline.models.frozen import FrozenLSTM
-from lstm_baseline.shapes import FloatArray, Params
+from lstm_baseline.models.initial_values import initial_values
+from lstm_baseline.models.stack import Stack
+from lstm_baseline.shapes import FloatArray, IntArray, NDArray, Params
 
 PLAIN_NAMES = ("sigmoid", "tanh", "tanh")
 
@@ -23,9 +25,8 @@ class LSTM(RecurrentModel):
     """Long short-term memory over (B, T, I).
 
     The six equations stand in ``cells/lstm.py``, those of its variants in
-    ``cells/lstm_variants.py``. Recurrent weights start orthogonal and input weights
-    Xavier-uniform, each gate on its own; the forget bias starts at 1 (with coupled gates the input
-    bias at −1), gains of layer norms at 1, all other biases and the peepholes at 0.
+    ``cells/lstm_variants.py``. Unless told otherwise recurrent weights start orthogonal and input
+    weights Xavier-uniform, each gate on its own, the forget bias at 1 and all other biases at 0.
 
     Parameters
     ----------
@@ -33,6 +34,12 @@ class LSTM(RecurrentModel):
         I and H.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
+    num_layers
+        L layers, each of which sees the outputs of the one before.
+    bidirectional
+        Whether every layer runs from both ends of each row, its outputs side by side: (B, T, 2H).
+        The last output holds the last of each direction. No ``step`` then: a stream has no end to
+        begin from.
     projection_size
         P of a projection h = W_proj m, so that h is (B, P) while c is (B, H); none when None.
     peepholes
@@ -49,6 +56,11 @@ class LSTM(RecurrentModel):
     activations
         Of gates, candidate and cell state: names of ``cells.gate_activations``, or tuples of a name
         and its constants, as ("leaky_relu", 0.1).
+    initialization
+        How parameters start: "baseline", "torch", "keras", "flax", ("chrono", T) for memories of up
+        to T steps, or "zeros"; ``models/initial_values.py`` says what each means.
+    forget_bias
+        Where the forget gate's bias starts; as the initialization has it when None.
     dtype
         float32 or float64.
     rng
@@ -66,8 +78,12 @@ class LSTM(RecurrentModel):
     ``params`` holds W (4H, I), U (4H, H), b (4H) in gate order f, i, c, o, and W_out (O, H),
     b_out (O); ``get_params`` gives each gate apart: W_f, U_f, b_f and so on. There are
     4 H (I + H + 1) + O (H + 1) numbers. The state is (h, c), each (B, H). ``LSTM.shapes`` tells
-    the parameters of a variant; gates that are coupled have the order i, c, o.
+    the parameters of a variant; gates that are coupled have the order i, c, o. With several layers
+    or both directions, names end in the layer and direction, as W_l0, W_l0_reverse, W_l1, and the
+    state's arrays are (LD, B, ·), D directions by layer.
     """
+
+    unset: ClassVar[dict[str, Any]] = {"initialization": "zeros"}
 
     def __init__(
         self,
@@ -75,6 +91,8 @@ class LSTM(RecurrentModel):
         hidden_size: int,
         output_size: int | None = None,
         *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
         projection_size: int | None = None,
         peepholes: bool = False,
         coupled_gates: bool = False,
@@ -82,6 +100,8 @@ class LSTM(RecurrentModel):
         bias: bool = True,
         clip: float | None = None,
         activations: Sequence[Any] = PLAIN_NAMES,
+        initialization: str | Sequence[Any] = "baseline",
+        forget_bias: float | None = None,
         dtype: npt.DTypeLike = np.float32,
         rng: RandomSource = None,
         engine: str = "auto",
@@ -91,35 +111,37 @@ class LSTM(RecurrentModel):
             projection_size, peepholes, coupled_gates, layer_norm, bias, clip, activations
         )
         self.gates = self.variant.gates
+        self.num_layers, self.bidirectional = as_size("num_layers", num_layers), bool(bidirectional)
+        self._num_directions = 2 if self.bidirectional else 1
+        layers = _shapes_by_layer(
+            self.variant,
+            as_size("input_size", input_size),
+            self.hidden_size,
+            self.num_layers,
+            self._num_directions,
+        )
+        self.suffixes = list(layers)
+        self.batch_axis = 0 if len(layers) == 1 else 1
         rng = as_generator(rng)
+        cell_params = {
+            f"{name}{suffix}": value
+            for suffix, shapes in layers.items()
+            for name, value in initial_values(
+                initialization, forget_bias, shapes, self.gates, rng
+            ).items()
+        }
         super().__init__(
             self.variant.equations(),
-            self._initial_values(as_size("input_size", input_size), rng),
+            cell_params,
             input_size,
-            projection_size or self.hidden_size,
+            self._num_directions * (projection_size or self.hidden_size),
             output_size,
             dtype=dtype,
             rng=rng,
             engine=engine,
         )
-
-    def _initial_values(self, input_size: int, rng: np.random.Generator) -> Params:
-        H, variant = self.hidden_size, self.variant
-        values = gated_initializer(
-            len(self.gates), input_size, H, rng, output_size=variant.projection_size
-        )
-        # An open forget gate lets the cell state, and its gradient, through from the start.
-        values["b"][:H] = -1.0 if variant.coupled_gates else 1.0
-        for name, shape in variant.shapes(input_size, H).items():
-            if name.startswith("gain"):
-                values[name] = np.ones(shape)
-            elif name == "W_proj":
-                values[name] = xavier_initializer(shape, rng=rng, dtype=np.float64)
-            elif name not in values:
-                values[name] = np.zeros(shape)
-        if not variant.bias:
-            del values["b"]
-        return values
+        self._names = tuple(self.variant.shapes(1, 1))
+        self._stack = Stack(self.engine, self.cell, self._num_directions)
 
     @classmethod
     def shapes(
@@ -130,21 +152,38 @@ class LSTM(RecurrentModel):
         Arguments are those of the constructor that say what a model is.
         """
         I, H = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
+        num_layers = as_size("num_layers", options.pop("num_layers", 1))
+        num_directions = 2 if options.pop("bidirectional", False) else 1
         variant = _as_variant(**options)
-        width = variant.projection_size or H
-        return variant.shapes(I, H) | readout_shapes(width, output_size)
+        layers = _shapes_by_layer(variant, I, H, num_layers, num_directions)
+        width = num_directions * (variant.projection_size or H)
+        return {
+            f"{name}{suffix}": shape
+            for suffix, shapes in layers.items()
+            for name, shape in shapes.items()
+        } | readout_shapes(width, output_size)
 
     @property
     def config(self) -> dict[str, Any]:
         """Constructor arguments that give a model of the same shape, as plain JSON values."""
-        variant = self.variant._asdict() | {"activations": _as_names(self.variant.activations)}
-        plain = LSTMVariant()._asdict() | {"activations": list(PLAIN_NAMES)}
+        options: dict[str, Any] = {
+            "num_layers": self.num_layers,
+            "bidirectional": self.bidirectional,
+            **self.variant._asdict(),
+            "activations": _as_names(self.variant.activations),
+        }
+        plain: dict[str, Any] = {
+            "num_layers": 1,
+            "bidirectional": False,
+            **LSTMVariant()._asdict(),
+            "activations": list(PLAIN_NAMES),
+        }
         return {
             "input_size": self.input_size,
             "hidden_size": self.hidden_size,
             "output_size": self.output_size,
             "dtype": self.dtype.name,
-        } | {name: value for name, value in variant.items() if value != plain[name]}
+        } | {name: value for name, value in options.items() if value != plain[name]}
 
     def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:
         """Fold the standardisation of inputs into the first weights.
@@ -160,7 +199,63 @@ class LSTM(RecurrentModel):
                 f"this LSTM has {piece}, so no weights stand for standardised inputs; "
                 "standardise x before each call"
             )
-        super().take_raw_inputs(mean, scale)
+        for suffix in self.suffixes[: self._num_directions]:
+            self._fold_inputs(f"W{suffix}", f"b{suffix}", mean, scale)
+
+    def initial_state(self, num_rows: int) -> Any:
+        """Return h = c = 0 for ``num_rows`` rows."""
+        return self._stack.initial_state(self._params_by_layer, num_rows)
+
+    def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
+        """Advance by one step: streaming. See ``RecurrentModel.step``.
+
+        Raises
+        ------
+        InputError
+            If the model is bidirectional, or a shape or dtype does not fit.
+        """
+        if self.bidirectional:
+            raise InputError(
+                "a bidirectional LSTM has no step: it needs the whole sequence; call forward"
+            )
+        return super().step(x_t, state)
+
+    @property
+    def _params_by_layer(self) -> list[Params]:
+        return [
+            {name: self.params[f"{name}{suffix}"] for name in self._names}
+            for suffix in self.suffixes
+        ]
+
+    def _names_of_gates(self, name: str) -> list[str]:
+        for suffix in self.suffixes:
+            if name in {f"{part}{suffix}" for part in ("W", "U", "b")}:
+                return [f"{name[0]}_{gate}{suffix}" for gate in self.gates]
+        return []
+
+    def _unroll(
+        self, x: FloatArray, state: Any, lengths: IntArray | None, keep: bool
+    ) -> tuple[FloatArray, Any, Any]:
+        return self._stack.unroll(self._params_by_layer, x, state, lengths, keep)
+
+    def _unroll_backward(
+        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+    ) -> tuple[Params, Callable[[], FloatArray], Any]:
+        layers, d_x, d_initial = self._stack.unroll_backward(
+            self._params_by_layer, d_sequence, cache, d_state
+        )
+        d_params = {
+            f"{name}{suffix}": value
+            for suffix, values in zip(self.suffixes, layers, strict=True)
+            for name, value in values.items()
+        }
+        return d_params, d_x, d_initial
+
+    def _last_output(self, state: Any) -> FloatArray:
+        return self._stack.last_output(state)
+
+    def _last_output_backward(self, d_last: FloatArray, state: Any) -> FloatArray:
+        return self._stack.last_output_backward(d_last, state)
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
@@ -172,10 +267,27 @@ class LSTM(RecurrentModel):
     @property
     def flops_per_step(self) -> int:
         """Floating-point operations in the matrix products of one step of one row, forward."""
-        H, P = self.hidden_size, self.width
-        gates = len(self.gates) * H * (self.input_size + P)
-        projection = 0 if self.variant.projection_size is None else P * H
-        return 2 * (gates + projection + (self.output_size or 0) * P)
+        weights: int = sum(
+            value.size
+            for params in self._params_by_layer
+            for name, value in params.items()
+            if name in ("W", "U", "W_proj")
+        )
+        return 2 * (weights + (self.output_size or 0) * self.width)
+
+
+def _shapes_by_layer(
+    variant: LSTMVariant, I: int, H: int, num_layers: int, num_directions: int
+) -> dict[str, Shapes]:
+    """Return the cell's shapes by the ends of their names, layer by layer and direction."""
+    if num_layers == num_directions == 1:
+        return {"": variant.shapes(I, H)}
+    width = num_directions * (variant.projection_size or H)
+    return {
+        f"_l{layer}{direction}": variant.shapes(width if layer else I, H)
+        for layer in range(num_layers)
+        for direction in ("", "_reverse")[:num_directions]
+    }
 
 
 def _as_variant(
