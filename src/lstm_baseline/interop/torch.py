@@ -1,0 +1,208 @@
+"""PyTorch's LSTM: ``torch.nn.LSTM``, ``torch.nn.LSTMCell`` and their state dicts, both ways.
+
+Gates stand in the order i, f, g, o. There are two biases, which are added: ours is their sum, and
+goes back as the first of them. Layers, both directions and projections have the same meaning.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lstm_baseline.cells.lstm_variants import LSTMVariant
+from lstm_baseline.errors import InputError
+from lstm_baseline.interop.gates import reorder
+from lstm_baseline.models import LSTM
+from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
+
+TORCH_GATES = ("i", "f", "c", "o")
+
+_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+_NAME = re.compile(rf"(?P<kind>{'|'.join(_KINDS)})(_l(?P<layer>\d+)(?P<reverse>_reverse)?)?")
+
+
+def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
+    """Return an LSTM with the weights of a ``state_dict`` of nn.LSTM or nn.LSTMCell.
+
+    Sizes, layers, directions, projection and biases follow from names and shapes.
+
+    Parameters
+    ----------
+    state_dict
+        Tensors or arrays by PyTorch's names, of one dtype, float32 or float64.
+    prefix
+        What the names of a larger module's state dict begin with for its LSTM, as "encoder.lstm.";
+        other names are left alone.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or missing, a shape does not fit, or a number is not finite.
+    """
+    arrays = {
+        name.removeprefix(prefix): _as_array(name, value)
+        for name, value in state_dict.items()
+        if name.startswith(prefix)
+    }
+    model = _like(arrays, prefix)
+    expected = {name: value.shape for name, value in to_state_dict(model).items()}
+    if _is_cell(arrays):
+        expected = {name.removesuffix("_l0"): shape for name, shape in expected.items()}
+    for name in sorted(expected.keys() | arrays.keys()):
+        if name not in arrays:
+            raise InputError(f"{prefix}{name} is missing; the other weights ask for it")
+        if name not in expected:
+            raise InputError(f"{prefix}{name} does not belong to an LSTM of the other weights")
+        if arrays[name].shape != expected[name]:
+            raise InputError(
+                f"{prefix}{name} has shape {arrays[name].shape}; expected {expected[name]}"
+            )
+    for suffix in model.suffixes:
+        its = "" if _is_cell(arrays) else suffix or "_l0"
+        for own, other in (("W", "weight_ih"), ("U", "weight_hh")):
+            model.params[f"{own}{suffix}"][...] = reorder(
+                arrays[f"{other}{its}"], TORCH_GATES, LSTM_GATES
+            )
+        if model.variant.bias:
+            both = arrays[f"bias_ih{its}"] + arrays[f"bias_hh{its}"]
+            model.params[f"b{suffix}"][...] = reorder(both, TORCH_GATES, LSTM_GATES)
+        if model.variant.projection_size is not None:
+            model.params[f"W_proj{suffix}"][...] = arrays[f"weight_hr{its}"]
+    return model
+
+
+def to_state_dict(model: LSTM) -> dict[str, FloatArray]:
+    """Return copies of a model's weights by the names and in the order of nn.LSTM.
+
+    ``torch.as_tensor`` makes tensors of them.
+
+    Raises
+    ------
+    InputError
+        If the model has something that nn.LSTM does not.
+    """
+    _refuse_what_torch_lacks(model)
+    found: dict[str, FloatArray] = {}
+    for suffix in model.suffixes:
+        its = suffix or "_l0"
+        for own, other in (("W", "weight_ih"), ("U", "weight_hh")):
+            rows = model.params[f"{own}{suffix}"]
+            found[f"{other}{its}"] = reorder(rows, LSTM_GATES, TORCH_GATES)
+        if model.variant.bias:
+            b = reorder(model.params[f"b{suffix}"], LSTM_GATES, TORCH_GATES)
+            found |= {f"bias_ih{its}": b, f"bias_hh{its}": np.zeros_like(b)}
+        if model.variant.projection_size is not None:
+            found[f"weight_hr{its}"] = model.params[f"W_proj{suffix}"].copy()
+    return found
+
+
+def from_torch(module: Any) -> LSTM:
+    """Return an LSTM that gives the outputs of an nn.LSTM or nn.LSTMCell.
+
+    Raises
+    ------
+    InputError
+        If it is another module, or drops outputs out at the moment.
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.LSTM | torch.nn.LSTMCell):
+        raise InputError(
+            f"from_torch got a {type(module).__name__}; give an nn.LSTM or nn.LSTMCell"
+        )
+    if getattr(module, "dropout", 0) and module.training:
+        raise InputError(
+            f"this nn.LSTM drops out {module.dropout:g} of its outputs; call its eval() first, "
+            "or set dropout to 0"
+        )
+    return from_state_dict(module.state_dict())
+
+
+def to_torch(model: LSTM) -> Any:
+    """Return an ``nn.LSTM`` (batch first) that gives the outputs of a model.
+
+    Raises
+    ------
+    InputError
+        If the model has something that nn.LSTM does not.
+    """
+    import torch
+
+    arrays = to_state_dict(model)
+    module = torch.nn.LSTM(
+        model.input_size,
+        model.hidden_size,
+        model.num_layers,
+        bias=model.variant.bias,
+        batch_first=True,
+        bidirectional=model.bidirectional,
+        proj_size=model.variant.projection_size or 0,
+        dtype=getattr(torch, model.dtype.name),
+    )
+    module.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})
+    return module
+
+
+def _as_array(name: str, value: Any) -> NDArray:
+    """Return a tensor or array as an array of finite numbers."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) not in ("torch.float32", "torch.float64"):
+            raise InputError(f"{name} has dtype {value.dtype}; convert it to float32 or float64")
+        value = value.numpy()
+    array: NDArray = np.asarray(value)
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def _is_cell(arrays: Mapping[str, NDArray]) -> bool:
+    return "weight_ih" in arrays
+
+
+def _like(arrays: Mapping[str, NDArray], prefix: str) -> LSTM:
+    """Return an LSTM of the form that names and first weights tell, its parameters unset."""
+    matches = {name: _NAME.fullmatch(name) for name in arrays}
+    for name, match in matches.items():
+        if match is None or (match["layer"] is None) != _is_cell(arrays):
+            raise InputError(f"{prefix}{name} is no weight of an LSTM of PyTorch")
+    end = "" if _is_cell(arrays) else "_l0"
+    for kind in ("weight_ih", "weight_hh"):
+        if f"{kind}{end}" not in arrays:
+            raise InputError(f"{prefix}{kind}{end} is missing; is this the state dict of an LSTM?")
+        if arrays[f"{kind}{end}"].ndim != 2 or len(arrays[f"{kind}{end}"]) % 4:
+            shape = arrays[f"{kind}{end}"].shape
+            raise InputError(f"{prefix}{kind}{end} has shape {shape}; an LSTM's has (4H, ·)")
+    dtypes = {array.dtype.name for array in arrays.values()}
+    if len(dtypes) > 1:
+        raise InputError(f"weights have the dtypes {', '.join(sorted(dtypes))}; give one")
+    layers = [int(match["layer"]) for match in matches.values() if match and match["layer"]]
+    num_layers = max(layers, default=0) + 1
+    if num_layers > len(arrays):
+        raise InputError(f"{prefix}weights of layer {num_layers - 1} are there, but not all before")
+    projection = arrays.get(f"weight_hr{end}")
+    return LSTM(
+        arrays[f"weight_ih{end}"].shape[1],
+        len(arrays[f"weight_hh{end}"]) // 4,
+        num_layers=num_layers,
+        bidirectional=any(match["reverse"] for match in matches.values() if match),
+        projection_size=None if projection is None else len(projection),
+        bias=f"bias_ih{end}" in arrays,
+        initialization="zeros",
+        dtype=dtypes.pop(),
+    )
+
+
+def _refuse_what_torch_lacks(model: LSTM) -> None:
+    if model.output_size is not None:
+        raise InputError(
+            "the model has a readout, which nn.LSTM has not; "
+            "take W_out and b_out to an nn.Linear and convert an LSTM without output_size"
+        )
+    plain = LSTMVariant(projection_size=model.variant.projection_size, bias=model.variant.bias)
+    for name, value in model.variant._asdict().items():
+        if value != getattr(plain, name):
+            raise InputError(f"the model has {name}, which nn.LSTM has not")
