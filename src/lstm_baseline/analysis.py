@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     states: dict[str, FloatArray]
     """By name ("h", "c", "memory"), (B, T, width)."""
     gates: dict[str, FloatArray]
-    """By name ("forget gate", …), (B, T, width), values between 0 and 1."""
+    """By name ("forget gate", …), (B, T, width); between 0 and 1 where gates are sigmoids."""
 
 
 class Statistics(NamedTuple):
@@ -74,7 +74,7 @@ def statistics_over_time(values: FloatArray) -> Statistics:
 
 
 def gate_saturation(gate: FloatArray) -> Saturation:
-    """Return how much of a gate (B, T, width) is nearly shut and nearly open at every step.
+    """Return how much of a sigmoid gate (B, T, width) is nearly shut and open at every step.
 
     Source: Karpathy, Johnson and Fei-Fei 2015 (arXiv 1506.02078), section 4.2.
     """

@@ -48,6 +48,8 @@ def as_generator(rng: RandomSource) -> np.random.Generator:
 
 def as_number(name: str, value: Any) -> float:
     """Return a finite number."""
+    if isinstance(value, np.integer | np.floating):
+        value = value.item()
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or not abs(value) <= sys.float_info.max:
         raise InputError(f"{name} is {value!r}; give a finite number")

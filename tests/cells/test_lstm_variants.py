@@ -145,6 +145,22 @@ def test_files_keep_the_variant(tmp_path, options):
     np.testing.assert_array_equal(model.freeze().forward(x), model.forward(x))
 
 
+def test_sizes_and_activations_of_other_objects_are_taken(tmp_path):
+    other = LSTM(3, 4, activations=("sigmoid", ("elu", 0.5), "tanh"), rng=0)
+    model = LSTM(
+        np.int64(3),
+        np.int32(4),
+        np.int64(2),
+        projection_size=np.int64(2),
+        clip=np.float32(3),
+        activations=other.variant.activations,
+        forget_bias=np.float64(2),
+    )
+    assert model.variant.activations == other.variant.activations
+    model.save(tmp_path / "model.safetensors")
+    assert LSTM.load(tmp_path / "model.safetensors").config == model.config
+
+
 def test_a_plain_model_s_file_says_nothing_of_variants():
     assert LSTM(2, 3).config.keys() == {"input_size", "hidden_size", "output_size", "dtype"}
 
@@ -158,6 +174,9 @@ def test_a_plain_model_s_file_says_nothing_of_variants():
         ({"activations": "tanh"}, "give three: of gates, candidate and cell state"),
         ({"activations": ("sigmoid", "tanh")}, "give three"),
         ({"activations": ("sigmoid", "tanh", "gelu")}, "activation is 'gelu'"),
+        ({"activations": None}, "give three"),
+        ({"activations": ("sigmoid", np.tanh, "tanh")}, "give a name, or a name and constants"),
+        ({"activations": ("sigmoid", (), "tanh")}, "give a name, or a name and constants"),
     ],
     ids=str,
 )

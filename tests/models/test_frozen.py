@@ -369,3 +369,12 @@ def test_an_instruction_set_is_that_of_the_time_of_freezing(dtype):
         for second in INSTRUCTION_SETS:
             with running(second):
                 np.testing.assert_array_equal(frozen.forward(x), expected)
+
+
+def test_very_long_rows():
+    """Rows times groups of rows must not leave the range of a 32-bit number."""
+    x = np.ones((1, 450_000, 1), np.float32)
+    outputs = LSTM(1, 1, 1, rng=0).freeze().forward(x)
+    assert (outputs[0, 1000:] == outputs[0, 1000]).all()
+    y = LSTM(1, 1, rng=0).forward(x.reshape(-1, 1, 1))
+    assert (y == y[0]).all()

@@ -106,7 +106,7 @@ def test_the_seed_decides():
 
 def test_without_biases_there_is_none_to_open():
     assert "b" not in start("torch", bias=False)
-    assert "b" not in start(("chrono", 9), bias=False)
+    assert "b" not in start("baseline", bias=False)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,10 @@ def test_without_biases_there_is_none_to_open():
         ({"initialization": ("chrono", 2)}, "chrono with a time of at least 3 steps"),
         ({"initialization": ("chrono", 9), "forget_bias": 1}, "leave one out"),
         ({"forget_bias": np.nan}, "forget_bias is nan"),
+        ({"forget_bias": 1, "bias": False}, "forget_bias sets biases, and with bias=False"),
+        ({"initialization": ("chrono", 9), "bias": False}, "sets biases, and with bias=False"),
+        ({"initialization": None}, "initialization is None"),
+        ({"initialization": 5}, "initialization is 5"),
     ],
     ids=str,
 )

@@ -19,6 +19,7 @@ from engines import (
 )
 from examples import normal
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN, backend
+from lstm_baseline.cells import Cache
 
 core = require_core()
 
@@ -138,6 +139,17 @@ def make(name, sizes, dtype=np.float64, engine="native", output_size=None):
     model.dtype = np.dtype(dtype)
     model.engine = backend.select_engine(engine)
     return model
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_engines_compared_are_two(name):
+    caches = []
+    for engine in ("native", "reference"):
+        model = make(name, (1, 2, 3, 4), engine=engine)
+        caches.append(type(model.forward_with_cache(normal(1, 2, 3))[1].cell))
+    # Of the models only the GRU has no kernel.
+    assert (caches[0] is caches[1]) == (name == "gru")
+    assert caches[1] is Cache
 
 
 def single(*shape, seed):

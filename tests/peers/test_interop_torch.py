@@ -121,7 +121,12 @@ BAD = np.full((4 * H, I), np.nan, np.float32)
         (state_dict(weight_ih_l0=BAD.astype(np.float16)), "dtype float16; convert it to"),
         (state_dict(bias_ih_l0=np.zeros(4 * H)), "weights have the dtypes float32, float64"),
         (state_dict(weight_ih_l0=np.ones((5, 5), np.float32)), r"has shape \(5, 5\); an LSTM's"),
+        (
+            state_dict(weight_hr_l0=np.array(1.0, np.float32)),
+            r"weight_hr_l0 has shape \(\); an",
+        ),
         ({}, "weight_ih_l0 is missing"),
+        (None, "got a NoneType; give a dict"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -139,6 +144,7 @@ def test_bad_state_dicts_are_refused_by_name(arrays, message):
         ({"clip": 3}, "clip"),
         ({"activations": ("sigmoid", "tanh", "relu")}, "activations"),
         ({"output_size": 2}, "has a readout, which nn.LSTM has not"),
+        ({"projection_size": H}, "nn.LSTM takes one below its hidden_size 6"),
     ],
     ids=str,
 )
@@ -154,6 +160,9 @@ def test_other_modules_and_dropout_are_refused():
     with pytest.raises(InputError, match=r"drops out 0\.5 of its outputs; call its eval\(\) first"):
         from_torch(module)
     assert_same_outputs(from_torch(module.eval()), module, np.float32)
+    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
+        module = torch.nn.LSTM(I, H, dropout=0.5, batch_first=True)
+    assert_same_outputs(from_torch(module), module, np.float32)
 
 
 def test_half_precision_is_refused():

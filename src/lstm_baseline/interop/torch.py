@@ -40,6 +40,9 @@ def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
     InputError
         If a name is unknown or missing, a shape does not fit, or a number is not finite.
     """
+    if not isinstance(state_dict, Mapping):
+        kind = type(state_dict).__name__
+        raise InputError(f"from_state_dict got a {kind}; give a dict, or a module to from_torch")
     arrays = {
         name.removeprefix(prefix): _as_array(name, value)
         for name, value in state_dict.items()
@@ -105,13 +108,13 @@ def from_torch(module: Any) -> LSTM:
     InputError
         If it is another module, or drops outputs out at the moment.
     """
-    import torch
-
+    torch = _import_torch()
     if not isinstance(module, torch.nn.LSTM | torch.nn.LSTMCell):
         raise InputError(
             f"from_torch got a {type(module).__name__}; give an nn.LSTM or nn.LSTMCell"
         )
-    if getattr(module, "dropout", 0) and module.training:
+    # After the last layer there is none.
+    if getattr(module, "num_layers", 1) > 1 and module.dropout and module.training:
         raise InputError(
             f"this nn.LSTM drops out {module.dropout:g} of its outputs; call its eval() first, "
             "or set dropout to 0"
@@ -127,8 +130,7 @@ def to_torch(model: LSTM) -> Any:
     InputError
         If the model has something that nn.LSTM does not.
     """
-    import torch
-
+    torch = _import_torch()
     arrays = to_state_dict(model)
     module = torch.nn.LSTM(
         model.input_size,
@@ -142,6 +144,17 @@ def to_torch(model: LSTM) -> Any:
     )
     module.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})
     return module
+
+
+def _import_torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            "PyTorch is not installed; pip install 'lstm-baseline[torch]', "
+            "or use from_state_dict and to_state_dict, which do without"
+        ) from error
+    return torch
 
 
 def _as_array(name: str, value: Any) -> NDArray:
@@ -170,6 +183,9 @@ def _like(arrays: Mapping[str, NDArray], prefix: str) -> LSTM:
         if match is None or (match["layer"] is None) != _is_cell(arrays):
             raise InputError(f"{prefix}{name} is no weight of an LSTM of PyTorch")
     end = "" if _is_cell(arrays) else "_l0"
+    if (projection := arrays.get(f"weight_hr{end}")) is not None and projection.ndim != 2:
+        shape = projection.shape
+        raise InputError(f"{prefix}weight_hr{end} has shape {shape}; an LSTM's has (P, H)")
     for kind in ("weight_ih", "weight_hh"):
         if f"{kind}{end}" not in arrays:
             raise InputError(f"{prefix}{kind}{end} is missing; is this the state dict of an LSTM?")
@@ -183,7 +199,6 @@ def _like(arrays: Mapping[str, NDArray], prefix: str) -> LSTM:
     num_layers = max(layers, default=0) + 1
     if num_layers > len(arrays):
         raise InputError(f"{prefix}weights of layer {num_layers - 1} are there, but not all before")
-    projection = arrays.get(f"weight_hr{end}")
     return LSTM(
         arrays[f"weight_ih{end}"].shape[1],
         len(arrays[f"weight_hh{end}"]) // 4,
@@ -201,6 +216,11 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
         raise InputError(
             "the model has a readout, which nn.LSTM has not; "
             "take W_out and b_out to an nn.Linear and convert an LSTM without output_size"
+        )
+    if (model.variant.projection_size or 0) >= model.hidden_size:
+        raise InputError(
+            f"the model has projection_size {model.variant.projection_size}; "
+            f"nn.LSTM takes one below its hidden_size {model.hidden_size}"
         )
     plain = LSTMVariant(projection_size=model.variant.projection_size, bias=model.variant.bias)
     for name, value in model.variant._asdict().items():

@@ -109,8 +109,8 @@ class RecurrentModel(ABC):
         engine: str,
     ) -> None:
         self.cell = cell
-        self.input_size = input_size
-        self.output_size = output_size
+        self.input_size = as_size("input_size", input_size)
+        self.output_size = None if output_size is None else as_size("output_size", output_size)
         self.width = width
         self.dtype = as_dtype(dtype)
         self.engine = select_engine(engine)

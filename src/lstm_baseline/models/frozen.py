@@ -15,7 +15,8 @@ from lstm_baseline.shapes import FloatArray
 class FrozenLSTM:
     """The LSTM of a model at the time of ``freeze()``; made by that method.
 
-    The weights are copied, and with the native engine packed, once. Nothing can change it, so any
+    The weights are copied and, for a plain LSTM of one layer on the native engine, packed once;
+    other models run as they would unfrozen. Nothing can change it, so any
     number of threads may share it. Without the compiled core the reference runs it.
     """
 
@@ -48,7 +49,8 @@ class FrozenLSTM:
         x_t
             (B, I) this step's input.
         state
-            (h, c), each (B, H), from the step before; zeros when None. It is not changed.
+            From the step before, as the model has it: (h, c), each (B, H), for one plain layer;
+            zeros when None. It is not changed.
 
         Returns
         -------

@@ -72,9 +72,12 @@ def initial_values(
     Raises
     ------
     InputError
-        If there is no such start, or it takes no forget bias.
+        If there is no such start, or it takes no forget bias, or there is no bias to set.
     """
     name, num_steps = _check(start)
+    if "b" not in shapes and (forget_bias is not None or num_steps is not None):
+        given = "forget_bias" if num_steps is None else 'initialization "chrono"'
+        raise InputError(f"{given} sets biases, and with bias=False there are none; leave one out")
     values = {
         key: _matrix(key, shape, name, len(gates), rng)
         if len(shape) == 2
@@ -106,7 +109,7 @@ def _check(start: str | Sequence[Any]) -> tuple[str, int | None]:
     """Return the name, and chrono's number of steps."""
     if isinstance(start, str) and start != "chrono":
         return one_of("initialization", start, STARTS), None
-    if not isinstance(start, str) and len(start) == 2 and start[0] == "chrono":
+    if isinstance(start, list | tuple) and len(start) == 2 and start[0] == "chrono":
         num_steps = as_size("the time of initialization chrono", start[1])
         if num_steps > 2:
             return "chrono", num_steps

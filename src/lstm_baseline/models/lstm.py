@@ -134,14 +134,13 @@ class LSTM(RecurrentModel):
             self.variant.equations(),
             cell_params,
             input_size,
-            self._num_directions * (projection_size or self.hidden_size),
+            self._num_directions * (self.variant.projection_size or self.hidden_size),
             output_size,
             dtype=dtype,
             rng=rng,
             engine=engine,
         )
         self._names = tuple(self.variant.shapes(1, 1))
-        self._stack = Stack(self.engine, self.cell, self._num_directions)
 
     @classmethod
     def shapes(
@@ -227,6 +226,10 @@ class LSTM(RecurrentModel):
             for suffix in self.suffixes
         ]
 
+    @property
+    def _stack(self) -> Stack:
+        return Stack(self.engine, self.cell, self._num_directions)
+
     def _names_of_gates(self, name: str) -> list[str]:
         for suffix in self.suffixes:
             if name in {f"{part}{suffix}" for part in ("W", "U", "b")}:
@@ -301,16 +304,14 @@ def _as_variant(
 ) -> LSTMVariant:
     """Check the constructor's arguments."""
     if projection_size is not None:
-        as_size("projection_size", projection_size)
+        projection_size = as_size("projection_size", projection_size)
     if clip is not None and not as_number("clip", clip) > 0:
         raise InputError(f"clip is {clip!r}; give a limit above 0")
-    if isinstance(activations, str) or len(activations) != 3:
+    if not isinstance(activations, list | tuple) or len(activations) != 3:
         raise InputError(
             f"activations is {activations!r}; give three: of gates, candidate and cell state"
         )
-    phi, gamma, eta = (
-        gate_activation(a) if isinstance(a, str) else gate_activation(*a) for a in activations
-    )
+    phi, gamma, eta = map(_as_activation, activations)
     return LSTMVariant(
         projection_size,
         bool(peepholes),
@@ -319,6 +320,18 @@ def _as_variant(
         bool(bias),
         None if clip is None else float(clip),
         (phi, gamma, eta),
+    )
+
+
+def _as_activation(given: Any) -> GateActivation:
+    if isinstance(given, GateActivation):
+        return given
+    if isinstance(given, str):
+        return gate_activation(given)
+    if isinstance(given, list | tuple) and given and isinstance(given[0], str):
+        return gate_activation(*given)
+    raise InputError(
+        f'an activation is {given!r}; give a name, or a name and constants as ("leaky_relu", 0.1)'
     )
 
 

@@ -26,7 +26,6 @@ class StackCache(NamedTuple):
     state: Any
     """The last state, (LD, B, ·) each."""
     lengths: IntArray | None
-    num_directions: int
 
     @property
     def x(self) -> FloatArray:
@@ -35,25 +34,20 @@ class StackCache(NamedTuple):
         return x
 
     def gate(self, field: str) -> FloatArray:
-        """Return a gate's values at every step, layers and directions side by side."""
-        values = [
-            reverse(cache.gate(field), self.lengths)
-            if k % self.num_directions
-            else cache.gate(field)
-            for k, cache in enumerate(self.caches)
-        ]
-        return np.concatenate(values, axis=-1)
+        """Return a gate's values at every step, layers side by side; for one direction only."""
+        return np.concatenate([cache.gate(field) for cache in self.caches], axis=-1)
 
 
-class Stack:
+class Stack(NamedTuple):
     """Runs one kind of cell in several layers and directions.
 
     One layer in one direction is run as it is, and its state is the cell's own, (B, ·); otherwise
     states are (LD, B, ·).
     """
 
-    def __init__(self, engine: Engine, cell: Cell, num_directions: int) -> None:
-        self.engine, self.cell, self.num_directions = engine, cell, num_directions
+    engine: Engine
+    cell: Cell
+    num_directions: int
 
     def initial_state(self, params: list[Params], num_rows: int) -> Any:
         """Return the state before the first step."""
@@ -91,7 +85,7 @@ class Stack:
         final = _join(lasts)
         if not keep_cache:
             return x, final, None
-        return x, final, StackCache(caches, final, lengths, self.num_directions)
+        return x, final, StackCache(caches, final, lengths)
 
     def unroll_backward(
         self, params: list[Params], d_outputs: FloatArray | None, cache: Any, d_state: Any

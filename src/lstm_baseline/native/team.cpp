@@ -84,21 +84,24 @@ private:
     void keep_off_this_core() {
 #if defined(__linux__)
         const int core = sched_getcpu();
-        if (core == avoided_core_ && threads_.size() == kept_off_) return;
         cpu_set_t cores;
-        if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
-        if (CPU_COUNT(&cores) > 1) CPU_CLR(core, &cores);
+        if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof cores, &cores) != 0)
+            return;
+        CPU_CLR(core, &cores);
+        const bool same = threads_.size() == kept_off_ && CPU_EQUAL(&cores, &others_);
+        if (same || CPU_COUNT(&cores) == 0) return;
         for (std::thread& thread : threads_)
             pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
-        avoided_core_ = core;
+        others_ = cores;
         kept_off_ = threads_.size();
 #endif
     }
 
     void serve(int rank, unsigned seen) {
-        for (;;) {
-            for (int spins = 0; round_.load(std::memory_order_acquire) == seen &&
-                                spins < SPINS_BETWEEN_JOBS;
+        for (bool worked = true;;) {
+            // Only those that a job needed may be needed again soon.
+            const int most = worked ? SPINS_BETWEEN_JOBS : 0;
+            for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < most;
                  ++spins)
                 pause();
             if (round_.load(std::memory_order_acquire) == seen) {
@@ -107,7 +110,8 @@ private:
             }
             ++seen;
             if (stop_) return;
-            if (rank < size_) job_(context_, Team{rank, size_, barrier_});
+            worked = rank < size_;
+            if (worked) job_(context_, Team{rank, size_, barrier_});
             running_.fetch_sub(1, std::memory_order_release);
         }
     }
@@ -115,8 +119,10 @@ private:
     std::mutex in_use_, sleep_;
     std::condition_variable wake_;
     std::vector<std::thread> threads_;
-    int avoided_core_ = -1;
-    size_t kept_off_ = 0;  // so many threads know the core to avoid
+#if defined(__linux__)
+    cpu_set_t others_ = {};  // the cores that threads were given
+    size_t kept_off_ = 0;    // so many threads were given them
+#endif
     std::atomic<unsigned> round_{0};
     std::atomic<int> running_{0};
     bool stop_ = false;

@@ -222,11 +222,12 @@ inline void for_products(const Product& product, int first_row, int last_row, in
         });
         return;
     }
-    const int groups = (rows + GROUP * TILE_ROWS - 1) / (GROUP * TILE_ROWS);
+    const int groups = (rows - 1) / (GROUP * TILE_ROWS) + 1;
+    const auto group_begin = [&](int g) { return first_row + int(int64_t(rows) * g / groups); };
     for_block_groups<tile_blocks(TILE_ROWS, W)>(first_block, last_block, [&](auto n, int block) {
         for (int g = 0; g < groups; ++g)
-            sum_group<T, decltype(n)::value>(product, first_row + rows * g / groups,
-                                             first_row + rows * (g + 1) / groups, block, finish);
+            sum_group<T, decltype(n)::value>(product, group_begin(g), group_begin(g + 1), block,
+                                             finish);
     });
 }
 
