@@ -140,7 +140,10 @@ class LSTM(RecurrentModel):
             rng=rng,
             engine=engine,
         )
-        self._names = tuple(self.variant.shapes(1, 1))
+        # Every name as the cell has it, and as ``params`` has it.
+        self._names_by_layer = [
+            {name: f"{name}{suffix}" for name in shapes} for suffix, shapes in layers.items()
+        ]
 
     @classmethod
     def shapes(
@@ -221,10 +224,8 @@ class LSTM(RecurrentModel):
 
     @property
     def _params_by_layer(self) -> list[Params]:
-        return [
-            {name: self.params[f"{name}{suffix}"] for name in self._names}
-            for suffix in self.suffixes
-        ]
+        params = self.params
+        return [{k: params[name] for k, name in names.items()} for names in self._names_by_layer]
 
     @property
     def _stack(self) -> Stack:
@@ -248,8 +249,8 @@ class LSTM(RecurrentModel):
             self._params_by_layer, d_sequence, cache, d_state
         )
         d_params = {
-            f"{name}{suffix}": value
-            for suffix, values in zip(self.suffixes, layers, strict=True)
+            names[name]: value
+            for names, values in zip(self._names_by_layer, layers, strict=True)
             for name, value in values.items()
         }
         return d_params, d_x, d_initial
