@@ -185,7 +185,8 @@ class TestPicture:
 
     def test_can_be_drawn_without_peers(self):
         rows = [Row(CASES[0], 1, 1, (entry("ours", 1.0),))]
-        ratios_figure(ratios(make_report(rows)))
+        figure = ratios_figure(ratios(make_report(rows)))
+        assert "ours, 1×" in {text.get_text() for text in figure.findobj(Text)}
 
 
 QUICKEST = Pace(batch_seconds=1e-4, seconds=0.0, min_rounds=2, max_rounds=2)
