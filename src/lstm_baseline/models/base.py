@@ -202,10 +202,17 @@ class RecurrentModel(ABC):
     ) -> tuple[FloatArray, ModelCache]:
         """Run the model and keep what ``backward`` needs.
 
-        Arguments are those of ``forward``; ``rng`` is for models that draw numbers in training,
-        which this one does not.
+        Arguments are those of ``forward``, and:
+
+        Parameters
+        ----------
+        rng
+            Draws what the model drops out in training; without it the outputs are those of
+            ``forward``.
         """
-        outputs, _, cache = self._run(x, return_sequences, initial_state, lengths, keep=True)
+        outputs, _, cache = self._run(
+            x, return_sequences, initial_state, lengths, keep=True, rng=rng
+        )
         assert cache is not None
         return outputs, cache
 
@@ -241,7 +248,7 @@ class RecurrentModel(ABC):
         if not cache.return_sequences:
             # Only the last output is in the loss: its gradient is that of the last state.
             d_sequence = None
-            first = self._last_output_backward(d_hidden, last)
+            first = self._last_output_backward(d_hidden, cache.cell)
             if d_last is None:
                 d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
             else:
@@ -384,9 +391,14 @@ class RecurrentModel(ABC):
         return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
 
     def _unroll(
-        self, x: FloatArray, state: Any, lengths: IntArray | None, keep: bool
+        self,
+        x: FloatArray,
+        state: Any,
+        lengths: IntArray | None,
+        keep: bool,
+        rng: np.random.Generator | None,
     ) -> tuple[FloatArray, Any, Any]:
-        """Run the cell over time, as an engine does."""
+        """Run the cell over time, as an engine does; ``rng`` is for what is dropped out."""
         return self.engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
 
     def _unroll_backward(
@@ -395,17 +407,24 @@ class RecurrentModel(ABC):
         """Differentiate ``_unroll``."""
         return self.engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
 
-    def _last_output(self, state: Any) -> FloatArray:
+    def _last_output(self, state: Any, cache: Any) -> FloatArray:
         """Return each row's last output, (B, width), from the state after it."""
         last: FloatArray = state[0].reshape(len(state[0]), self.width).copy()
         return last
 
-    def _last_output_backward(self, d_last: FloatArray, state: Any) -> FloatArray:
+    def _last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
         """Return the gradient of the state's first array."""
-        return d_last.reshape(state[0].shape)
+        return d_last.reshape(cache.state[0].shape)
 
     def _run(
-        self, x: Any, return_sequences: bool, initial_state: Any, lengths: Any, *, keep: bool
+        self,
+        x: Any,
+        return_sequences: bool,
+        initial_state: Any,
+        lengths: Any,
+        *,
+        keep: bool,
+        rng: np.random.Generator | None = None,
     ) -> tuple[FloatArray, Any, ModelCache | None]:
         x = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
         num_rows, num_steps, _ = x.shape
@@ -414,11 +433,11 @@ class RecurrentModel(ABC):
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
-        sequence, last, cell_cache = self._unroll(x, state, lengths, keep)
-        hidden = sequence if return_sequences else self._last_output(last)
+        sequence, last, cell_cache = self._unroll(x, state, lengths, keep, rng)
+        hidden = sequence if return_sequences else self._last_output(last, cell_cache)
         outputs = hidden
         if self.output_size is not None:
-            outputs = affine(hidden, self.params["W_out"], self.params["b_out"])
+            outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
         if lengths is not None and return_sequences:
             live = (np.arange(num_steps) < lengths[:, None])[:, :, None]
@@ -426,3 +445,16 @@ class RecurrentModel(ABC):
         if not keep:
             return outputs, last, None
         return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences)
+
+
+def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+    """Return W h + b of every step, or of the last one."""
+    outputs: FloatArray
+    if hidden.ndim == 2:
+        outputs = affine(hidden, W, b)
+        return outputs
+    # Step by step, as the bits of a product of all steps would depend on their number.
+    outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
+    np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
+    outputs += b
+    return outputs
