@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from lstm_baseline.backend import select_engine
+from lstm_baseline.backend import Engine, select_engine
 from lstm_baseline.cells.layers import affine, affine_backward
 from lstm_baseline.cells.recurrence import Cell
 from lstm_baseline.errors import FileError, InputError
@@ -25,6 +25,7 @@ from lstm_baseline.inputs import (
     as_size,
     as_state_parts,
 )
+from lstm_baseline.recomputation import recomputing
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray, Params
 from lstm_baseline.storage import check_arrays, read_tensors, write_tensors
 
@@ -72,6 +73,12 @@ class ModelCache(NamedTuple):
     live: NDArray | None
     """Which steps count: (B, T, 1), or None when all do or only the last output was asked for."""
     return_sequences: bool
+    engine: Engine
+
+    @property
+    def state(self) -> Any:
+        """The state after each row's last step."""
+        return self.cell.state
 
 
 class RecurrentModel(ABC):
@@ -188,7 +195,9 @@ class RecurrentModel(ABC):
         InputError
             If a shape, dtype or length does not fit; nothing has happened then.
         """
-        outputs, state, _ = self._run(x, return_sequences, initial_state, lengths, keep=False)
+        outputs, state, _ = self._run(
+            x, return_sequences, initial_state, lengths, self.engine, keep=False
+        )
         return (outputs, *state) if return_state else outputs
 
     def forward_with_cache(
@@ -199,6 +208,7 @@ class RecurrentModel(ABC):
         initial_state: Any = None,
         lengths: Any = None,
         rng: np.random.Generator | None = None,
+        recompute: bool = False,
     ) -> tuple[FloatArray, ModelCache]:
         """Run the model and keep what ``backward`` needs.
 
@@ -209,9 +219,13 @@ class RecurrentModel(ABC):
         rng
             Draws what the model drops out in training; without it the outputs are those of
             ``forward``.
+        recompute
+            Whether ``backward`` is to compute again what would else be kept: a third more time, and
+            memory that grows with √T; see ``recomputation.py``.
         """
+        engine = recomputing(self.engine) if recompute else self.engine
         outputs, _, cache = self._run(
-            x, return_sequences, initial_state, lengths, keep=True, rng=rng
+            x, return_sequences, initial_state, lengths, engine, keep=True, rng=rng
         )
         assert cache is not None
         return outputs, cache
@@ -253,7 +267,9 @@ class RecurrentModel(ABC):
                 d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
             else:
                 d_last = type(last)(d_last[0] + first, *d_last[1:])
-        d_params, d_x, d_initial = self._unroll_backward(d_sequence, cache.cell, d_last)
+        d_params, d_x, d_initial = self._unroll_backward(
+            cache.engine, d_sequence, cache.cell, d_last
+        )
         return Gradients(d_params | d_readout, d_x, d_initial)
 
     def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
@@ -276,7 +292,9 @@ class RecurrentModel(ABC):
         x_t = as_real("x_t", x_t, self.dtype)
         if x_t.ndim != 2:
             raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
-        outputs, new_state, _ = self._run(x_t[:, None, :], True, state, None, keep=False)
+        outputs, new_state, _ = self._run(
+            x_t[:, None, :], True, state, None, self.engine, keep=False
+        )
         return outputs[:, 0, :], new_state
 
     def get_params(self) -> Params:
@@ -392,6 +410,7 @@ class RecurrentModel(ABC):
 
     def _unroll(
         self,
+        engine: Engine,
         x: FloatArray,
         state: Any,
         lengths: IntArray | None,
@@ -399,13 +418,13 @@ class RecurrentModel(ABC):
         rng: np.random.Generator | None,
     ) -> tuple[FloatArray, Any, Any]:
         """Run the cell over time, as an engine does; ``rng`` is for what is dropped out."""
-        return self.engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
+        return engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
 
     def _unroll_backward(
-        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+        self, engine: Engine, d_sequence: FloatArray | None, cache: Any, d_state: Any
     ) -> tuple[Params, Callable[[], FloatArray], Any]:
         """Differentiate ``_unroll``."""
-        return self.engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
+        return engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
 
     def _last_output(self, state: Any, cache: Any) -> FloatArray:
         """Return each row's last output, (B, width), from the state after it."""
@@ -422,6 +441,7 @@ class RecurrentModel(ABC):
         return_sequences: bool,
         initial_state: Any,
         lengths: Any,
+        engine: Engine,
         *,
         keep: bool,
         rng: np.random.Generator | None = None,
@@ -433,7 +453,7 @@ class RecurrentModel(ABC):
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
-        sequence, last, cell_cache = self._unroll(x, state, lengths, keep, rng)
+        sequence, last, cell_cache = self._unroll(engine, x, state, lengths, keep, rng)
         hidden = sequence if return_sequences else self._last_output(last, cell_cache)
         outputs = hidden
         if self.output_size is not None:
@@ -444,7 +464,7 @@ class RecurrentModel(ABC):
             outputs = np.where(live, outputs, 0)
         if not keep:
             return outputs, last, None
-        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences)
+        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences, engine)
 
 
 def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
+from lstm_baseline.backend import Engine
 from lstm_baseline.cells.gate_activations import GateActivation, gate_activation
 from lstm_baseline.cells.lstm_variants import LSTMVariant
 from lstm_baseline.errors import InputError
@@ -240,7 +241,7 @@ class LSTM(RecurrentModel):
 
     def initial_state(self, num_rows: int) -> Any:
         """Return h = c = 0 for ``num_rows`` rows."""
-        return self._stack.initial_state(self._params_by_layer, num_rows)
+        return self._stack(self.engine).initial_state(self._params_by_layer, num_rows)
 
     def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
         """Advance by one step: streaming. See ``RecurrentModel.step``.
@@ -261,9 +262,8 @@ class LSTM(RecurrentModel):
         params = self.params
         return [{k: params[name] for k, name in names.items()} for names in self._names_by_layer]
 
-    @property
-    def _stack(self) -> Stack:
-        return Stack(self.engine, self.cell, self._num_directions, self.merge)
+    def _stack(self, engine: Engine) -> Stack:
+        return Stack(engine, self.cell, self._num_directions, self.merge)
 
     def _names_of_gates(self, name: str) -> list[str]:
         for suffix in self.suffixes:
@@ -273,6 +273,7 @@ class LSTM(RecurrentModel):
 
     def _unroll(
         self,
+        engine: Engine,
         x: FloatArray,
         state: Any,
         lengths: IntArray | None,
@@ -281,12 +282,12 @@ class LSTM(RecurrentModel):
     ) -> tuple[FloatArray, Any, Any]:
         drops = self.rates.in_evaluation if rng is None else self.rates != DropoutRates()
         masks = Masks(self.rates, rng) if drops else None
-        return self._stack.unroll(self._params_by_layer, x, state, lengths, keep, masks)
+        return self._stack(engine).unroll(self._params_by_layer, x, state, lengths, keep, masks)
 
     def _unroll_backward(
-        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+        self, engine: Engine, d_sequence: FloatArray | None, cache: Any, d_state: Any
     ) -> tuple[Params, Callable[[], FloatArray], Any]:
-        layers, d_x, d_initial = self._stack.unroll_backward(
+        layers, d_x, d_initial = self._stack(engine).unroll_backward(
             self._params_by_layer, d_sequence, cache, d_state
         )
         d_params = {
@@ -297,10 +298,10 @@ class LSTM(RecurrentModel):
         return d_params, d_x, d_initial
 
     def _last_output(self, state: Any, cache: Any) -> FloatArray:
-        return self._stack.last_output(state, cache)
+        return self._stack(self.engine).last_output(state, cache)
 
     def _last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
-        return self._stack.last_output_backward(d_last, cache)
+        return self._stack(self.engine).last_output_backward(d_last, cache)
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
