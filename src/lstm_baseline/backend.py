@@ -14,13 +14,14 @@ from lstm_baseline.cells import (
     Cache,
     Cell,
     LSTMEquations,
+    LSTMVariantEquations,
     Regularization,
     RelationalEquations,
     recurrence,
 )
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import one_of
-from lstm_baseline.native import lstm, relational
+from lstm_baseline.native import lstm, lstm_variants, relational
 from lstm_baseline.native.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.shapes import Array, FloatArray, IntArray, Params
 
@@ -28,8 +29,18 @@ ENGINES = ("auto", "native", "reference")
 
 _NOT_BUILT = "the compiled core was not built when this package was installed"
 
-_KERNELS: dict[type[Cell], ModuleType] = {LSTMEquations: lstm, RelationalEquations: relational}
+_KERNELS: dict[type[Cell], ModuleType] = {
+    LSTMEquations: lstm,
+    LSTMVariantEquations: lstm_variants,
+    RelationalEquations: relational,
+}
 """Cells that the core can run, and the modules that call it."""
+
+_KERNELS_OF_CACHES: dict[type[Any], ModuleType] = {
+    lstm.LSTMCache: lstm,
+    lstm_variants.LSTMVariantCache: lstm_variants,
+    relational.RelationalCache: relational,
+}
 
 
 class Engine(NamedTuple):
@@ -119,10 +130,18 @@ def _unroll_native(
     keep_cache: bool,
     regularization: Regularization | None = None,
 ) -> tuple[Array, Any, Any]:
+    result: tuple[Array, Any, Any]
+    if regularization is not None and isinstance(cell, LSTMEquations):
+        cell = LSTMVariantEquations()  # without any piece: the plain kernel has nothing around it
+    if regularization is not None and isinstance(cell, LSTMVariantEquations):
+        result = lstm_variants.unroll(
+            cell, params, x, state, lengths, keep_cache, regularization=regularization
+        )
+        return result
     kernel = _KERNELS.get(type(cell))
     if kernel is None or regularization is not None:
         return _unroll_reference(cell, params, x, state, lengths, keep_cache, regularization)
-    result: tuple[Array, Any, Any] = kernel.unroll(cell, params, x, state, lengths, keep_cache)
+    result = kernel.unroll(cell, params, x, state, lengths, keep_cache)
     return result
 
 
@@ -131,7 +150,8 @@ def _unroll_backward_native(
 ) -> tuple[Params, Callable[[], FloatArray], Any]:
     if isinstance(cache, Cache):
         return _unroll_backward_reference(cell, params, d_outputs, cache, d_state)
-    result: tuple[Params, Callable[[], FloatArray], Any] = _KERNELS[type(cell)].unroll_backward(
+    kernel = _KERNELS_OF_CACHES[type(cache)]
+    result: tuple[Params, Callable[[], FloatArray], Any] = kernel.unroll_backward(
         cell, params, d_outputs, cache, d_state
     )
     return result

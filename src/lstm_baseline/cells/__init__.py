@@ -2,6 +2,7 @@
 
 from lstm_baseline.cells.gru import GRUEquations, GRUState
 from lstm_baseline.cells.lstm import LSTMEquations, LSTMState
+from lstm_baseline.cells.lstm_variants import LSTMVariantEquations
 from lstm_baseline.cells.recurrence import Cache, Cell, unroll, unroll_backward
 from lstm_baseline.cells.regularization import Regularization
 from lstm_baseline.cells.relational import RelationalEquations, RelationalState
@@ -13,6 +14,7 @@ __all__ = [
     "GRUState",
     "LSTMEquations",
     "LSTMState",
+    "LSTMVariantEquations",
     "Regularization",
     "RelationalEquations",
     "RelationalState",

@@ -235,13 +235,14 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
         }
 }
 
-/// Lay the columns of a matrix (4H, C) out as panels, one for each block of columns.
+/// Lay the columns of a matrix (gates · H, C) out as panels, one for each block of columns.
 template <class T>
-void lstm_pack_columns(const T* matrix, int C, int H, int first_block, int last_block, T* packed) {
+void lstm_pack_columns(const T* matrix, int C, int H, int gates, int first_block, int last_block,
+                       T* packed) {
     constexpr int L = LANES<T>;
     for (int n = first_block; n < last_block; ++n)
-        pack_columns(matrix + n * L, C, C - n * L, GATES * H,
-                     packed + ptrdiff_t(n) * GATES * H * L);
+        pack_columns(matrix + n * L, C, C - n * L, gates * H,
+                     packed + ptrdiff_t(n) * gates * H * L);
 }
 
 /// Σ over gates of a matrix's transpose times d_z, from the matrix's packed columns.
@@ -249,24 +250,38 @@ template <class T>
 struct LSTMColumnProduct {
     static constexpr int WIDTH = 1;
     const T *d_z, *packed;
+    const int gates;  ///< three where they are coupled
     int terms[GATES];
     const ptrdiff_t width = padded<T>(terms[0]);
 
-    LSTMColumnProduct(const T* d_z, const T* packed, int H)
-        : d_z(d_z), packed(packed), terms{H, H, H, H} {}
+    LSTMColumnProduct(const T* d_z, const T* packed, int H, int gates = GATES)
+        : d_z(d_z), packed(packed), gates(gates), terms{H, H, H, gates == GATES ? H : 0} {}
 
     Segment<T> segment(int gate, int row, int R, int block) const {
         constexpr int L = LANES<T>;
         const ptrdiff_t H = terms[0];
         Segment<T> segment;
-        set_rows(segment, d_z + (row * GATES + gate) * width, GATES * width, R);
-        segment.panel = packed + (ptrdiff_t(block) * GATES + gate) * H * L;
+        set_rows(segment, d_z + (row * gates + gate) * width, gates * width, R);
+        segment.panel = packed + (ptrdiff_t(block) * gates + gate) * H * L;
         segment.panel_step = L;
-        segment.panel_stride = GATES * H * L;
+        segment.panel_stride = gates * H * L;
         return segment;
     }
     void start(int, int N, T* numbers) const {
         __builtin_memset(numbers, 0, sizeof(T) * LANES<T> * N);
+    }
+};
+
+/// Hands out parts of a memory, or only counts them where there is none yet.
+template <class T>
+struct Slices {
+    T* memory;
+    size_t size = 0;
+
+    T* take(size_t numbers) {
+        T* place = memory + size;
+        size += (numbers + LANES<T> - 1) / LANES<T> * LANES<T>;
+        return place;
     }
 };
 
@@ -278,26 +293,21 @@ struct LSTMBackwardWork {
     const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
     T* outer;          ///< Σ [x, 1, h'] d_zᵀ
     T* tiles;          ///< outer_products_work for each thread
-    size_t size = 0;
+    size_t size;
 
     LSTMBackwardWork(const LSTMBackward<T>& run, int num_threads) {
+        Slices<T> slices{run.work};
         const size_t stored = size_t(run.batch.begin[run.batch.T]);
         const size_t units = size_t(padded<T>(run.H)), M = size_t(run.I) + 1 + run.H;
-        d_h = take(run, run.batch.B * units);
-        d_c = take(run, run.batch.B * units);
-        packed = take(run, units * GATES * run.H);
+        d_h = slices.take(run.batch.B * units);
+        d_c = slices.take(run.batch.B * units);
+        packed = slices.take(units * GATES * run.H);
         const size_t pointers = stored * sizeof(void*) / sizeof(T);
-        x_rows = reinterpret_cast<const T**>(take(run, pointers));
-        h_rows = reinterpret_cast<const T**>(take(run, pointers));
-        outer = take(run, units * GATES * M);
-        tiles = take(run, num_threads * outer_products_work<T>(int(M)));
-    }
-
-private:
-    T* take(const LSTMBackward<T>& run, size_t numbers) {
-        T* place = run.work + size;
-        size += (numbers + LANES<T> - 1) / LANES<T> * LANES<T>;
-        return place;
+        x_rows = reinterpret_cast<const T**>(slices.take(pointers));
+        h_rows = reinterpret_cast<const T**>(slices.take(pointers));
+        outer = slices.take(units * GATES * M);
+        tiles = slices.take(num_threads * outer_products_work<T>(int(M)));
+        size = slices.size;
     }
 };
 
@@ -398,7 +408,7 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     const LSTMBackwardWork<T> work(run, team.size);
     const LSTMBackwardStepper<T> stepper{run, work};
     const ptrdiff_t width = stepper.width;
-    lstm_pack_columns(run.U, H, H, team.first(blocks), team.last(blocks), work.packed);
+    lstm_pack_columns(run.U, H, H, GATES, team.first(blocks), team.last(blocks), work.packed);
     const Share<T> share(batch, H, team);
     const bool first_of_rows = !share.meet || team.rank == 0;
     if (first_of_rows)
@@ -452,13 +462,14 @@ void lstm_input_gradient(const LSTMInputGradient<T>& run, const Team& team) {
     const Batch& batch = run.batch;
     const int I = run.I, H = run.H, blocks = num_blocks<T>(I);
     const ptrdiff_t width = padded<T>(H);
-    lstm_pack_columns(run.W, I, H, team.first(blocks), team.last(blocks), run.packed);
+    lstm_pack_columns(run.W, I, H, run.gates, team.first(blocks), team.last(blocks), run.packed);
     team.wait();
     const auto d_x_of = [&](int t, int row) {
         return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
     };
     for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
-        const LSTMColumnProduct<T> product(run.d_z + batch.begin[t] * GATES * width, run.packed, H);
+        const LSTMColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.packed,
+                                           H, run.gates);
         for_products<T>(product, 0, batch.live[t], 0, blocks,
                         [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
                             constexpr int R = decltype(rows)::value, N = decltype(n)::value;
@@ -473,6 +484,6 @@ void lstm_input_gradient(const LSTMInputGradient<T>& run, const Team& team) {
 }
 
 template <class T>
-size_t lstm_input_gradient_work(int I, int H) {
-    return size_t(padded<T>(I)) * GATES * H;
+size_t lstm_input_gradient_work(int I, int H, int gates) {
+    return size_t(padded<T>(I)) * gates * H;
 }

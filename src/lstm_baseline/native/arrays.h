@@ -142,6 +142,7 @@ inline BatchOrder batch_order(nb::handle x, nb::handle lengths) {
 int lstm_team_size(const BatchOrder& order, int I, int H, double passes);
 
 void bind_lstm(nb::module_& module);
+void bind_lstm_variants(nb::module_& module);
 void bind_frozen(nb::module_& module);
 void bind_relational(nb::module_& module);
 void bind_training(nb::module_& module);

@@ -1,6 +1,6 @@
 // The LSTM as Python sees it: one call a sequence, forward or backward.
 
-#include "arrays.h"
+#include "bind_lstm.h"
 
 namespace lb {
 
@@ -21,40 +21,6 @@ public:
     virtual ~LSTMCacheBase() = default;
     virtual nb::tuple backward(nb::handle U, nb::handle d_y, nb::handle d_h, nb::handle d_c) = 0;
     virtual nb::object stored(int which) const = 0;
-};
-
-/// Gradients of the pre-activations, from which that of x comes when it is asked for.
-class LSTMInputGradientBase {
-public:
-    virtual ~LSTMInputGradientBase() = default;
-    virtual nb::object d_x(nb::handle W) const = 0;
-};
-
-template <class T>
-class LSTMInputGradientOf final : public LSTMInputGradientBase {
-public:
-    LSTMInputGradientOf(std::shared_ptr<const BatchOrder> order, const Kernels<T>& kernels, int I,
-                        int H, Buffer d_z)
-        : order_(std::move(order)), kernels_(kernels), I_(I), H_(H), d_z_(std::move(d_z)) {}
-
-    nb::object d_x(nb::handle W) const override {
-        const Batch batch = order_->batch();
-        const T* weights = numbers<T>(W, {4 * H_, I_}, "W");
-        nb::object result = new_array<T>({batch.B, batch.T, I_});
-        Buffer packed(kernels_.lstm_input_gradient_work(I_, H_) * sizeof(T));
-        const LSTMInputGradient<T> run{batch,           I_, H_, weights, d_z_.template as<T>(),
-                                       data_of<T>(result), packed.as<T>()};
-        nb::gil_scoped_release released;
-        run_team(useful_threads(4.0 * H_ * I_ * double(order_->num_stored())),
-                 [&](const Team& team) { kernels_.lstm_input_gradient(run, team); });
-        return result;
-    }
-
-private:
-    std::shared_ptr<const BatchOrder> order_;
-    const Kernels<T>& kernels_;
-    int I_, H_;
-    Buffer d_z_;
 };
 
 template <class T>
@@ -104,7 +70,7 @@ public:
             run_team(size, [&](const Team& team) { kernels_.lstm_backward(run, team); });
         }
         std::unique_ptr<LSTMInputGradientBase> rest = std::make_unique<LSTMInputGradientOf<T>>(
-            order_, kernels_, I_, H_, std::move(d_z));
+            order_, kernels_, I_, H_, 4, std::move(d_z));
         return nb::make_tuple(d_W, d_U, d_b, d_h_first, d_c_first, nb::cast(rest.release(), nb::rv_policy::take_ownership));
     }
 

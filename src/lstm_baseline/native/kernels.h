@@ -65,11 +65,76 @@ struct LSTMBackward {
 template <class T>
 struct LSTMInputGradient {
     Batch batch;
-    int I, H;
-    const T* W;    ///< (4H, I)
+    int I, H, gates;
+    const T* W;    ///< (gates · H, I)
     const T* d_z;  ///< as LSTMBackward left it
     T* d_x;        ///< (B, T, I)
     T* packed;     ///< lstm_input_gradient_work numbers
+};
+
+/// An activation of gate_activations.py: its place among NAMES, and its constants.
+struct GateActivation {
+    int kind;
+    double alpha, beta;
+};
+
+/// Parameters by the names of lstm_variants.py, or their gradients; null where there is none.
+template <class Number>
+struct LSTMVariantParams {
+    Number *W, *U, *b;                         ///< (gates · H, I), (gates · H, P), (gates · H)
+    Number *p_f, *p_i, *p_o;                   ///< (H)
+    Number *gain_x, *gain_h, *gain_c, *bias_c; ///< (gates · H) twice, (H) twice
+    Number* W_proj;                            ///< (P, H)
+};
+
+/// A variant's cell, as lstm_variants.py has it.
+template <class T>
+struct LSTMVariant {
+    int I, H, P;  ///< P is H without a projection
+    int gates;    ///< three where they are coupled, i, c, o
+    bool clips;
+    double clip;
+    GateActivation phi, gamma, eta;
+    bool keeps_z;  ///< whether derivatives ask for pre-activations, not for gates alone
+    LSTMVariantParams<const T> params;
+};
+
+/// What regularization.py puts around a step.
+template <class T>
+struct Regularization {
+    const T* recurrent;              ///< r (B, P), or null for 1
+    bool zones_h, zones_c;           ///< whether there is zoneout of h and of c
+    const uint8_t *drawn_h, *drawn_c; ///< z (B, T, P) and (B, T, H), or null where it is the rate
+    T rate_h, rate_c;
+};
+
+template <class T>
+struct LSTMVariantForward {
+    Batch batch;
+    LSTMVariant<T> cell;
+    Regularization<T> around;
+    const T* x;                  ///< (B, T, I)
+    const T *h_first, *c_first;  ///< (B, P) and (B, H), or null for zeros
+    T* y;                        ///< (B, T, P), or null where nobody asks for it
+    T *h_last, *c_last;          ///< (B, P) and (B, H)
+    bool keep;                   ///< whether backward is to follow
+    T* cache;                    ///< lstm_variant_cache_size numbers
+    T* work;                     ///< lstm_variant_forward_work numbers
+};
+
+template <class T>
+struct LSTMVariantBackward {
+    Batch batch;
+    LSTMVariant<T> cell;
+    Regularization<T> around;
+    const T* x;                    ///< (B, T, I)
+    T* cache;                      ///< as LSTMVariantForward left it
+    const T* d_y;                  ///< (B, T, P), or null for zeros
+    const T *d_h_last, *d_c_last;  ///< (B, P) and (B, H), or null for zeros
+    LSTMVariantParams<T> d_params;
+    T *d_h_first, *d_c_first;      ///< (B, P) and (B, H)
+    T* d_a;                        ///< (N, gates, H') gradients of W x
+    T* work;                       ///< lstm_variant_backward_work numbers
 };
 
 /// Sizes and constants of a relational memory, as relational.py names them.
@@ -173,8 +238,16 @@ struct Kernels {
     void (*lstm_forward)(const LSTMForward<T>&, const Team&);
     size_t (*lstm_backward_work)(const LSTMBackward<T>&, int num_threads);
     void (*lstm_backward)(const LSTMBackward<T>&, const Team&);
-    size_t (*lstm_input_gradient_work)(int I, int H);
+    size_t (*lstm_input_gradient_work)(int I, int H, int gates);
     void (*lstm_input_gradient)(const LSTMInputGradient<T>&, const Team&);
+
+    size_t (*lstm_variant_cache_size)(const Batch& batch, const LSTMVariant<T>& cell, bool keep);
+    size_t (*lstm_variant_forward_work)(const Batch& batch, const LSTMVariant<T>& cell);
+    void (*lstm_variant_forward)(const LSTMVariantForward<T>&, const Team&);
+    size_t (*lstm_variant_backward_work)(const LSTMVariantBackward<T>&, int num_threads);
+    void (*lstm_variant_backward)(const LSTMVariantBackward<T>&, const Team&);
+    void (*lstm_variant_gate)(const Batch& batch, const LSTMVariant<T>& cell, T* cache, int which,
+                              T* result);
 
     size_t (*relational_cache_size)(const Batch& batch, const RelationalSizes& sizes);
     size_t (*relational_forward_work)(const RelationalSizes& sizes, bool keep, int num_threads);

@@ -67,6 +67,7 @@ NB_MODULE(_core, module) {
         return int64_t(0);
     });
     lb::bind_lstm(module);
+    lb::bind_lstm_variants(module);
     lb::bind_frozen(module);
     lb::bind_relational(module);
     lb::bind_training(module);

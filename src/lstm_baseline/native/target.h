@@ -25,6 +25,8 @@ int64_t calls = 0;
 #include "tiles.h"
 #include "../cells/lstm_kernel.h"
 #include "../cells/layers_kernel.h"
+#include "../cells/gate_activations_kernel.h"
+#include "../cells/lstm_variants_kernel.h"
 #include "../cells/relational_kernel.h"
 #include "../training/losses_kernel.h"
 #include "../training/optimizers_kernel.h"
@@ -46,6 +48,12 @@ constexpr Kernels<T> table() {
             lstm_backward<T>,
             lstm_input_gradient_work<T>,
             lstm_input_gradient<T>,
+            lstm_variant_cache_size<T>,
+            lstm_variant_forward_work<T>,
+            lstm_variant_forward<T>,
+            lstm_variant_backward_work<T>,
+            lstm_variant_backward<T>,
+            lstm_variant_gate<T>,
             relational_cache_size<T>,
             relational_forward_work<T>,
             relational_forward<T>,

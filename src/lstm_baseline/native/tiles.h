@@ -267,7 +267,7 @@ inline void pack_columns(const T* from, ptrdiff_t stride, int num_columns, int K
     for (int k = 0; k < K; ++k) store(to + k * LANES<T>, load(from + k * stride, num_columns));
 }
 
-/// Numbers of a packed W (O, K) and b (O): for each block of outputs its bias, then K vectors.
+/// Numbers of a packed W (O, K) and b (O), or null for zeros: for each block of outputs its bias, then K vectors.
 template <class T>
 inline size_t packed_affine_size(int O, int K) {
     return size_t((O + LANES<T> - 1) / LANES<T>) * (1 + K) * LANES<T>;
@@ -278,7 +278,7 @@ void pack_affine(int O, int K, const T* W, const T* b, T* packed) {
     constexpr int L = LANES<T>;
     for (int first = 0; first < O; first += L, packed += (1 + K) * L) {
         const int rows = O - first < L ? O - first : L;
-        store(packed, load(b + first, rows));
+        store(packed, b ? load(b + first, rows) : Vec<T>{});
         pack_transposed(W + ptrdiff_t(first) * K, K, rows, K, packed + L, L);
     }
 }

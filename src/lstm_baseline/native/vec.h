@@ -89,9 +89,12 @@ inline Vec<T> splat(T a) {
 
 template <class T>
 inline T sum(Vec<T> v) {
-    T total = 0;
-    for (int lane = 0; lane < LANES<T>; ++lane) total += v[lane];
-    return total;
+    // Halves onto each other: a chain of additions would wait for each.
+    T numbers[LANES<T>];
+    store(numbers, v);
+    for (int half = LANES<T> / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; ++lane) numbers[lane] += numbers[lane + half];
+    return numbers[0];
 }
 
 #if defined(__AVX512F__)

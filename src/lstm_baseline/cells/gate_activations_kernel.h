@@ -1,0 +1,94 @@
+// The activations of gate_activations.py, a vector at a time.
+
+/// Their places among NAMES.
+enum GateActivationKind {
+    AFFINE,
+    ELU,
+    HARD_SIGMOID,
+    LEAKY_RELU,
+    RELU,
+    SCALED_TANH,
+    SIGMOID,
+    SOFTPLUS,
+    SOFTSIGN,
+    TANH,
+    THRESHOLDED_RELU
+};
+
+/// e^z − 1 for z ≤ 0.
+template <class T>
+inline Vec<T> exponential_minus_one(Vec<T> z) {
+    Vec<T> power, p;
+    split_exponential<T>(max(splat(-Exponential<T>::limit), z), power, p);
+    return fma(power, p, power - T(1));
+}
+
+/// ln(1 + a)
+template <class T>
+inline Vec<T> log_of_one_plus(Vec<T> a) {
+    T numbers[LANES<T>];
+    store(numbers, a);
+    for (T& n : numbers) n = sizeof(T) == 4 ? T(__builtin_log1pf(float(n))) : T(__builtin_log1p(n));
+    return load(numbers);
+}
+
+template <class T>
+inline Vec<T> absolute(Vec<T> z) {
+    return z < T(0) ? -z : z;
+}
+
+/// Those that an LSTM rarely has. Not inlined: they would stand in its loops many times.
+template <class T>
+__attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<T> z) {
+    const T alpha = T(by.alpha), beta = T(by.beta);
+    switch (by.kind) {
+        case AFFINE: return z * alpha + beta;
+        case ELU:
+            return z >= T(0) ? z : exponential_minus_one<T>(z < T(0) ? z : z * T(0)) * alpha;
+        case HARD_SIGMOID: return clamp<T>(z * alpha + beta, T(0), T(1));
+        case LEAKY_RELU: return z >= T(0) ? z : z * alpha;
+        case RELU: return relu<T>(z);
+        case SCALED_TANH: return tanh<T>(z * beta) * alpha;
+        case SOFTPLUS:
+            return (z > T(0) ? z : z * T(0)) +
+                   log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
+        case SOFTSIGN: return z / (T(1) + absolute<T>(z));
+        default: return z <= alpha ? Vec<T>{} : z;  // THRESHOLDED_RELU
+    }
+}
+
+/// φ(z)
+template <class T>
+inline Vec<T> activate(const GateActivation& by, Vec<T> z) {
+    if (by.kind == SIGMOID) return sigmoid<T>(z);
+    if (by.kind == TANH) return tanh<T>(z);
+    return rarely_activated<T>(by, z);
+}
+
+template <class T>
+__attribute__((noinline)) Vec<T> d_rarely_activated(const GateActivation& by, Vec<T> z, Vec<T> y) {
+    const Vec<T> zero = {}, one = zero + T(1), alpha = splat(T(by.alpha));
+    const T beta = T(by.beta);
+    switch (by.kind) {
+        case AFFINE: return alpha;
+        case ELU: return z >= T(0) ? one : y + alpha;
+        case HARD_SIGMOID: return y > T(0) ? (y < T(1) ? alpha : zero) : zero;
+        case LEAKY_RELU: return z >= T(0) ? one : alpha;
+        case RELU: return y > T(0) ? one : zero;
+        case SCALED_TANH: return d_tanh<T>(tanh<T>(z * beta)) * alpha * beta;
+        case SOFTPLUS: return sigmoid<T>(z);
+        case SOFTSIGN: {
+            const Vec<T> denominator = T(1) + absolute<T>(z);
+            return T(1) / (denominator * denominator);
+        }
+        default: return z > alpha ? one : zero;  // THRESHOLDED_RELU
+    }
+}
+
+/// φ′(z), given y = φ(z) as well; a sigmoid's and a tanh's come from y alone.
+template <class T>
+inline Vec<T> d_activate(const GateActivation& by, Vec<T> z, Vec<T> y) {
+    if (by.kind == SIGMOID) return d_sigmoid<T>(y);
+    if (by.kind == TANH) return d_tanh<T>(y);
+    return d_rarely_activated<T>(by, z, y);
+}

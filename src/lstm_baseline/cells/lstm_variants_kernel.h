@@ -1,0 +1,919 @@
+// The LSTM's variants of lstm_variants.py, compiled: same functions, same order, same labels.
+//
+//     F1   f = φ([z_f + p_f ⊙ c'])              forget gate; 1 − i where gates are coupled
+//     F2   i = φ([z_i + p_i ⊙ c'])              input gate
+//     F3   c̃ = γ([z_c])                         candidate
+//     F4   o = φ([z_o + p_o ⊙ c])               output gate, which sees the new cell state
+//     F5   c = f ⊙ c' + i ⊙ c̃                   cell state
+//     F6   m = o ⊙ η(N_c(c)),  h = W_proj m     hidden state; m itself without a projection
+//
+//     with z = N_x(W x) + N_h(U h') + b and [·] a clip to ±limit
+//
+// and, around the step, recurrent dropout and zoneout of regularization.py. A piece is there when
+// its pointer is. Unlike the plain LSTM's, a step goes row by row and in phases, as a layer norm
+// needs a whole row and a projection all units: products of this thread's rows, each written to
+// memory that stays in the cache; then F1 to F6 of each row. Rows know nothing of each other, and
+// threads take rows.
+
+/// Vectors without what stands behind the first n lanes.
+template <class T>
+inline Vec<T> first_lanes(Vec<T> v, int n) {
+    if (n >= LANES<T>) return v;
+    T numbers[LANES<T>];
+    store(numbers, v);
+    return load(numbers, n);
+}
+
+/// z of a vector of units: 1 or 0 where it was drawn, else the rate.
+template <class T>
+inline Vec<T> zones(const uint8_t* drawn, T rate, ptrdiff_t place, int n) {
+    if (!drawn) return splat(rate);
+    typedef uint8_t Bytes __attribute__((vector_size(LANES<T>)));
+    Bytes bytes = {};
+    if (n >= LANES<T>)
+        __builtin_memcpy(&bytes, drawn + place, sizeof bytes);
+    else
+        __builtin_memcpy(&bytes, drawn + place, size_t(n));
+    return __builtin_convertvector(bytes, Vec<T>);
+}
+
+template <class T>
+inline T square_root_of(T a) {
+    return sizeof(T) == 4 ? T(__builtin_sqrtf(float(a))) : T(__builtin_sqrt(a));
+}
+
+/// f(vector, units that it holds) for all vectors of H units.
+template <class T, class F>
+inline void for_vectors(int H, F f) {
+    for (int unit = 0; unit < H; unit += LANES<T>) f(unit, H - unit);
+}
+
+/// Mean and 1 / √(variance + 1e-5) of gates · H numbers, padded gate by gate with zeros.
+template <class T>
+struct RowStatistics {
+    T mean, inverse;
+
+    RowStatistics(const T* x, int gates, int H) {
+        const ptrdiff_t width = padded<T>(H);
+        Vec<T> total = {}, squares = {};
+        for (const T* v = x; v < x + gates * width; v += LANES<T>) total += load(v);
+        mean = sum<T>(total) / T(gates * H);
+        for (int g = 0; g < gates; ++g)
+            for_vectors<T>(H, [&](int unit, int units) {
+                const Vec<T> centred = first_lanes<T>(load(x + g * width + unit) - mean, units);
+                squares = fma(centred, centred, squares);
+            });
+        inverse = T(1) / square_root_of<T>(sum<T>(squares) / T(gates * H) + T(LAYER_NORM_EPSILON));
+    }
+    /// x̂
+    Vec<T> normalise(Vec<T> x, int units) const {
+        return first_lanes<T>((x - mean) * inverse, units);
+    }
+};
+
+/// What the derivative of a layer norm sums over a row, with d_x̂ = gain ⊙ d_y:
+/// d_x = (d_x̂ − mean(d_x̂) − x̂ mean(d_x̂ ⊙ x̂)) / std.
+template <class T>
+struct NormBackward {
+    Vec<T> total = {}, products = {};
+    T mean, slope;
+
+    /// Lanes without a unit are left out: where a sum is NaN they are NaN too.
+    void add(Vec<T> d_x_hat, Vec<T> x_hat, int units) {
+        total += first_lanes<T>(d_x_hat, units);
+        products += first_lanes<T>(d_x_hat * x_hat, units);
+    }
+    void finish(int F) {
+        mean = sum<T>(total) / T(F);
+        slope = sum<T>(products) / T(F);
+    }
+    Vec<T> d_x(Vec<T> d_x_hat, Vec<T> x_hat, T inverse, int units) const {
+        return first_lanes<T>(fma(x_hat, splat(-slope), d_x_hat - mean) * inverse, units);
+    }
+};
+
+/// What forward leaves for backward; without `keep` there is room for one step, used again.
+///
+/// Of states there are B + N rows, those before the first step and those after each; of steps N.
+template <class T>
+struct LSTMVariantCache {
+    bool keep;
+    const Batch& batch;
+    ptrdiff_t width, width_h, gates_width;
+    T *h, *c;      ///< (B + N, P'), h as the step sees it; (B + N, H')
+    T* gates;      ///< (N, gates + 1, H') f, i, c̃, o and η
+    T* z;          ///< (N, gates, H') what the products gave; with keeps_z what is clipped
+    T *x_hat, *h_hat;           ///< (N, gates, H') N_x and N_h without gains
+    T *x_inverse, *h_inverse;   ///< (N) 1 / √(variance + 1e-5)
+    T *c_mean, *c_inverse;      ///< (N)
+    T* m;                       ///< (N, H')
+    size_t size;
+
+    LSTMVariantCache(const Batch& batch, const LSTMVariant<T>& cell, bool keep, T* memory)
+        : keep(keep), batch(batch), width(padded<T>(cell.H)), width_h(padded<T>(cell.P)),
+          gates_width(cell.gates * width) {
+        Slices<T> slices{memory};
+        const size_t N = size_t(keep ? batch.begin[batch.T] : batch.B), B = size_t(batch.B);
+        const size_t rows = keep ? B + N : B, lanes = size_t(gates_width);
+        const auto& params = cell.params;
+        h = slices.take(rows * size_t(width_h));
+        c = slices.take(rows * size_t(width));
+        gates = slices.take(N * (lanes + size_t(width)));
+        z = slices.take((cell.keeps_z ? N : B) * lanes);
+        x_hat = slices.take(params.gain_x ? N * lanes : 0);
+        h_hat = slices.take(params.gain_h ? N * lanes : 0);
+        x_inverse = slices.take(N);
+        h_inverse = slices.take(N);
+        c_mean = slices.take(N);
+        c_inverse = slices.take(N);
+        m = slices.take(params.W_proj ? N * size_t(width) : 0);
+        size = slices.size;
+    }
+
+    /// The state's row before step t, and the step's own.
+    ptrdiff_t before(int t, int row) const {
+        return !keep || t == 0 ? row : batch.B + batch.begin[t - 1] + row;
+    }
+    ptrdiff_t after(int t, int row) const { return keep ? before(t + 1, row) : row; }
+    ptrdiff_t step(int t, int row) const { return keep ? batch.begin[t] + row : row; }
+    /// The row of z, which is only kept where backward asks for it.
+    ptrdiff_t z_row(int t, int row, bool keeps_z) const { return keeps_z ? step(t, row) : row; }
+};
+
+/// W x and U h' of step t, or one of them: a block is a vector of one gate's units.
+template <class T>
+struct LSTMVariantProduct {
+    static constexpr int WIDTH = 1;
+    const T* x;  ///< (B, T, I)
+    const Batch& batch;
+    int t, I;
+    const T* h;  ///< of the first row
+    ptrdiff_t h_stride;
+    const T* packed;
+    int terms[2];
+    const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0] + terms[1]) * LANES<T>;
+
+    Segment<T> segment(int s, int row, int R, int block) const {
+        Segment<T> segment;
+        segment.panel = packed + block * panel_size + (1 + (s == 0 ? 0 : terms[0])) * LANES<T>;
+        segment.panel_step = LANES<T>;
+        segment.panel_stride = panel_size;
+        if (s == 1) {
+            set_rows(segment, h + row * h_stride, h_stride, R);
+            return segment;
+        }
+        for (int r = 0; r < R; ++r)
+            segment.rows[r] = x + (ptrdiff_t(batch.order[row + r]) * batch.T + t) * I;
+        segment.row_step = 1;
+        return segment;
+    }
+    void start(int block, int N, T* numbers) const {
+        for (int n = 0; n < N; ++n)
+            store(numbers + n * LANES<T>, load(packed + (block + n) * panel_size));
+    }
+};
+
+/// Lay what the gates' units sum out as panels: bias, I rows of W, P rows of U; null is left out.
+template <class T>
+void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const T* b, T* packed,
+                       const Team& team) {
+    constexpr int L = LANES<T>;
+    const int blocks = num_blocks<T>(cell.H), I = W ? cell.I : 0, P = U ? cell.P : 0;
+    for (int n = team.first(cell.gates * blocks); n < team.last(cell.gates * blocks); ++n) {
+        const int unit = n % blocks * L, units = cell.H - unit < L ? cell.H - unit : L;
+        const ptrdiff_t row = ptrdiff_t(n / blocks) * cell.H + unit;
+        T* to = packed + n * ptrdiff_t(1 + I + P) * L;
+        store(to, b ? load(b + row, units) : Vec<T>{});
+        if (W) pack_transposed(W + row * I, I, units, I, to + L, L);
+        if (U) pack_transposed(U + row * P, P, units, P, to + ptrdiff_t(1 + I) * L, L);
+    }
+}
+
+/// Where lstm_variant_forward keeps what it needs for itself.
+template <class T>
+struct LSTMVariantForwardWork {
+    T *h, *h_new;       ///< (B, P') the state, and what the step gives
+    T *packed, *packed_h, *packed_proj;
+    size_t size;
+
+    LSTMVariantForwardWork(const Batch& batch, const LSTMVariant<T>& cell, T* memory) {
+        Slices<T> slices{memory};
+        const size_t B = size_t(batch.B), units = size_t(padded<T>(cell.H)),
+                     lanes = size_t(cell.gates) * units;
+        h = slices.take(B * size_t(padded<T>(cell.P)));
+        h_new = slices.take(B * size_t(padded<T>(cell.P)));
+        packed = slices.take(lanes * size_t(1 + cell.I + cell.P));
+        packed_h = slices.take(cell.params.gain_h ? lanes * size_t(1 + cell.P) : 0);
+        packed_proj =
+            slices.take(cell.params.W_proj ? packed_affine_size<T>(cell.P, cell.H) : 0);
+        size = slices.size;
+    }
+};
+
+template <class T>
+size_t lstm_variant_cache_size(const Batch& batch, const LSTMVariant<T>& cell, bool keep) {
+    return LSTMVariantCache<T>(batch, cell, keep, nullptr).size;
+}
+
+template <class T>
+size_t lstm_variant_forward_work(const Batch& batch, const LSTMVariant<T>& cell) {
+    return LSTMVariantForwardWork<T>(batch, cell, nullptr).size;
+}
+
+template <class T>
+struct LSTMVariantStepper {
+    const LSTMVariantForward<T>& run;
+    const LSTMVariantCache<T>& cache;
+    const LSTMVariantForwardWork<T>& work;
+    const LSTMVariant<T>& cell = run.cell;
+    const LSTMVariantParams<const T>& params = run.cell.params;
+    const ptrdiff_t width = cache.width;
+
+    /// [z]
+    Vec<T> clipped(Vec<T> z) const {
+        return cell.clips ? clamp<T>(z, T(-cell.clip), T(cell.clip)) : z;
+    }
+    static Vec<T> peep(const T* p, int unit, int units, Vec<T> z, Vec<T> c) {
+        return p ? fma(load(p + unit, units), c, z) : z;
+    }
+
+    /// The products of step t for some rows.
+    void project(int t, int first, int last) const {
+        const T* h = cache.h + cache.before(t, 0) * cache.width_h;
+        const auto put = [&](const T* packed, int I, int P, T* to) {
+            const LSTMVariantProduct<T> product{run.x, run.batch, t,      cell.I,
+                                                h,     cache.width_h, packed, {I, P}};
+            for_products<T>(product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
+                            [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
+                                constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                                for (int r = 0; r < R; ++r)
+                                    for (int n = 0; n < N; ++n)
+                                        store(to + (row + r) * cache.gates_width +
+                                                  (block + n) * LANES<T>,
+                                              z[r * N + n]);
+                            });
+        };
+        if (!params.gain_x) {
+            put(work.packed, cell.I, cell.P,
+                cache.z + cache.z_row(t, 0, cell.keeps_z) * cache.gates_width);
+            return;
+        }
+        put(work.packed, cell.I, 0, cache.x_hat + cache.step(t, 0) * cache.gates_width);
+        put(work.packed_h, 0, cell.P, cache.h_hat + cache.step(t, 0) * cache.gates_width);
+    }
+
+    /// z = N_x(W x) + N_h(U h') + b
+    void add_norms(int t, int row, T* z) const {
+        const ptrdiff_t step = cache.step(t, row);
+        T *x_hat = cache.x_hat + step * cache.gates_width,
+          *h_hat = cache.h_hat + step * cache.gates_width;
+        const RowStatistics<T> of_x(x_hat, cell.gates, cell.H), of_h(h_hat, cell.gates, cell.H);
+        cache.x_inverse[step] = of_x.inverse;
+        cache.h_inverse[step] = of_h.inverse;
+        for (int g = 0; g < cell.gates; ++g)
+            for_vectors<T>(cell.H, [&](int unit, int units) {
+                const ptrdiff_t place = g * width + unit, lane = ptrdiff_t(g) * cell.H + unit;
+                const Vec<T> x = of_x.normalise(load(x_hat + place), units),
+                             h = of_h.normalise(load(h_hat + place), units);
+                const Vec<T> b = params.b ? load(params.b + lane, units) : Vec<T>{};
+                const Vec<T> sum = fma(load(params.gain_x + lane, units), x, b);
+                store(x_hat + place, x);
+                store(h_hat + place, h);
+                store(z + place, fma(load(params.gain_h + lane, units), h, sum));
+            });
+    }
+
+    /// Apply F1 to F6 to a row, but for the projection.
+    void step(int t, int row) const {
+        T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
+        if (params.gain_x) add_norms(t, row, z);
+        const int forget = cell.gates - 4;  // −1 where there is no forget gate
+        const ptrdiff_t step = cache.step(t, row);
+        const T* c_before = cache.c + cache.before(t, row) * width;
+        T* c_after = cache.c + cache.after(t, row) * width;
+        T* gates = cache.gates + step * (cache.gates_width + width);
+        T *gate_i = gates + (forget + 1) * width, *gate_c = gate_i + width, *gate_o = gate_c + width,
+          *eta = gate_o + width;
+        T *z_i = z + (forget + 1) * width, *z_c = z_i + width, *z_o = z_c + width;
+        const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
+        for_vectors<T>(cell.H, [&](int unit, int units) {
+            const Vec<T> c_prev = load(c_before + unit);
+            // F2
+            const Vec<T> in_i = peep(params.p_i, unit, units, load(z_i + unit), c_prev);
+            const Vec<T> i = activate<T>(cell.phi, clipped(in_i));
+            // F1
+            Vec<T> f = T(1) - i;
+            if (forget == 0) {
+                const Vec<T> in_f = peep(params.p_f, unit, units, load(z + unit), c_prev);
+                f = activate<T>(cell.phi, clipped(in_f));
+                store(gates + unit, f);
+                if (cell.keeps_z) store(z + unit, in_f);
+            }
+            // F3
+            const Vec<T> c_tilde = activate<T>(cell.gamma, clipped(load(z_c + unit)));
+            // F5
+            // Lanes without a unit stay 0: others may be a sum over them.
+            const Vec<T> c = first_lanes<T>(fma(f, c_prev, i * c_tilde), units);
+            // F4
+            const Vec<T> in_o = peep(params.p_o, unit, units, load(z_o + unit), c);
+            const Vec<T> o = activate<T>(cell.phi, clipped(in_o));
+            store(gate_i + unit, i);
+            store(gate_c + unit, c_tilde);
+            store(gate_o + unit, o);
+            if (cell.keeps_z) {
+                store(z_i + unit, in_i);
+                store(z_o + unit, in_o);
+            }
+            store(eta + unit, c);
+            Vec<T> kept = c;
+            if (run.around.zones_c) {
+                const Vec<T> zone = zones<T>(run.around.drawn_c, run.around.rate_c,
+                                             user * cell.H + unit, units);
+                kept = fma(zone, c_prev, (T(1) - zone) * c);
+            }
+            store(c_after + unit, kept);
+        });
+        // F6
+        T* m = params.W_proj ? cache.m + step * width : work.h_new + row * width;
+        const auto give = [&](int unit, int units, Vec<T> c_in) {
+            const Vec<T> y = activate<T>(cell.eta, c_in);
+            store(eta + unit, y);
+            store(m + unit, first_lanes<T>(load(gate_o + unit) * y, units));
+        };
+        if (!params.gain_c) {
+            for_vectors<T>(cell.H, [&](int unit, int units) { give(unit, units, load(eta + unit)); });
+            return;
+        }
+        const RowStatistics<T> of_c(eta, 1, cell.H);
+        cache.c_mean[step] = of_c.mean;
+        cache.c_inverse[step] = of_c.inverse;
+        for_vectors<T>(cell.H, [&](int unit, int units) {
+            const Vec<T> gain = load(params.gain_c + unit, units);
+            give(unit, units, fma(gain, of_c.normalise(load(eta + unit), units),
+                                  load(params.bias_c + unit, units)));
+        });
+    }
+
+    /// h = W_proj m of some rows, where there is a projection; then what follows the step.
+    void finish(int t, int first, int last) const {
+        if (params.W_proj && last > first)
+            affine(last - first, cache.m + cache.step(t, first) * width, width, int(cache.width_h),
+                   cell.H, work.packed_proj, work.h_new + first * cache.width_h, cache.width_h);
+        for (int row = first; row < last; ++row) {
+            const T* h_new = work.h_new + row * cache.width_h;
+            T *h = work.h + row * cache.width_h,
+              *seen = cache.h + cache.after(t, row) * cache.width_h;
+            const ptrdiff_t user_row = run.batch.order[row], user = user_row * run.batch.T + t;
+            for_vectors<T>(cell.P, [&](int unit, int units) {
+                Vec<T> kept = load(h_new + unit);
+                if (run.around.zones_h) {
+                    const Vec<T> zone = zones<T>(run.around.drawn_h, run.around.rate_h,
+                                                 user * cell.P + unit, units);
+                    kept = fma(zone, load(h + unit), (T(1) - zone) * kept);
+                }
+                store(h + unit, kept);
+                if (run.y) store(run.y + user * cell.P + unit, kept, units);
+                store(seen + unit, masked(user_row, unit, units, kept));
+            });
+        }
+    }
+
+    /// r ⊙ h
+    Vec<T> masked(ptrdiff_t user_row, int unit, int units, Vec<T> h) const {
+        const T* r = run.around.recurrent;
+        return r ? load(r + user_row * cell.P + unit, units) * h : h;
+    }
+};
+
+/// The loop over time of recurrence.py.
+template <class T>
+void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
+    if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+    const Batch& batch = run.batch;
+    const LSTMVariant<T>& cell = run.cell;
+    const LSTMVariantParams<const T>& params = cell.params;
+    const LSTMVariantCache<T> cache(batch, cell, run.keep, run.cache);
+    const LSTMVariantForwardWork<T> work(batch, cell, run.work);
+    const LSTMVariantStepper<T> stepper{run, cache, work};
+    if (params.gain_x) {
+        lstm_variant_pack<T>(cell, params.W, nullptr, nullptr, work.packed, team);
+        lstm_variant_pack<T>(cell, nullptr, params.U, nullptr, work.packed_h, team);
+    } else {
+        lstm_variant_pack<T>(cell, params.W, params.U, params.b, work.packed, team);
+    }
+    if (params.W_proj && team.rank == 0)
+        pack_affine<T>(cell.P, cell.H, params.W_proj, nullptr, work.packed_proj);
+    const Share<T> share(batch, cell.H, team);
+    for (int row = share.first_row; row < share.last_row; ++row) {
+        const ptrdiff_t user = batch.order[row];
+        T *h = work.h + row * cache.width_h, *seen = cache.h + row * cache.width_h;
+        copy_padded(run.h_first ? run.h_first + user * cell.P : nullptr, cell.P, h);
+        copy_padded(run.c_first ? run.c_first + user * cell.H : nullptr, cell.H,
+                    cache.c + row * cache.width);
+        for_vectors<T>(cell.P, [&](int unit, int units) {
+            store(seen + unit, stepper.masked(user, unit, units, load(h + unit)));
+        });
+    }
+    team.wait();
+    for (int t = 0; t < batch.T; ++t) {
+        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
+        if (last <= share.first_row) break;
+        stepper.project(t, share.first_row, last);
+        for (int row = share.first_row; row < last; ++row) stepper.step(t, row);
+        stepper.finish(t, share.first_row, last);
+    }
+    for (int row = share.first_row; row < share.last_row; ++row) {
+        const ptrdiff_t user = batch.order[row];
+        const int length = batch.length(row);
+        __builtin_memcpy(run.h_last + user * cell.P, work.h + row * cache.width_h,
+                         sizeof(T) * cell.P);
+        __builtin_memcpy(run.c_last + user * cell.H,
+                         cache.c + cache.before(length, row) * cache.width, sizeof(T) * cell.H);
+        if (run.y)
+            __builtin_memset(run.y + (user * batch.T + length) * cell.P, 0,
+                             sizeof(T) * (batch.T - length) * cell.P);
+    }
+}
+
+/// Sums of LSTMVariantSums.
+constexpr int SUMS_OF_A_LANE = 6;
+
+/// Where lstm_variant_backward keeps what it needs for itself.
+template <class T>
+struct LSTMVariantBackwardWork {
+    T *d_h, *d_c;        ///< (B, P'), (B, H') gradients of the state after the step
+    T* d_h_around;       ///< (B, P') what of d_h goes by the step
+    T* d_h_new;          ///< (N, P') gradients of what the step gave; (B, P') without projection
+    T* d_m;              ///< (B, H')
+    T *d_z, *d_v;        ///< (N, gates, H') gradients of z and of U h'
+    T *c_hat, *d_c_in;   ///< (N, H') N_c(c) without gain and bias, and the gradient of N_c(c)
+    T *packed, *packed_proj;            ///< columns of U and of W_proj
+    const T **x_rows, **h_rows, **m_rows;  ///< (N) x, h' and m of every stored row
+    T* outer;            ///< Σ of outer products
+    T* tiles;            ///< outer_products_work for each thread
+    T *totals, *chains;  ///< SUMS_OF_A_LANE times (gates, H')
+    size_t size;
+
+    LSTMVariantBackwardWork(const LSTMVariantBackward<T>& run, int num_threads) {
+        Slices<T> slices{run.work};
+        const LSTMVariant<T>& cell = run.cell;
+        const auto& params = cell.params;
+        const size_t B = size_t(run.batch.B), N = size_t(run.batch.begin[run.batch.T]),
+                     units = size_t(padded<T>(cell.H)), units_h = size_t(padded<T>(cell.P)),
+                     lanes = size_t(cell.gates) * units;
+        const int M = cell.I + 1 + cell.P, most = M > cell.H ? M : cell.H;
+        d_h = slices.take(B * units_h);
+        d_c = slices.take(B * units);
+        d_h_around = slices.take(B * units_h);
+        d_h_new = slices.take((params.W_proj ? N : B) * units_h);
+        d_m = slices.take(B * units);
+        d_z = params.gain_x ? slices.take(N * lanes) : run.d_a;
+        d_v = params.gain_x ? slices.take(N * lanes) : run.d_a;
+        c_hat = slices.take(params.gain_c ? N * units : 0);
+        d_c_in = slices.take(params.gain_c ? N * units : 0);
+        packed = slices.take(units_h * size_t(cell.gates) * size_t(cell.H));
+        packed_proj = slices.take(params.W_proj ? packed_affine_size<T>(cell.H, cell.P) : 0);
+        const auto take_pointers = [&](size_t number) {
+            return reinterpret_cast<const T**>(slices.take(number * sizeof(void*) / sizeof(T)));
+        };
+        x_rows = take_pointers(N);
+        h_rows = take_pointers(N);
+        m_rows = take_pointers(params.W_proj ? N : 0);
+        const size_t widest = lanes > units_h ? lanes : units_h, four = 4 * LANES<T>;
+        outer = slices.take((widest + four - 1) / four * four * size_t(most));
+        tiles = slices.take(size_t(num_threads) * outer_products_work<T>(most));
+        totals = slices.take(SUMS_OF_A_LANE * lanes);
+        chains = slices.take(SUMS_OF_A_LANE * lanes);
+        size = slices.size;
+    }
+};
+
+template <class T>
+size_t lstm_variant_backward_work(const LSTMVariantBackward<T>& run, int num_threads) {
+    return LSTMVariantBackwardWork<T>(run, num_threads).size;
+}
+
+template <class T>
+struct LSTMVariantBackwardStepper {
+    const LSTMVariantBackward<T>& run;
+    const LSTMVariantCache<T>& cache;
+    const LSTMVariantBackwardWork<T>& work;
+    const LSTMVariant<T>& cell = run.cell;
+    const LSTMVariantParams<const T>& params = run.cell.params;
+    const ptrdiff_t width = cache.width;
+
+    T* d_h_new(int t, int row) const {
+        return work.d_h_new + (params.W_proj ? cache.step(t, row) : row) * cache.width_h;
+    }
+
+    /// Differentiate what follows the step, and the projection.
+    void finish_backward(int t, int first, int last) const {
+        for (int row = first; row < last; ++row) {
+            const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
+            T *d_h = work.d_h + row * cache.width_h, *around = work.d_h_around + row * cache.width_h,
+              *to = d_h_new(t, row);
+            for_vectors<T>(cell.P, [&](int unit, int units) {
+                Vec<T> d = load(d_h + unit);
+                if (run.d_y) d += load(run.d_y + user * cell.P + unit, units);
+                if (run.around.zones_h) {
+                    const Vec<T> zone = zones<T>(run.around.drawn_h, run.around.rate_h,
+                                                 user * cell.P + unit, units);
+                    store(around + unit, zone * d);
+                    d = (T(1) - zone) * d;
+                }
+                store(to + unit, d);
+            });
+        }
+        if (params.W_proj && last > first)
+            affine(last - first, d_h_new(t, first), cache.width_h, int(width), cell.P,
+                   work.packed_proj, work.d_m + first * width, width);
+    }
+
+    /// d ⊙ φ′(z) from y = φ([z]); 0 where the clip cut z off.
+    Vec<T> activate_backward(const GateActivation& by, const T* z, Vec<T> y, Vec<T> d) const {
+        if (!cell.keeps_z) return d * d_activate<T>(by, y, y);
+        const Vec<T> in = load(z);
+        if (!cell.clips) return d * d_activate<T>(by, in, y);
+        const T limit = T(cell.clip);
+        const Vec<T> d_in = d * d_activate<T>(by, clamp<T>(in, -limit, limit), y);
+        return in >= -limit ? (in <= limit ? d_in : Vec<T>{}) : Vec<T>{};
+    }
+
+    /// d ⊙ p
+    static Vec<T> peep_backward(const T* p, int unit, int units, Vec<T> d, Vec<T> d_c) {
+        return p ? fma(load(p + unit, units), d, d_c) : d_c;
+    }
+
+    /// Differentiate F6 to F1 of a row, in this order.
+    void step_backward(int t, int row) const {
+        const int forget = cell.gates - 4;
+        const ptrdiff_t step = cache.step(t, row);
+        const T* c_before = cache.c + cache.before(t, row) * width;
+        const T* gates = cache.gates + step * (cache.gates_width + width);
+        const T *gate_i = gates + (forget + 1) * width, *gate_c = gate_i + width,
+                *gate_o = gate_c + width, *eta = gate_o + width;
+        const T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
+        const T *z_i = z + (forget + 1) * width, *z_c = z_i + width, *z_o = z_c + width;
+        const T* d_m = params.W_proj ? work.d_m + row * width : d_h_new(t, row);
+        T* d_z = work.d_z + step * cache.gates_width;
+        T *d_z_i = d_z + (forget + 1) * width, *d_z_c = d_z_i + width, *d_z_o = d_z_c + width;
+        T *c_hat = work.c_hat + step * width, *d_c_in = work.d_c_in + step * width;
+        T* d_c_of = work.d_c + row * width;
+        const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
+
+        const auto forget_gate = [&](int unit) {
+            return forget == 0 ? load(gates + unit) : T(1) - load(gate_i + unit);
+        };
+        const auto new_c = [&](int unit) {
+            return fma(forget_gate(unit), load(c_before + unit),
+                       load(gate_i + unit) * load(gate_c + unit));
+        };
+        const auto through_eta = [&](int unit, Vec<T> c_in) {
+            return load(d_m + unit) * load(gate_o + unit) *
+                   d_activate<T>(cell.eta, c_in, load(eta + unit));
+        };
+        // F6  m = o ⊙ η(N_c(c)),  h = W_proj m
+        NormBackward<T> of_c;
+        if (params.gain_c) {
+            for_vectors<T>(cell.H, [&](int unit, int units) {
+                const Vec<T> gain = load(params.gain_c + unit, units);
+                const Vec<T> hat = first_lanes<T>(
+                    (new_c(unit) - cache.c_mean[step]) * cache.c_inverse[step], units);
+                const Vec<T> d = through_eta(unit, fma(gain, hat, load(params.bias_c + unit, units)));
+                store(c_hat + unit, hat);
+                store(d_c_in + unit, d);
+                of_c.add(gain * d, hat, units);
+            });
+            of_c.finish(cell.H);
+        }
+        for_vectors<T>(cell.H, [&](int unit, int units) {
+            const Vec<T> f = forget_gate(unit), i = load(gate_i + unit),
+                         c_tilde = load(gate_c + unit), o = load(gate_o + unit),
+                         c_prev = load(c_before + unit), c = new_c(unit);
+            Vec<T> d_c = load(d_c_of + unit), by_the_step = {};
+            if (run.around.zones_c) {
+                const Vec<T> zone = zones<T>(run.around.drawn_c, run.around.rate_c,
+                                             user * cell.H + unit, units);
+                by_the_step = zone * d_c;
+                d_c = (T(1) - zone) * d_c;
+            }
+            const Vec<T> d_o = load(d_m + unit) * load(eta + unit);
+            if (params.gain_c) {
+                const Vec<T> d = load(params.gain_c + unit, units) * load(d_c_in + unit);
+                d_c += of_c.d_x(d, load(c_hat + unit), cache.c_inverse[step], units);
+            } else {
+                d_c += through_eta(unit, c);
+            }
+            // F4  o = φ([z_o + p_o ⊙ c])
+            const Vec<T> d_of_o = activate_backward(cell.phi, z_o + unit, o, d_o);
+            store(d_z_o + unit, d_of_o);
+            d_c = peep_backward(params.p_o, unit, units, d_of_o, d_c);
+            // F5  c = f ⊙ c' + i ⊙ c̃
+            const Vec<T> d_f = d_c * c_prev;
+            Vec<T> d_i = d_c * c_tilde;
+            Vec<T> d_c_prev = fma(d_c, f, by_the_step);
+            // F3  c̃ = γ([z_c])
+            store(d_z_c + unit, activate_backward(cell.gamma, z_c + unit, c_tilde, d_c * i));
+            // F1  f = φ([z_f + p_f ⊙ c'])
+            if (forget == 0) {
+                const Vec<T> d_of_f = activate_backward(cell.phi, z + unit, f, d_f);
+                store(d_z + unit, d_of_f);
+                d_c_prev = peep_backward(params.p_f, unit, units, d_of_f, d_c_prev);
+            } else {
+                d_i -= d_f;
+            }
+            // F2  i = φ([z_i + p_i ⊙ c'])
+            const Vec<T> d_of_i = activate_backward(cell.phi, z_i + unit, i, d_i);
+            store(d_z_i + unit, d_of_i);
+            store(d_c_of + unit, peep_backward(params.p_i, unit, units, d_of_i, d_c_prev));
+        });
+        if (params.gain_x) norms_backward(step);
+    }
+
+    /// Differentiate z = N_x(W x) + N_h(U h') + b.
+    void norms_backward(ptrdiff_t step) const {
+        const ptrdiff_t row = step * cache.gates_width;
+        const T *d_z = work.d_z + row, *x_hat = cache.x_hat + row, *h_hat = cache.h_hat + row;
+        // f(place, d_x̂, d_ĥ, units) for all vectors.
+        const auto for_gradients = [&](auto f) {
+            for (int g = 0; g < cell.gates; ++g)
+                for_vectors<T>(cell.H, [&](int unit, int units) {
+                    const ptrdiff_t place = g * width + unit, lane = ptrdiff_t(g) * cell.H + unit;
+                    const Vec<T> d = load(d_z + place);
+                    f(place, d * load(params.gain_x + lane, units),
+                      d * load(params.gain_h + lane, units), units);
+                });
+        };
+        NormBackward<T> of_x, of_h;
+        for_gradients([&](ptrdiff_t place, Vec<T> d_x_hat, Vec<T> d_h_hat, int units) {
+            of_x.add(d_x_hat, load(x_hat + place), units);
+            of_h.add(d_h_hat, load(h_hat + place), units);
+        });
+        of_x.finish(cell.gates * cell.H);
+        of_h.finish(cell.gates * cell.H);
+        for_gradients([&](ptrdiff_t place, Vec<T> d_x_hat, Vec<T> d_h_hat, int units) {
+            store(run.d_a + row + place,
+                  of_x.d_x(d_x_hat, load(x_hat + place), cache.x_inverse[step], units));
+            store(work.d_v + row + place,
+                  of_h.d_x(d_h_hat, load(h_hat + place), cache.h_inverse[step], units));
+        });
+    }
+
+    /// d_h' = r ⊙ Uᵀ d_v of step t, and what went by the step.
+    void project_backward(int t, int first, int last) const {
+        const LSTMColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width,
+                                           work.packed, cell.H, cell.gates);
+        for_products<T>(product, first, last, 0, num_blocks<T>(cell.P),
+                        [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
+                            constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                            for (int r = 0; r < R; ++r)
+                                for (int n = 0; n < N; ++n)
+                                    store_d_h(row + r, (block + n) * LANES<T>, d[r * N + n]);
+                        });
+    }
+    void store_d_h(int row, int unit, Vec<T> d) const {
+        const ptrdiff_t place = row * cache.width_h + unit;
+        if (const T* r = run.around.recurrent)
+            d *= load(r + ptrdiff_t(run.batch.order[row]) * cell.P + unit, cell.P - unit);
+        if (run.around.zones_h) d += load(work.d_h_around + place);
+        store(work.d_h + place, d);
+    }
+};
+
+/// give(vector, Σ) for this thread's vectors of d's columns: Σ over all stored rows of parts ⊗ d,
+/// whose M numbers for a lane lie 4 L apart.
+template <class T, size_t PARTS, class Give>
+void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
+                   const LSTMVariantBackwardWork<T>& work, const Team& team, Give give) {
+    constexpr int L = LANES<T>;
+    int M = 0;
+    for (const Part<T>& part : parts) M += part.width;
+    const int vectors = int(stride / L), first = team.first(vectors), last = team.last(vectors);
+    // The room of a thread is that of the longest sum.
+    T* tiles = work.tiles + team.rank * outer_products_work<T>(M);
+    sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, first, last, work.outer, tiles);
+    for (int v = first; v < last; ++v) give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
+    team.wait();
+}
+
+/// Gradients of gains, peepholes, and biases beside a layer norm: sums over all rows and steps, in
+/// the order of time and in chains. Rows are read as they lie in memory, by this thread's vectors.
+template <class T>
+struct LSTMVariantSums {
+    static constexpr int L = LANES<T>;
+    enum { B, GAIN_X, GAIN_H, P, GAIN_C, BIAS_C };
+    static constexpr int KINDS = SUMS_OF_A_LANE;
+    const LSTMVariantBackward<T>& run;
+    const LSTMVariantCache<T>& cache;
+    const LSTMVariantBackwardWork<T>& work;
+    const LSTMVariant<T>& cell = run.cell;
+    const LSTMVariantParams<T>& d = run.d_params;
+    const int blocks = num_blocks<T>(cell.H);
+    const int first, last;      ///< vectors of the gates' units
+    const int first_c, last_c;  ///< vectors of units
+
+    LSTMVariantSums(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
+                    const LSTMVariantBackwardWork<T>& work, const Team& team)
+        : run(run), cache(cache), work(work), first(team.first(run.cell.gates * blocks)),
+          last(team.last(run.cell.gates * blocks)), first_c(team.first(blocks)),
+          last_c(team.last(blocks)) {}
+
+    void sum() const {
+        clear(work.totals);
+        clear(work.chains);
+        int length = 0;
+        for (int t = 0; t < run.batch.T; ++t)
+            for (int row = 0; row < run.batch.live[t]; ++row) {
+                add(t, row);
+                if (++length < CHAIN) continue;
+                add_up();
+                length = 0;
+            }
+        add_up();
+        for (int v = first; v < last; ++v) {
+            const int unit = v % blocks * L, units = cell.H - unit;
+            const ptrdiff_t lane = ptrdiff_t(v / blocks) * cell.H + unit;
+            if (d.gain_x) {
+                if (d.b) store(d.b + lane, load(place(work.totals, B, v)), units);
+                store(d.gain_x + lane, load(place(work.totals, GAIN_X, v)), units);
+                store(d.gain_h + lane, load(place(work.totals, GAIN_H, v)), units);
+            }
+            T* peephole[] = {d.p_f, d.p_i, nullptr, d.p_o};
+            if (T* d_p = peephole[gate_of(v)])
+                store(d_p + unit, load(place(work.totals, P, v)), units);
+        }
+        for (int v = first_c; v < last_c && d.gain_c; ++v) {
+            store(d.gain_c + v * L, load(place(work.totals, GAIN_C, v)), cell.H - v * L);
+            store(d.bias_c + v * L, load(place(work.totals, BIAS_C, v)), cell.H - v * L);
+        }
+    }
+
+private:
+    T* place(T* sums, int kind, int v) const {
+        return sums + (ptrdiff_t(kind) * cell.gates * blocks + v) * L;
+    }
+    /// f, i, c̃, o by 0 to 3.
+    int gate_of(int v) const { return v / blocks + 4 - cell.gates; }
+
+    /// f(kind, vector) for all sums of this thread.
+    template <class F>
+    void for_sums(F f) const {
+        for (int kind = 0; kind < KINDS; ++kind)
+            for (int v = kind < GAIN_C ? first : first_c; v < (kind < GAIN_C ? last : last_c); ++v)
+                f(kind, v);
+    }
+    void clear(T* sums) const {
+        for_sums([&](int kind, int v) { store(place(sums, kind, v), Vec<T>{}); });
+    }
+    void add_up() const {
+        for_sums([&](int kind, int v) {
+            T* total = place(work.totals, kind, v);
+            store(total, load(total) + load(place(work.chains, kind, v)));
+        });
+        clear(work.chains);
+    }
+    void grow(int kind, int v, Vec<T> a, Vec<T> b) const {
+        T* chain = place(work.chains, kind, v);
+        store(chain, fma(a, b, load(chain)));
+    }
+
+    void add(int t, int row) const {
+        const ptrdiff_t step = cache.step(t, row), at = step * cache.gates_width;
+        const T* gates = cache.gates + step * (cache.gates_width + cache.width);
+        const T* i = gates + (cell.gates - 3) * cache.width;
+        const T* c_before = cache.c + cache.before(t, row) * cache.width;
+        for (int v = first; v < last; ++v) {
+            const Vec<T> d_z = load(work.d_z + at + v * L);
+            if (d.gain_x) {
+                T* chain = place(work.chains, B, v);
+                store(chain, load(chain) + d_z);
+                grow(GAIN_X, v, d_z, load(cache.x_hat + at + v * L));
+                grow(GAIN_H, v, d_z, load(cache.h_hat + at + v * L));
+            }
+            if (!d.p_i) continue;
+            const int unit = v % blocks * L;
+            Vec<T> c = load(c_before + unit);
+            if (gate_of(v) == 3) {
+                const Vec<T> f = cell.gates == 4 ? load(gates + unit) : T(1) - load(i + unit);
+                c = fma(f, c, load(i + unit) * load(i + cache.width + unit));
+            }
+            grow(P, v, d_z, c);
+        }
+        for (int v = first_c; v < last_c && d.gain_c; ++v) {
+            const ptrdiff_t k = step * cache.width + v * L;
+            const Vec<T> term = load(work.d_c_in + k);
+            T* chain = place(work.chains, BIAS_C, v);
+            store(chain, load(chain) + term);
+            grow(GAIN_C, v, term, load(work.c_hat + k));
+        }
+    }
+};
+
+/// Gradients of parameters, sums over all rows and steps.
+template <class T>
+void lstm_variant_sum_gradients(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
+                                const LSTMVariantBackwardWork<T>& work, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const LSTMVariant<T>& cell = run.cell;
+    const LSTMVariantParams<T>& d = run.d_params;
+    const int I = cell.I, H = cell.H, P = cell.P, blocks = num_blocks<T>(H);
+    const ptrdiff_t width = cache.width;
+    const int64_t N = batch.begin[batch.T];
+    for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
+        for (int row = 0; row < batch.live[t]; ++row) {
+            const ptrdiff_t k = cache.step(t, row);
+            work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+            work.h_rows[k] = cache.h + cache.before(t, row) * cache.width_h;
+            if (d.W_proj) work.m_rows[k] = cache.m + k * width;
+        }
+    team.wait();
+    const Part<T> x{work.x_rows, I}, one{nullptr, 1}, h{work.h_rows, P}, m{work.m_rows, H};
+    // Lanes of a gate's units, and where they stand in W, U and b.
+    const auto units_of = [&](int v) { return H - v % blocks * L < L ? H - v % blocks * L : L; };
+    const auto row_of = [&](int v) { return ptrdiff_t(v / blocks) * H + v % blocks * L; };
+    const auto give_W = [&](int v, const T* from) {
+        unpack_transposed(from, 4 * L, units_of(v), I, d.W + row_of(v) * I, I);
+    };
+    const auto give_U = [&](int v, const T* from) {
+        unpack_transposed(from, 4 * L, units_of(v), P, d.U + row_of(v) * P, P);
+    };
+    if (d.gain_x) {
+        sum_over_rows<T>({x}, run.d_a, cache.gates_width, N, work, team, give_W);
+        sum_over_rows<T>({h}, work.d_v, cache.gates_width, N, work, team, give_U);
+    } else {
+        sum_over_rows<T>({x, one, h}, work.d_z, cache.gates_width, N, work, team,
+                         [&](int v, const T* from) {
+                             give_W(v, from);
+                             if (d.b) store(d.b + row_of(v), load(from + ptrdiff_t(I) * 4 * L), units_of(v));
+                             give_U(v, from + ptrdiff_t(I + 1) * 4 * L);
+                         });
+    }
+    if (d.W_proj)
+        sum_over_rows<T>({m}, work.d_h_new, cache.width_h, N, work, team,
+                         [&](int v, const T* from) {
+                             const int rows = P - v * L < L ? P - v * L : L;
+                             unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H,
+                                               H);
+                         });
+    if (d.gain_x || d.p_i) LSTMVariantSums<T>(run, cache, work, team).sum();
+}
+
+/// The derivative of the loop over time.
+template <class T>
+void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const LSTMVariant<T>& cell = run.cell;
+    const int H = cell.H, P = cell.P;
+    const LSTMVariantCache<T> cache(batch, cell, true, run.cache);
+    const LSTMVariantBackwardWork<T> work(run, team.size);
+    const LSTMVariantBackwardStepper<T> stepper{run, cache, work};
+    const int blocks = num_blocks<T>(P);
+    lstm_pack_columns(cell.params.U, P, H, cell.gates, team.first(blocks), team.last(blocks),
+                      work.packed);
+    if (cell.params.W_proj && team.rank == 0)
+        for (int n = 0; n < num_blocks<T>(H); ++n) {
+            T* to = work.packed_proj + ptrdiff_t(n) * (1 + P) * L;
+            store(to, Vec<T>{});
+            pack_columns(cell.params.W_proj + n * L, H, H - n * L, P, to + L);
+        }
+    const Share<T> share(batch, H, team);
+    for (int row = share.first_row; row < share.last_row; ++row) {
+        const ptrdiff_t user = batch.order[row];
+        copy_padded(run.d_h_last ? run.d_h_last + user * P : nullptr, P,
+                    work.d_h + row * cache.width_h);
+        copy_padded(run.d_c_last ? run.d_c_last + user * H : nullptr, H,
+                    work.d_c + row * cache.width);
+    }
+    team.wait();
+    for (int t = batch.T - 1; t >= 0; --t) {
+        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
+        if (last <= share.first_row) continue;
+        stepper.finish_backward(t, share.first_row, last);
+        for (int row = share.first_row; row < last; ++row) stepper.step_backward(t, row);
+        stepper.project_backward(t, share.first_row, last);
+    }
+    for (int row = share.first_row; row < share.last_row; ++row) {
+        const ptrdiff_t user = batch.order[row];
+        __builtin_memcpy(run.d_h_first + user * P, work.d_h + row * cache.width_h, sizeof(T) * P);
+        __builtin_memcpy(run.d_c_first + user * H, work.d_c + row * cache.width, sizeof(T) * H);
+    }
+    team.wait();
+    lstm_variant_sum_gradients(run, cache, work, team);
+}
+
+/// A gate's values at every step, (B, T, H), zeros past a row's end.
+template <class T>
+void lstm_variant_gate(const Batch& batch, const LSTMVariant<T>& cell, T* memory, int which,
+                       T* result) {
+    const LSTMVariantCache<T> cache(batch, cell, true, memory);
+    __builtin_memset(result, 0, sizeof(T) * batch.B * batch.T * cell.H);
+    for (int t = 0; t < batch.T; ++t)
+        for (int row = 0; row < batch.live[t]; ++row) {
+            const T* from = cache.gates + cache.step(t, row) * (cache.gates_width + cache.width) +
+                            which * cache.width;
+            __builtin_memcpy(result + (ptrdiff_t(batch.order[row]) * batch.T + t) * cell.H, from,
+                             sizeof(T) * cell.H);
+        }
+}

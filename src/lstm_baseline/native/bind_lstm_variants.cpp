@@ -1,0 +1,287 @@
+// The LSTM's variants as Python sees them: one call a sequence, forward or backward.
+
+#include "bind_lstm.h"
+
+#include <nanobind/stl/optional.h>
+
+#include <utility>
+
+namespace lb {
+namespace {
+
+/// Parameters come in the order in which native/lstm_variants.py lists them, None for none.
+constexpr size_t NUM_PARAMS = 11;
+
+template <class Number>
+Number** members(LSTMVariantParams<Number>& params, size_t which) {
+    Number** all[NUM_PARAMS] = {&params.W,      &params.U,      &params.b,      &params.p_f,
+                                &params.p_i,    &params.p_o,    &params.gain_x, &params.gain_h,
+                                &params.gain_c, &params.bias_c, &params.W_proj};
+    return all[which];
+}
+
+/// Rows and columns of a parameter; a vector has no columns.
+std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size_t which) {
+    const npy_intp G = npy_intp(gates) * H;
+    switch (which) {
+        case 0: return {G, I};
+        case 1: return {G, P};
+        case 2: case 6: case 7: return {G, 0};
+        case 10: return {P, H};
+        default: return {H, 0};
+    }
+}
+
+/// What Python says of the cell, but for its parameters.
+struct Description {
+    bool coupled, clips;
+    double clip;
+    GateActivation phi, gamma, eta;
+    bool keeps_z;
+};
+
+template <class T>
+LSTMVariant<T> variant(const Description& about, nb::handle x, const nb::list& params) {
+    if (params.size() != NUM_PARAMS || params[0].is_none() || params[1].is_none())
+        throw nb::type_error("these are not the parameters of this cell");
+    if (type_of(x) != NUMPY_TYPE<T> || type_of(params[1]) != NUMPY_TYPE<T> ||
+        PyArray_NDIM(reinterpret_cast<PyArrayObject*>(nb::handle(params[1]).ptr())) != 2)
+        throw nb::type_error("U is no matrix of the dtype of x");
+    LSTMVariant<T> cell{};
+    cell.gates = about.coupled ? 3 : 4;
+    cell.I = int(size_of(x, 2));
+    cell.H = int(size_of(params[1], 0)) / cell.gates;
+    cell.P = int(size_of(params[1], 1));
+    cell.clips = about.clips;
+    cell.clip = about.clip;
+    cell.phi = about.phi;
+    cell.gamma = about.gamma;
+    cell.eta = about.eta;
+    cell.keeps_z = about.keeps_z;
+    for (size_t p = 0; p < NUM_PARAMS; ++p) {
+        const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
+        *members(cell.params, p) = columns ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
+                                           : numbers<T>(params[p], {rows}, "a vector of weights");
+    }
+    const auto& given = cell.params;
+    const bool norms = given.gain_x && given.gain_h && given.gain_c && given.bias_c;
+    const bool no_norms = !given.gain_x && !given.gain_h && !given.gain_c && !given.bias_c;
+    if (!norms && !no_norms) throw nb::type_error("some of the layer norms' parameters are missing");
+    if (!given.W_proj && cell.P != cell.H) throw nb::type_error("W_proj is missing");
+    return cell;
+}
+
+/// Where zoneout keeps the old value: a rate, what was drawn (B, T, width), or None for nowhere.
+template <class T>
+void set_zones(nb::handle given, std::initializer_list<npy_intp> sizes, bool& there,
+               const uint8_t*& drawn, T& rate) {
+    there = !given.is_none();
+    if (!there) return;
+    if (nb::isinstance<nb::float_>(given)) {
+        rate = T(nb::cast<double>(given));
+        return;
+    }
+    auto* a = reinterpret_cast<PyArrayObject*>(given.ptr());
+    bool fitting = type_of(given) == NPY_BOOL && PyArray_NDIM(a) == int(sizes.size()) &&
+                   PyArray_ISCARRAY_RO(a);
+    const npy_intp* wanted = sizes.begin();
+    for (int axis = 0; fitting && axis < int(sizes.size()); ++axis)
+        fitting = PyArray_DIM(a, axis) == wanted[axis];
+    if (!fitting) throw nb::type_error("zoneout is no contiguous bool array of the state's shape");
+    drawn = static_cast<const uint8_t*>(PyArray_DATA(a));
+}
+
+/// Recurrent dropout and zoneout, as Python gives them; kept for backward.
+struct Around {
+    nb::object recurrent, zoneout_h, zoneout_c;
+
+    template <class T>
+    Regularization<T> as(const Batch& batch, const LSTMVariant<T>& cell) const {
+        Regularization<T> around{};
+        const npy_intp B = batch.B, T_ = batch.T;
+        around.recurrent = numbers<T>(recurrent, {B, cell.P}, "the mask of h");
+        set_zones<T>(zoneout_h, {B, T_, cell.P}, around.zones_h, around.drawn_h, around.rate_h);
+        set_zones<T>(zoneout_c, {B, T_, cell.H}, around.zones_c, around.drawn_c, around.rate_c);
+        return around;
+    }
+};
+
+/// Threads take rows, so there are no more of them.
+template <class T>
+int team_size(const BatchOrder& order, const LSTMVariant<T>& cell, double passes) {
+    const double a_row = double(cell.gates) * cell.H * (cell.I + cell.P) +
+                         (cell.params.W_proj ? double(cell.P) * cell.H : 0);
+    const int useful = useful_threads(passes * a_row * double(order.num_stored()));
+    return std::max(1, std::min(useful, order.batch().B));
+}
+
+/// What backward needs of a forward pass.
+class LSTMVariantCacheBase {
+public:
+    virtual ~LSTMVariantCacheBase() = default;
+    virtual nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_h,
+                               nb::handle d_c) = 0;
+    virtual nb::object stored(int which, const nb::list& params) const = 0;
+};
+
+template <class T>
+class LSTMVariantCacheOf final : public LSTMVariantCacheBase {
+public:
+    LSTMVariantCacheOf(nb::handle x, std::shared_ptr<const BatchOrder> order,
+                       const Description& about, const LSTMVariant<T>& cell, Around around)
+        : x_(nb::borrow(x)), order_(std::move(order)), kernels_(lb::kernels<T>()), about_(about),
+          around_(std::move(around)), H_(cell.H), P_(cell.P) {
+        memory = Buffer(kernels_.lstm_variant_cache_size(order_->batch(), cell, true) * sizeof(T));
+    }
+
+    nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_h,
+                       nb::handle d_c) override {
+        const Batch batch = order_->batch();
+        const LSTMVariant<T> cell = same_cell(params);
+        const npy_intp B = batch.B, T_ = batch.T, H = cell.H, P = cell.P;
+        LSTMVariantParams<T> gradients{};
+        nb::list d_params;
+        for (size_t p = 0; p < NUM_PARAMS; ++p) {
+            if (params[p].is_none()) {
+                d_params.append(nb::none());
+                continue;
+            }
+            const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
+            d_params.append(columns ? new_array<T>({rows, columns}) : new_array<T>({rows}));
+            *members(gradients, p) = data_of<T>(d_params[p]);
+        }
+        nb::object d_h_first = new_array<T>({B, P}), d_c_first = new_array<T>({B, H});
+        const size_t lanes = size_t((cell.H + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes);
+        Buffer d_a(size_t(order_->num_stored()) * size_t(cell.gates) * lanes * sizeof(T));
+        LSTMVariantBackward<T> run{batch,
+                                   cell,
+                                   around_.as<T>(batch, cell),
+                                   data_of<T>(x_),
+                                   memory.as<T>(),
+                                   numbers<T>(d_y, {B, T_, P}, "d_y"),
+                                   numbers<T>(d_h, {B, P}, "d_h"),
+                                   numbers<T>(d_c, {B, H}, "d_c"),
+                                   gradients,
+                                   data_of<T>(d_h_first),
+                                   data_of<T>(d_c_first),
+                                   d_a.as<T>(),
+                                   nullptr};
+        {
+            nb::gil_scoped_release released;
+            const int size = team_size(*order_, cell, 2);
+            Buffer work(kernels_.lstm_variant_backward_work(run, size) * sizeof(T));
+            run.work = work.as<T>();
+            run_team(size, [&](const Team& team) { kernels_.lstm_variant_backward(run, team); });
+        }
+        std::unique_ptr<LSTMInputGradientBase> rest = std::make_unique<LSTMInputGradientOf<T>>(
+            order_, kernels_, cell.I, cell.H, cell.gates, std::move(d_a));
+        return nb::make_tuple(d_params, d_h_first, d_c_first,
+                              nb::cast(rest.release(), nb::rv_policy::take_ownership));
+    }
+
+    /// A gate at every step as (B, T, H), zeros past a row's end.
+    nb::object stored(int which, const nb::list& params) const override {
+        const Batch batch = order_->batch();
+        const LSTMVariant<T> cell = same_cell(params);
+        if (which < 0 || which > cell.gates) throw nb::value_error("there is no such gate");
+        nb::object result = new_array<T>({batch.B, batch.T, cell.H});
+        kernels_.lstm_variant_gate(batch, cell, memory.as<T>(), which, data_of<T>(result));
+        return result;
+    }
+
+    Buffer memory;
+
+private:
+    LSTMVariant<T> same_cell(const nb::list& params) const {
+        const LSTMVariant<T> cell = variant<T>(about_, x_, params);
+        if (cell.H != H_ || cell.P != P_) throw nb::type_error("these are parameters of another cell");
+        return cell;
+    }
+
+    nb::object x_;
+    std::shared_ptr<const BatchOrder> order_;
+    const Kernels<T>& kernels_;
+    Description about_;
+    Around around_;
+    int H_, P_;
+};
+
+template <class T>
+nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, const nb::list& params,
+                  const Description& about, Around around, nb::handle lengths, bool keep) {
+    const Kernels<T>& kernels = lb::kernels<T>();
+    const T* inputs = numbers<T>(x, {-1, -1, -1}, "x");
+    const LSTMVariant<T> cell = variant<T>(about, x, params);
+    auto order = std::make_shared<const BatchOrder>(batch_order(x, lengths));
+    const Batch batch = order->batch();
+    const npy_intp B = batch.B, H = cell.H, P = cell.P;
+    nb::object y = new_array<T>({B, batch.T, P}), h_last = new_array<T>({B, P}),
+               c_last = new_array<T>({B, H});
+    LSTMVariantForward<T> run{batch,
+                              cell,
+                              around.as<T>(batch, cell),
+                              inputs,
+                              numbers<T>(h, {B, P}, "h"),
+                              numbers<T>(c, {B, H}, "c"),
+                              data_of<T>(y),
+                              data_of<T>(h_last),
+                              data_of<T>(c_last),
+                              keep,
+                              nullptr,
+                              nullptr};
+    std::unique_ptr<LSTMVariantCacheOf<T>> cache;
+    if (keep)
+        cache = std::make_unique<LSTMVariantCacheOf<T>>(x, order, about, cell, std::move(around));
+    {
+        nb::gil_scoped_release released;
+        Buffer passing;
+        if (!keep) passing = Buffer(kernels.lstm_variant_cache_size(batch, cell, false) * sizeof(T));
+        run.cache = keep ? cache->memory.template as<T>() : passing.as<T>();
+        Buffer work(kernels.lstm_variant_forward_work(batch, cell) * sizeof(T));
+        run.work = work.as<T>();
+        run_team(team_size(*order, cell, 1),
+                 [&](const Team& team) { kernels.lstm_variant_forward(run, team); });
+    }
+    if (!keep) return nb::make_tuple(y, h_last, c_last, nb::none());
+    std::unique_ptr<LSTMVariantCacheBase> kept = std::move(cache);
+    return nb::make_tuple(y, h_last, c_last,
+                          nb::cast(kept.release(), nb::rv_policy::take_ownership));
+}
+
+/// (kind, α, β)
+GateActivation activation(const nb::tuple& given) {
+    return {nb::cast<int>(given[0]), nb::cast<double>(given[1]), nb::cast<double>(given[2])};
+}
+
+}  // namespace
+
+void bind_lstm_variants(nb::module_& module) {
+    nb::class_<LSTMVariantCacheBase>(module, "LSTMVariantCache")
+        .def("backward", &LSTMVariantCacheBase::backward, nb::arg("params"),
+             nb::arg("d_y").none(), nb::arg("d_h").none(), nb::arg("d_c").none())
+        .def("stored", &LSTMVariantCacheBase::stored, nb::arg("which"), nb::arg("params"));
+    module.def(
+        "lstm_variant_forward",
+        [](nb::handle x, nb::handle h, nb::handle c, const nb::list& params, bool coupled,
+           std::optional<double> clip, const nb::list& activations, bool keeps_z,
+           nb::handle recurrent, nb::handle zoneout_h, nb::handle zoneout_c, nb::handle lengths,
+           bool keep) {
+            const Description about{coupled,
+                                    clip.has_value(),
+                                    clip.value_or(0),
+                                    activation(nb::cast<nb::tuple>(activations[0])),
+                                    activation(nb::cast<nb::tuple>(activations[1])),
+                                    activation(nb::cast<nb::tuple>(activations[2])),
+                                    keeps_z};
+            Around around{nb::borrow(recurrent), nb::borrow(zoneout_h), nb::borrow(zoneout_c)};
+            return type_of(x) == NPY_FLOAT64
+                       ? forward<double>(x, h, c, params, about, std::move(around), lengths, keep)
+                       : forward<float>(x, h, c, params, about, std::move(around), lengths, keep);
+        },
+        nb::arg("x"), nb::arg("h").none(), nb::arg("c").none(), nb::arg("params"),
+        nb::arg("coupled"), nb::arg("clip").none(), nb::arg("activations"), nb::arg("keeps_z"),
+        nb::arg("recurrent").none(), nb::arg("zoneout_h").none(), nb::arg("zoneout_c").none(),
+        nb::arg("lengths").none(), nb::arg("keep"));
+}
+
+}  // namespace lb
