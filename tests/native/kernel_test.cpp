@@ -269,8 +269,9 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     backward.work = work.data();
     threads.run([&](const Team& team) { kernels.lstm_backward(backward, team); });
 
-    OwnMemory<T> columns(kernels.lstm_input_gradient_work(I, H));
-    const LSTMInputGradient<T> input{batch, I, H, W.data(), d_z.data(), d_x.data(), columns.data()};
+    OwnMemory<T> columns(kernels.lstm_input_gradient_work(I, H, 4));
+    const LSTMInputGradient<T> input{batch,      I,          H,         4, W.data(),
+                                     d_z.data(), d_x.data(), columns.data()};
     threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
 
     results["d_W"] = d_W.numbers();
@@ -279,6 +280,111 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     results["d_h_first"] = d_h_first.numbers();
     results["d_c_first"] = d_c_first.numbers();
     results["d_x"] = d_x.numbers();
+    return results;
+}
+
+const char* const VARIANT_PARAMS[] = {"W",      "U",      "b",      "p_f",    "p_i",   "p_o",
+                                      "gain_x", "gain_h", "gain_c", "bias_c", "W_proj"};
+
+/// The same member of parameters or of gradients.
+template <class Number>
+Number*& member(LSTMVariantParams<Number>& params, size_t which) {
+    Number** all[] = {&params.W,      &params.U,      &params.b,      &params.p_f,
+                      &params.p_i,    &params.p_o,    &params.gain_x, &params.gain_h,
+                      &params.gain_c, &params.bias_c, &params.W_proj};
+    return *all[which];
+}
+
+template <class T>
+Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
+    const Order order(c);
+    const Batch batch = order.batch();
+    const std::vector<double>& n = c["cell"].numbers;
+    const int gates = n[0] != 0 ? 3 : 4;
+    LSTMVariant<T> cell{c.size("x", 2),
+                        c.size("U", 0) / gates,
+                        c.size("U", 1),
+                        gates,
+                        n[1] > 0,
+                        n[1],
+                        {int(n[2]), n[3], n[4]},
+                        {int(n[5]), n[6], n[7]},
+                        {int(n[8]), n[9], n[10]},
+                        n[11] != 0,
+                        {}};
+    const int B = batch.B, H = cell.H, P = cell.P, L = kernels.lanes;
+    std::vector<CallerMemory<T>> weights, d_weights;
+    for (const char* name : VARIANT_PARAMS) {
+        weights.emplace_back(c.has(name) ? c[name] : Array{});
+        if (c.has(name)) member(cell.params, weights.size() - 1) = weights.back().data();
+    }
+    std::map<std::string, std::vector<uint8_t>> drawn;
+    for (const char* name : {"drawn_h", "drawn_c"})
+        if (c.has(name)) drawn[name].assign(c[name].numbers.begin(), c[name].numbers.end());
+    const Optional<T> r(c, "r");
+    const auto drawn_at = [&](const char* name) {
+        return drawn.count(name) ? drawn[name].data() : nullptr;
+    };
+    const Regularization<T> around{r.data(),
+                                   c.has("drawn_h") || n[12] > 0,
+                                   c.has("drawn_c") || n[13] > 0,
+                                   drawn_at("drawn_h"),
+                                   drawn_at("drawn_c"),
+                                   T(n[12]),
+                                   T(n[13])};
+
+    const CallerMemory<T> x(c["x"]);
+    const Optional<T> h_first(c, "h_first"), c_first(c, "c_first");
+    OwnMemory<T> cache(kernels.lstm_variant_cache_size(batch, cell, true));
+    Results<T> results;
+    for (const char* what : {"with a cache", "without", "without outputs"}) {
+        const bool keep = std::strcmp(what, "with a cache") == 0;
+        OwnMemory<T> passing(kernels.lstm_variant_cache_size(batch, cell, false)),
+            work(kernels.lstm_variant_forward_work(batch, cell));
+        CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * P)), c_last(size_t(B * H));
+        const LSTMVariantForward<T> forward{
+            batch, cell, around, x.data(), h_first.data(), c_first.data(),
+            std::strcmp(what, "without outputs") == 0 ? nullptr : y.data(),
+            h_last.data(), c_last.data(), keep, keep ? cache.data() : passing.data(), work.data()};
+        threads.run([&](const Team& team) { kernels.lstm_variant_forward(forward, team); });
+        const Results<T> found{
+            {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
+        if (keep) results = found;
+        for (const auto& [name, numbers] : found)
+            if ((name != "y" || forward.y) && !same_bits(numbers, results.at(name)))
+                wrong("%s: other bits for %s %s", c.name.c_str(), name.c_str(), what);
+    }
+
+    const Optional<T> d_y(c, "d_y"), d_h_last(c, "d_h_last"), d_c_last(c, "d_c_last");
+    CallerMemory<T> d_h_first(size_t(B * P)), d_c_first(size_t(B * H)), d_x(c["x"].numbers.size());
+    LSTMVariantParams<T> gradients{};
+    for (const char* name : VARIANT_PARAMS) {
+        d_weights.emplace_back(c.has(name) ? c[name].numbers.size() : 0);
+        if (c.has(name)) member(gradients, d_weights.size() - 1) = d_weights.back().data();
+    }
+    OwnMemory<T> d_a(size_t(order.num_stored()) * size_t(gates) * size_t((H + L - 1) / L * L));
+    LSTMVariantBackward<T> backward{batch,          cell,            around,
+                                    x.data(),       cache.data(),    d_y.data(),
+                                    d_h_last.data(), d_c_last.data(), gradients,
+                                    d_h_first.data(), d_c_first.data(), d_a.data(),
+                                    nullptr};
+    OwnMemory<T> work(kernels.lstm_variant_backward_work(backward, threads.size));
+    backward.work = work.data();
+    threads.run([&](const Team& team) { kernels.lstm_variant_backward(backward, team); });
+    OwnMemory<T> columns(kernels.lstm_input_gradient_work(cell.I, H, gates));
+    const LSTMInputGradient<T> input{batch,      cell.I,     H,         gates, cell.params.W,
+                                     d_a.data(), d_x.data(), columns.data()};
+    threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
+    CallerMemory<T> i(size_t(B) * size_t(batch.T) * size_t(H));
+    kernels.lstm_variant_gate(batch, cell, cache.data(), gates - 3, i.data());
+
+    for (size_t param = 0; param < d_weights.size(); ++param)
+        if (c.has(VARIANT_PARAMS[param]))
+            results[std::string("d_") + VARIANT_PARAMS[param]] = d_weights[param].numbers();
+    results["d_h_first"] = d_h_first.numbers();
+    results["d_c_first"] = d_c_first.numbers();
+    results["d_x"] = d_x.numbers();
+    results["i"] = i.numbers();
     return results;
 }
 
@@ -422,6 +528,7 @@ Results<T> run_cross_entropy(const Case& c, const Kernels<T>& kernels, const Thr
 template <class T>
 Results<T> run_case(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
     if (c.kind == "lstm") return run_lstm(c, kernels, threads);
+    if (c.kind == "lstm_variant") return run_lstm_variant(c, kernels, threads);
     if (c.kind == "relational") return run_relational(c, kernels, threads);
     if (c.kind == "affine") return run_affine(c, kernels, threads);
     if (c.kind == "cross_entropy") return run_cross_entropy(c, kernels, threads);

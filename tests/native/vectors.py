@@ -18,11 +18,17 @@ from unittest.mock import patch
 
 import numpy as np
 
-from lstm_baseline.cells import LSTMEquations, recurrence
+from lstm_baseline.cells import (
+    LSTMEquations,
+    LSTMVariantEquations,
+    Regularization,
+    recurrence,
+)
+from lstm_baseline.cells.gate_activations import NAMES
 from lstm_baseline.cells.layers import affine
 from lstm_baseline.cells.lstm import LSTMState
 from lstm_baseline.cells.relational import RelationalState
-from lstm_baseline.models import RelationalRNN
+from lstm_baseline.models import LSTM, RelationalRNN
 from lstm_baseline.native.core import ENGINE_VARIABLE
 from lstm_baseline.training import Adam, cross_entropy
 
@@ -47,6 +53,9 @@ def all_cases() -> Iterator[tuple[str, Arrays]]:
         words = f"lstm B={B} T={T} I={I} H={H} {options}".strip()
         yield words, lstm_case(rng, B, T, I, H, options)
     yield "lstm all values of the activations", activation_case()
+    for B, T, I, H, options, around, pieces in VARIANT_CASES:
+        words = f"lstm_variant B={B} T={T} I={I} H={H} {options}".strip()
+        yield f"{words} {around} {pieces}", variant_case(rng, B, T, I, H, options, around, pieces)
     for B, T, I, options, sizes in RELATIONAL_CASES:
         words = f"relational B={B} T={T} I={I} {options}".strip() + f" {sizes}"
         yield words, relational_case(rng, B, T, I, options, **sizes)
@@ -109,6 +118,114 @@ def lstm_case(
         inputs["lengths"] = some_lengths(rng, B, T) * float("no-steps" not in words)
         fill_padding(inputs, "x", "d_y")
     return with_results(inputs, lstm_results)
+
+
+OTHERS = ("hard_sigmoid", ("leaky_relu", 0.1), "softsign")
+
+VARIANT_CASES: list[tuple[int, int, int, int, str, dict[str, Any], dict[str, Any]]] = [
+    (1, 1, 1, 1, "", {}, {"peepholes": True}),
+    (5, 6, 2, 9, "lengths state last", {"r": 0.3}, {}),
+    (3, 4, 5, 8, "lengths", {"drawn": 0.3}, {"projection_size": 11, "bias": False}),
+    (7, 3, 16, 16, "outputs-only", {}, {"layer_norm": True}),
+    (4, 7, 3, 17, "lengths last last-only", {"rate": 0.2}, {"coupled_gates": True}),
+    (13, 5, 4, 33, "state last", {}, {"projection_size": 5, "clip": 0.7, "peepholes": True}),
+    (23, 9, 3, 5, "lengths last together", {}, {"layer_norm": True, "peepholes": True}),
+    (2, 3, 50, 40, "state last", {"r": 0.5, "drawn": 0.4}, {"activations": OTHERS}),
+    (
+        *(6, 5, 3, 19, "lengths state last together", {"r": 0.2, "drawn": 0.1}),
+        {"layer_norm": True, "projection_size": 7, "coupled_gates": True, "clip": 1.5},
+    ),
+    (3, 0, 2, 4, "state last", {}, {"projection_size": 3, "layer_norm": True}),
+    (0, 3, 2, 4, "", {}, {"peepholes": True, "coupled_gates": True}),
+    (4, 3, 2, 5, "no-steps state last", {"drawn": 0.3}, {"projection_size": 3}),
+    (9, 61, 3, 5, "lengths state last", {}, {"layer_norm": True, "coupled_gates": True}),
+]
+"""Sizes, what else a case has as in ``lstm_case``, what is around a step, and a variant's pieces.
+
+r and drawn are rates of recurrent dropout and of zoneout in training, rate that of zoneout outside.
+"""
+
+
+def variant_case(
+    rng: np.random.Generator,
+    B: int,
+    T: int,
+    I: int,
+    H: int,
+    options: str,
+    around: dict[str, Any],
+    pieces: dict[str, Any],
+) -> Arrays:
+    """Return x (B, T, I), the parameters that there are, what is around the step, and the results.
+
+    r (B, P), drawn_h (B, T, P) and drawn_c (B, T, H) are there where they are drawn. cell holds
+    whether gates are coupled, the clip (0 for none), number and constants of each activation,
+    whether pre-activations are kept, and the rates of zoneout of h and of c.
+    """
+    words = options.split()
+    model = LSTM(I, H, **pieces, dtype=np.float64, rng=rng)
+    cell, P = model.cell, model.width
+    if isinstance(cell, LSTMEquations):
+        cell = LSTMVariantEquations()
+    inputs = {n: p + 0.3 * rng.standard_normal(p.shape) for n, p in model.params.items()}
+    inputs["x"] = rng.standard_normal((B, T, I))
+    widths = {"h": P, "c": H}
+    if "state" in words:
+        inputs |= {f"{n}_first": rng.standard_normal((B, w)) for n, w in widths.items()}
+    if "last" in words:
+        inputs |= {f"d_{n}_last": rng.standard_normal((B, w)) for n, w in widths.items()}
+    if "last-only" not in words:
+        inputs["d_y"] = rng.standard_normal((B, T, P))
+    if "r" in around:
+        inputs["r"] = (rng.random((B, P)) > around["r"]) / (1 - around["r"])
+    if "drawn" in around:
+        inputs |= {f"drawn_{n}": rng.random((B, T, w)) < around["drawn"] for n, w in widths.items()}
+    if "lengths" in words or "no-steps" in words:
+        inputs["lengths"] = some_lengths(rng, B, T) * float("no-steps" not in words)
+        fill_padding(inputs, "x", "d_y")
+    rates = [around.get("rate", 0.0)] * 2
+
+    def results(inputs: Arrays) -> Arrays:
+        params = {name: inputs[name] for name in model.params}
+        zeros = {n: np.zeros((B, w), inputs["x"].dtype) for n, w in widths.items()}
+        first = LSTMState(*(inputs.get(f"{n}_first", zeros[n]) for n in "hc"))
+        last_gradient = LSTMState(*(inputs.get(f"d_{n}_last", zeros[n]) for n in "hc"))
+        zoneout = None
+        if "drawn" in around:
+            zoneout = tuple(inputs[f"drawn_{n}"].astype(bool) for n in "hc")
+        elif "rate" in around:
+            zoneout = tuple(rates)
+        y, last, cache = recurrence.unroll(
+            cell,
+            params,
+            inputs["x"],
+            first,
+            lengths_of(inputs),
+            regularization=Regularization(inputs.get("r"), zoneout),
+        )
+        d_y = np.nan_to_num(inputs["d_y"]) if "d_y" in inputs else np.zeros_like(y)
+        d_params, d_x, d_first = recurrence.unroll_backward(cell, params, d_y, cache, last_gradient)
+        i = np.zeros((B, T, H), y.dtype)
+        for t, step in enumerate(cache.steps):
+            live = np.ones(B, bool) if cache.live is None else cache.live[:, t]
+            i[live, t] = step.i[live]
+        return {
+            "y": y,
+            "h_last": last.h,
+            "c_last": last.c,
+            **{f"d_{name}": d for name, d in d_params.items()},
+            "d_h_first": d_first.h,
+            "d_c_first": d_first.c,
+            "d_x": d_x,
+            "i": i,
+        }
+
+    numbers = [float(cell.coupled_gates), cell.clip or 0.0]
+    for activation in cell.activations:
+        numbers += [NAMES.index(activation.name), *(*activation.constants, 0.0, 0.0)[:2]]
+    plain = all(activation.name in ("sigmoid", "tanh") for activation in cell.activations)
+    numbers += [float(cell.clip is not None or not plain), *rates]
+    return {**with_results(inputs, results), "cell": np.asarray(numbers)}
 
 
 # From three features on: of two, a layer norm makes 1 and −1, whatever they were.

@@ -64,11 +64,11 @@ struct Share {
     int first_row, last_row, first_block, last_block;
     bool meet;  ///< threads share rows, so they meet after every step
 
-    Share(const Batch& batch, int H, const Team& team)
+    Share(const Batch& batch, int H, const Team& team, bool may_meet = true)
         : first_row(0), last_row(batch.B), first_block(0), last_block(num_blocks<T>(H)),
           meet(false) {
         if (team.size == 1) return;
-        if (batch.B < team.size) {
+        if (batch.B < team.size && may_meet) {
             meet = true;
             first_block = team.first(num_blocks<T>(H));
             last_block = team.last(num_blocks<T>(H));

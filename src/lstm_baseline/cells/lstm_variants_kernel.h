@@ -403,7 +403,7 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
     }
     if (params.W_proj && team.rank == 0)
         pack_affine<T>(cell.P, cell.H, params.W_proj, nullptr, work.packed_proj);
-    const Share<T> share(batch, cell.H, team);
+    const Share<T> share(batch, cell.H, team, false);
     for (int row = share.first_row; row < share.last_row; ++row) {
         const ptrdiff_t user = batch.order[row];
         T *h = work.h + row * cache.width_h, *seen = cache.h + row * cache.width_h;
@@ -878,7 +878,7 @@ void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) 
             store(to, Vec<T>{});
             pack_columns(cell.params.W_proj + n * L, H, H - n * L, P, to + L);
         }
-    const Share<T> share(batch, H, team);
+    const Share<T> share(batch, H, team, false);
     for (int row = share.first_row; row < share.last_row; ++row) {
         const ptrdiff_t user = batch.order[row];
         copy_padded(run.d_h_last ? run.d_h_last + user * P : nullptr, P,
