@@ -1,0 +1,51 @@
+"""Checks that all frameworks share: what their weights must be, and what ours may hold."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lstm_baseline.cells.lstm_variants import LSTMVariant
+from lstm_baseline.errors import InputError
+from lstm_baseline.models import LSTM
+from lstm_baseline.shapes import NDArray
+
+
+def as_weights(name: str, value: Any) -> NDArray:
+    """Return a tensor or array as an array of finite numbers, float32 or float64."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) not in ("torch.float32", "torch.float64"):
+            raise InputError(f"{name} has dtype {value.dtype}; convert it to float32 or float64")
+        value = value.numpy()
+    try:
+        array: NDArray = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array but a {type(value).__name__}") from error
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def one_dtype(arrays: Iterable[NDArray]) -> str:
+    """Return the name of the dtype that all arrays have."""
+    dtypes = {array.dtype.name for array in arrays}
+    if len(dtypes) > 1:
+        raise InputError(f"weights have the dtypes {', '.join(sorted(dtypes))}; give one")
+    return dtypes.pop()
+
+
+def check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != expected:
+        raise InputError(f"{name} has shape {array.shape}; expected {expected}")
+
+
+def refuse_variants(model: LSTM, other: str, has: Sequence[str]) -> None:
+    """Refuse a model with a piece of ``LSTMVariant`` that is not among those the other ``has``."""
+    plain = LSTMVariant()._asdict()
+    for name, value in model.variant._asdict().items():
+        if name not in has and value != plain[name]:
+            raise InputError(f"the model has {name}, which {other} has not")
