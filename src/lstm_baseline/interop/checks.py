@@ -20,7 +20,7 @@ def as_weights(name: str, value: Any) -> NDArray:
         value = value.numpy()
     try:
         array: NDArray = np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{name} is no array but a {type(value).__name__}") from error
     if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InputError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")

@@ -1,0 +1,356 @@
+"""Keras 3: layers, linear chains of them and lists of weights, both ways.
+
+Kernels and gates stand as ``interop/kernels.py`` says. Layers, both directions, their outputs side
+by side, and a last Dense without activation have the same meaning. Whether a layer returns
+sequences or states, is stateful or unrolled does not touch its weights and is left alone; so are
+masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lstm_baseline.cells.gate_activations import GateActivation, gate_activation
+from lstm_baseline.errors import InputError
+from lstm_baseline.interop.checks import as_weights, refuse_variants
+from lstm_baseline.interop.kernels import (
+    activation_of,
+    check_jax_takes,
+    from_kernels,
+    names_of_activations,
+    to_kernels,
+)
+from lstm_baseline.models import LSTM
+from lstm_baseline.shapes import FloatArray, NDArray
+
+ACTIVATIONS = {
+    "tanh": gate_activation("tanh"),
+    "sigmoid": gate_activation("sigmoid"),
+    "hard_sigmoid": gate_activation("hard_sigmoid", 1 / 6, 0.5),
+    "relu": gate_activation("relu"),
+    "elu": gate_activation("elu", 1.0),
+    "leaky_relu": gate_activation("leaky_relu", 0.2),
+    "softsign": gate_activation("softsign"),
+    "softplus": gate_activation("softplus"),
+    "linear": gate_activation("affine", 1.0, 0.0),
+}
+"""Ours by the names of ``keras.activations``."""
+
+MERGE_MODES = ("concat",)
+"""How Bidirectional may join its directions for a model here to do the same."""
+
+
+class _Direction(NamedTuple):
+    """One direction of a layer."""
+
+    name: str
+    cell: Any
+    """A keras.layers.LSTMCell."""
+
+
+def from_keras_weights(
+    weights: Sequence[Any],
+    *,
+    bidirectional: bool = False,
+    activations: Sequence[Any] = ("sigmoid", "tanh", "tanh"),
+) -> LSTM:
+    """Return an LSTM with what ``get_weights`` of a layer or of a chain of layers gives.
+
+    Sizes, layers, biases and a readout follow from the number of arrays and their shapes.
+
+    Parameters
+    ----------
+    weights
+        Arrays of one dtype, float32 or float64: of every layer, of its forward direction and then
+        its backward one, kernel (I, 4H), recurrent kernel (H, 4H) and, as far as there are any,
+        bias (4H); then kernel (H, O) or (2H, O), and bias (O), of a Dense that comes last.
+    bidirectional
+        Whether every layer is a Bidirectional.
+    activations
+        Of gates, candidate and cell state, as ``LSTM`` takes them.
+
+    Raises
+    ------
+    InputError
+        If there are too few or too many arrays, a shape does not fit, or a number is not finite.
+    """
+    if not isinstance(weights, list | tuple):
+        kind = type(weights).__name__
+        raise InputError(f"from_keras_weights got a {kind}; give a list, or a layer to from_keras")
+    named = [(f"weights[{k}]", as_weights(f"weights[{k}]", w)) for k, w in enumerate(weights)]
+    bias = len(named) > 2 and named[2][1].ndim == 1
+    if bias:
+        num_readout = len(named) % 3
+    else:
+        num_readout = 1 if len(named) % 2 else 2 * (len(named) > 2 and named[-1][1].ndim == 1)
+    rest, left = divmod(len(named) - num_readout, (2 + bias) * (1 + bidirectional))
+    if not rest or left:
+        where = "both directions of every layer" if bidirectional else "every layer"
+        raise InputError(
+            f"weights holds {len(named)} arrays; give those of {where}: kernel, recurrent kernel "
+            "and, where there are any, bias; then those of a last Dense"
+        )
+    return from_kernels(
+        named,
+        bias=bias,
+        bidirectional=bool(bidirectional),
+        num_readout=num_readout,
+        activations=activations,
+    )
+
+
+def to_keras_weights(model: LSTM) -> list[FloatArray]:
+    """Return copies of a model's weights, as ``set_weights`` of layers like its own takes them.
+
+    Raises
+    ------
+    InputError
+        If the model has something that Keras's LSTM does not.
+    """
+    _activations_in_keras(model)
+    return to_kernels(model)
+
+
+def from_keras(layers: Any) -> LSTM:
+    """Return an LSTM that gives the outputs of Keras's layers.
+
+    Parameters
+    ----------
+    layers
+        A layer: LSTM, RNN of LSTMCells, or Bidirectional of one of these; or a list, Sequential or
+        functional model of such layers, each on the one before, and of a last Dense or
+        TimeDistributed Dense without activation, which becomes the readout. What they give for the
+        last step alone, ``forward`` gives with ``return_sequences=False``.
+
+    Raises
+    ------
+    InputError
+        If it is something else, has no weights yet, drops anything out, or holds what a model here
+        has not: other activations or ways to merge directions, layers of different sizes.
+    """
+    keras = _import_keras()
+    chain = _chain_of(keras, layers)
+    readout = _readout_of(keras, chain[-1]) if chain else None
+    if readout is not None:
+        chain = chain[:-1]
+    stack = [directions for layer in chain for directions in _directions_of(keras, layer)]
+    if not stack:
+        raise InputError("from_keras got no LSTM; give one, or a chain of them")
+    activations = _same_form(keras, stack)
+    named = [
+        _as_named(keras, f"{direction.name}'s {weights}", getattr(direction.cell, weights))
+        for directions in stack
+        for direction in directions
+        for weights in ("kernel", "recurrent_kernel", "bias")
+        if weights != "bias" or direction.cell.use_bias
+    ]
+    num_before = len(named)
+    if readout is not None:
+        named.append(_as_named(keras, f"{readout.name}'s kernel", readout.kernel))
+        if readout.use_bias:
+            named.append(_as_named(keras, f"{readout.name}'s bias", readout.bias))
+    return from_kernels(
+        named,
+        bias=stack[0][0].cell.use_bias,
+        bidirectional=len(stack[0]) == 2,
+        num_readout=len(named) - num_before,
+        activations=activations,
+    )
+
+
+def to_keras(model: LSTM) -> Any:
+    """Return a ``keras.Sequential`` that gives the outputs of a model, (B, T, O) or (B, T, H).
+
+    Raises
+    ------
+    InputError
+        If the model has something that Keras's LSTM does not.
+    """
+    gates, others = _activations_in_keras(model)
+    keras = _import_keras()
+    if keras.config.backend() == "jax":
+        check_jax_takes(model)
+    dtype = model.dtype.name
+    layers = [keras.Input((None, model.input_size), dtype=dtype)]
+    for _ in range(model.num_layers):
+        layer = keras.layers.LSTM(
+            model.hidden_size,
+            activation=others,
+            recurrent_activation=gates,
+            use_bias=model.variant.bias,
+            return_sequences=True,
+            dtype=dtype,
+        )
+        if model.bidirectional:
+            layer = keras.layers.Bidirectional(layer, dtype=dtype)
+        layers.append(layer)
+    if model.output_size is not None:
+        layers.append(keras.layers.Dense(model.output_size, dtype=dtype))
+    made = keras.Sequential(layers)
+    made.set_weights(to_kernels(model))
+    return made
+
+
+def _import_keras() -> Any:
+    try:
+        import keras
+    except ImportError as error:
+        raise InputError(
+            f"Keras cannot be imported ({error}); pip install 'lstm-baseline[keras]' and a backend "
+            "named by KERAS_BACKEND, or use from_keras_weights and to_keras_weights, "
+            "which do without"
+        ) from error
+    return keras
+
+
+def _activations_in_keras(model: LSTM) -> tuple[str, str]:
+    """Return Keras's names of a model's activations; refuse what Keras's LSTM lacks."""
+    refuse_variants(model, "Keras's LSTM", has=("bias", "activations"))
+    return names_of_activations(model, "Keras's LSTM", ACTIVATIONS)
+
+
+def _chain_of(keras: Any, given: Any) -> list[Any]:
+    """Return layers each of which sees the outputs of the one before."""
+    if isinstance(given, list | tuple):
+        layers = list(given)
+    elif type(given) is keras.Sequential:
+        layers = given.layers
+    elif isinstance(given, keras.Model) and type(given).__name__ == "Functional":
+        layers = given.operations
+        _check_linear(keras, given)
+    else:
+        layers = [given]
+    kinds = keras.layers
+    chain = []
+    for layer in layers:
+        if type(layer) is kinds.Dropout and layer.rate:
+            raise InputError(f"{layer.name} drops out {layer.rate:g}; set its rate to 0")
+        if type(layer) not in (kinds.InputLayer, kinds.Dropout):
+            chain.append(layer)
+    return chain
+
+
+def _check_linear(keras: Any, model: Any) -> None:
+    """Refuse a functional model that is more than one layer after the other."""
+    outputs: list[Any] = []
+    for layer in model.operations:
+        inputs = keras.tree.flatten(layer.input)
+        # Where a layer gives its states as well, they come after its outputs.
+        if [id(x) for x in inputs] != [id(y) for y in outputs[:1]]:
+            raise InputError(
+                f"{layer.name} does not see the outputs of the layer before it alone; "
+                "give the layers that make one chain as a list"
+            )
+        outputs = keras.tree.flatten(layer.output)
+    if [id(y) for y in model.outputs] != [id(y) for y in outputs[: len(model.outputs)]]:
+        raise InputError(
+            f"{model.name} gives more than the outputs of its last layer; "
+            "give the layers that make one chain as a list"
+        )
+
+
+def _readout_of(keras: Any, layer: Any) -> Any:
+    """Return the Dense of a layer that is a readout; None for another layer."""
+    dense = layer.layer if type(layer) is keras.layers.TimeDistributed else layer
+    if type(dense) is not keras.layers.Dense:
+        return None
+    if dense.activation is not keras.activations.linear:
+        raise InputError(
+            f"{dense.name} has the activation {_name_of(dense.activation)}; a readout has none, "
+            "so set it to keras.activations.linear and apply it to the outputs"
+        )
+    _check_built(dense)
+    return dense
+
+
+def _directions_of(keras: Any, layer: Any) -> list[list[_Direction]]:
+    """Return the layers, each as its directions, that one of Keras's layers stands for."""
+    kinds = keras.layers
+    if type(layer) is not kinds.Bidirectional:
+        return [[direction] for direction in _cells_of(keras, layer, go_backwards=False)]
+    if layer.merge_mode not in MERGE_MODES:
+        raise InputError(
+            f"{layer.name} has merge_mode {layer.merge_mode!r}; give one of: "
+            f"{', '.join(MERGE_MODES)}"
+        )
+    both = [
+        *_cells_of(keras, layer.forward_layer, go_backwards=False),
+        *_cells_of(keras, layer.backward_layer, go_backwards=True),
+    ]
+    if len(both) != 2:
+        raise InputError(
+            f"{layer.name} has several cells in a direction; "
+            "put one Bidirectional on another instead"
+        )
+    return [both]
+
+
+def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[_Direction]:
+    """Return the cells of an LSTM or RNN, one on the other."""
+    kinds = keras.layers
+    if type(layer) not in (kinds.LSTM, kinds.RNN):
+        kind, name = type(layer).__name__, getattr(layer, "name", None)
+        raise InputError(
+            f"from_keras got {f'{name}, ' if name else ''}a {kind}; give an LSTM, an RNN of "
+            "LSTMCells, Bidirectional of one, or a chain of these with a Dense at its end"
+        )
+    if layer.go_backwards != go_backwards:
+        raise InputError(
+            f"{layer.name} has go_backwards {layer.go_backwards}; a layer here runs forwards, "
+            "and backwards only as the second direction of a Bidirectional"
+        )
+    cells = [_Direction(layer.name, layer.cell)]
+    if type(layer.cell) is kinds.StackedRNNCells:
+        cells = [_Direction(cell.name, cell) for cell in layer.cell.cells]
+    for name, cell in cells:
+        if type(cell) is not kinds.LSTMCell:
+            raise InputError(f"{name} has a cell {type(cell).__name__}; expected an LSTMCell")
+        _check_built(cell, name)
+        for rate in ("dropout", "recurrent_dropout"):
+            if getattr(cell, rate):
+                raise InputError(
+                    f"{name} has {rate} {getattr(cell, rate):g}; set that of its cell to 0"
+                )
+    return cells
+
+
+def _same_form(keras: Any, stack: list[list[_Direction]]) -> tuple[GateActivation, ...]:
+    """Return the activations of all cells; refuse layers that differ in form."""
+    first, first_cell = stack[0][0]
+    for directions in stack:
+        name, _ = directions[0]
+        if len(directions) != len(stack[0]):
+            raise InputError(
+                f"{name} and {first} are not both bidirectional; all layers of one LSTM here are, "
+                "or none"
+            )
+        for name, cell in directions:
+            for attribute in ("units", "use_bias", "activation", "recurrent_activation"):
+                value, expected = getattr(cell, attribute), getattr(first_cell, attribute)
+                if value != expected:
+                    raise InputError(
+                        f"{name} has {attribute} {_name_of(value)}, {first} has "
+                        f"{_name_of(expected)}; all layers of one LSTM here have the same"
+                    )
+    gates, others = (
+        activation_of(
+            f"{attribute} of {first}",
+            getattr(first_cell, attribute),
+            keras.activations,
+            ACTIVATIONS,
+        )
+        for attribute in ("recurrent_activation", "activation")
+    )
+    return gates, others, others
+
+
+def _check_built(layer: Any, name: str | None = None) -> None:
+    if not layer.built:
+        raise InputError(f"{name or layer.name} is not built, so has no weights; call it on data")
+
+
+def _name_of(value: Any) -> str:
+    return value.__name__ if callable(value) and hasattr(value, "__name__") else repr(value)
+
+
+def _as_named(keras: Any, name: str, variable: Any) -> tuple[str, NDArray]:
+    return name, as_weights(name, keras.ops.convert_to_tensor(variable))
