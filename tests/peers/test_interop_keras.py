@@ -375,16 +375,19 @@ def backward_first():
             lambda: [lstm(), lstm(recurrent_activation="relu")],
             "has recurrent_activation relu, .* has sigmoid",
         ),
-        (lambda: [lstm(), both()], "forward_lstm.* and lstm.* are not both bidirectional"),
+        (
+            lambda: [lstm(), both()],
+            "forward_lstm.* and lstm.* are not both of a bidirectional layer",
+        ),
         (
             lambda: [lstm(activation="gelu", name="l")],
-            "activation of l is gelu; known are, of keras.activations: tanh, sigmoid",
+            "l has activation gelu; known are, of keras.activations: tanh, sigmoid",
         ),
         (
             lambda: [lstm(recurrent_activation=unlike)],
-            "recurrent_activation of .* is unlike; known",
+            "has recurrent_activation unlike; known",
         ),
-        (lambda: [lstm(activation=L.LeakyReLU(0.1))], "activation of .* is LeakyReLU; known"),
+        (lambda: [lstm(activation=L.LeakyReLU(0.1))], "has activation LeakyReLU; known"),
         (lambda: [lstm(dropout=0.25, name="l")], "l has dropout 0.25; set that of its cell to 0"),
         (lambda: [lstm(recurrent_dropout=0.5)], "has recurrent_dropout 0.5"),
         (lambda: [lstm(), L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5; set its rate to 0"),

@@ -7,15 +7,18 @@ masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from lstm_baseline.cells.gate_activations import GateActivation, gate_activation
+from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
 from lstm_baseline.interop.checks import as_weights, refuse_variants
 from lstm_baseline.interop.kernels import (
+    NamedCell,
     activation_of,
     check_jax_takes,
+    check_same,
     from_kernels,
+    name_of,
     names_of_activations,
     to_kernels,
 )
@@ -37,14 +40,6 @@ ACTIVATIONS = {
 
 MERGE_MODES = ("concat",)
 """How Bidirectional may join its directions for a model here to do the same."""
-
-
-class _Direction(NamedTuple):
-    """One direction of a layer."""
-
-    name: str
-    cell: Any
-    """A keras.layers.LSTMCell."""
 
 
 def from_keras_weights(
@@ -135,7 +130,12 @@ def from_keras(layers: Any) -> LSTM:
     stack = [directions for layer in chain for directions in _directions_of(keras, layer)]
     if not stack:
         raise InputError("from_keras got no LSTM; give one, or a chain of them")
-    activations = _same_form(keras, stack)
+    check_same(stack, ("units", "use_bias", "recurrent_activation", "activation"))
+    first = stack[0][0]
+    gates, others = (
+        activation_of(first, attribute, keras.activations, ACTIVATIONS)
+        for attribute in ("recurrent_activation", "activation")
+    )
     named = [
         _as_named(keras, f"{direction.name}'s {weights}", getattr(direction.cell, weights))
         for directions in stack
@@ -150,10 +150,10 @@ def from_keras(layers: Any) -> LSTM:
             named.append(_as_named(keras, f"{readout.name}'s bias", readout.bias))
     return from_kernels(
         named,
-        bias=stack[0][0].cell.use_bias,
+        bias=first.cell.use_bias,
         bidirectional=len(stack[0]) == 2,
         num_readout=len(named) - num_before,
-        activations=activations,
+        activations=(gates, others, others),
     )
 
 
@@ -255,14 +255,14 @@ def _readout_of(keras: Any, layer: Any) -> Any:
         return None
     if dense.activation is not keras.activations.linear:
         raise InputError(
-            f"{dense.name} has the activation {_name_of(dense.activation)}; a readout has none, "
+            f"{dense.name} has the activation {name_of(dense.activation)}; a readout has none, "
             "so set it to keras.activations.linear and apply it to the outputs"
         )
     _check_built(dense)
     return dense
 
 
-def _directions_of(keras: Any, layer: Any) -> list[list[_Direction]]:
+def _directions_of(keras: Any, layer: Any) -> list[list[NamedCell]]:
     """Return the layers, each as its directions, that one of Keras's layers stands for."""
     kinds = keras.layers
     if type(layer) is not kinds.Bidirectional:
@@ -284,7 +284,7 @@ def _directions_of(keras: Any, layer: Any) -> list[list[_Direction]]:
     return [both]
 
 
-def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[_Direction]:
+def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[NamedCell]:
     """Return the cells of an LSTM or RNN, one on the other."""
     kinds = keras.layers
     if type(layer) not in (kinds.LSTM, kinds.RNN):
@@ -298,9 +298,9 @@ def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[_Direction]
             f"{layer.name} has go_backwards {layer.go_backwards}; a layer here runs forwards, "
             "and backwards only as the second direction of a Bidirectional"
         )
-    cells = [_Direction(layer.name, layer.cell)]
+    cells = [NamedCell(layer.name, layer.cell)]
     if type(layer.cell) is kinds.StackedRNNCells:
-        cells = [_Direction(cell.name, cell) for cell in layer.cell.cells]
+        cells = [NamedCell(cell.name, cell) for cell in layer.cell.cells]
     for name, cell in cells:
         if type(cell) is not kinds.LSTMCell:
             raise InputError(f"{name} has a cell {type(cell).__name__}; expected an LSTMCell")
@@ -313,43 +313,9 @@ def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[_Direction]
     return cells
 
 
-def _same_form(keras: Any, stack: list[list[_Direction]]) -> tuple[GateActivation, ...]:
-    """Return the activations of all cells; refuse layers that differ in form."""
-    first, first_cell = stack[0][0]
-    for directions in stack:
-        name, _ = directions[0]
-        if len(directions) != len(stack[0]):
-            raise InputError(
-                f"{name} and {first} are not both bidirectional; all layers of one LSTM here are, "
-                "or none"
-            )
-        for name, cell in directions:
-            for attribute in ("units", "use_bias", "activation", "recurrent_activation"):
-                value, expected = getattr(cell, attribute), getattr(first_cell, attribute)
-                if value != expected:
-                    raise InputError(
-                        f"{name} has {attribute} {_name_of(value)}, {first} has "
-                        f"{_name_of(expected)}; all layers of one LSTM here have the same"
-                    )
-    gates, others = (
-        activation_of(
-            f"{attribute} of {first}",
-            getattr(first_cell, attribute),
-            keras.activations,
-            ACTIVATIONS,
-        )
-        for attribute in ("recurrent_activation", "activation")
-    )
-    return gates, others, others
-
-
 def _check_built(layer: Any, name: str | None = None) -> None:
     if not layer.built:
         raise InputError(f"{name or layer.name} is not built, so has no weights; call it on data")
-
-
-def _name_of(value: Any) -> str:
-    return value.__name__ if callable(value) and hasattr(value, "__name__") else repr(value)
 
 
 def _as_named(keras: Any, name: str, variable: Any) -> tuple[str, NDArray]:

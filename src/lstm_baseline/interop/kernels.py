@@ -5,7 +5,7 @@ Each layer and direction has a kernel (I, 4H) for x, a recurrent kernel (H, 4H) 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,15 @@ from lstm_baseline.models import LSTM
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
 
 KERNEL_GATES = ("i", "f", "c", "o")
+
+
+class NamedCell(NamedTuple):
+    """One direction of a layer."""
+
+    name: str
+    """What error lines call it."""
+    cell: Any
+    """The other library's."""
 
 
 def from_kernels(
@@ -88,18 +97,50 @@ def to_kernels(model: LSTM) -> list[FloatArray]:
     return found
 
 
-def activation_of(
-    name: str, function: Any, module: Any, known: Mapping[str, GateActivation]
-) -> GateActivation:
-    """Return ours for a function of a module, one of those ``known`` by its names.
+def check_same(stack: Sequence[Sequence[NamedCell]], attributes: Sequence[str]) -> None:
+    """Refuse layers, each a list of its directions, whose cells differ in an attribute."""
+    first = stack[0][0]
+    for directions in stack:
+        if len(directions) != len(stack[0]):
+            raise InputError(
+                f"{directions[0].name} and {first.name} are not both of a bidirectional layer; "
+                "all layers of one LSTM here are, or none"
+            )
+        for name, cell in directions:
+            for attribute in attributes:
+                value, expected = getattr(cell, attribute), getattr(first.cell, attribute)
+                if value != expected:
+                    raise InputError(
+                        f"{name} has {attribute} {name_of(value)}, {first.name} has "
+                        f"{name_of(expected)}; all layers of one LSTM here have the same"
+                    )
 
-    ``name`` says in the error line whose function it is.
+
+def name_of(value: Any) -> str:
+    """Return what error lines call a function or another value."""
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return repr(value)
+
+
+def activation_of(
+    named: NamedCell, attribute: str, module: Any, known: Mapping[str, GateActivation]
+) -> GateActivation:
+    """Return ours for a function that a cell has: one of those ``known`` by their names there.
+
+    Raises
+    ------
+    InputError
+        If it is no function of the module, or one that we have not.
     """
-    for its_name, activation in known.items():
-        if function is getattr(module, its_name):
+    function = getattr(named.cell, attribute)
+    for name, activation in known.items():
+        if function is getattr(module, name):
             return activation
-    given = getattr(function, "__name__", type(function).__name__)
-    raise InputError(f"{name} is {given}; known are, of {module.__name__}: {', '.join(known)}")
+    raise InputError(
+        f"{named.name} has {attribute} {name_of(function)}; "
+        f"known are, of {module.__name__}: {', '.join(known)}"
+    )
 
 
 def names_of_activations(
