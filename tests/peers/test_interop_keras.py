@@ -277,6 +277,11 @@ BAD = np.full((I, 4 * H), np.nan, np.float32)
         (weights(_7=np.ones(3, np.float32)), {}, r"weights\[7\] has shape \(3,\); expected \(2,\)"),
         (weights(), {"bidirectional": True}, r"weights\[3\] has shape \(6, 24\); expected \(4,"),
         (weights()[:3], {"bidirectional": True}, "weights holds 3 arrays; give those of both"),
+        (
+            to_keras_weights(LSTM(I, H, num_layers=3)),
+            {"bidirectional": True},
+            "weights holds 9 arrays; give those of both directions of every layer: kernel",
+        ),
         (weights()[:1], {}, "weights holds 1 arrays; give those of every layer: kernel"),
         ([], {}, "weights holds 0 arrays"),
         (weights(_0=[[1.0], [2.0, 3.0]]), {}, r"weights\[0\] is no array but a list"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, check_shape, one_dtype, refuse_variants
+from lstm_baseline.interop.checks import as_weights, check_shape, refuse_variants
 from lstm_baseline.interop.kernels import (
     NamedCell,
     activation_of,
@@ -168,7 +168,7 @@ def _cell_of(nnx: Any, name: str, layer: Any) -> NamedCell:
             f"{name} is {kind}; give an OptimizedLSTMCell or LSTMCell, an RNN of one, "
             "a Bidirectional of two RNN, or a list of these"
         )
-    if cell.carry_init is not None:
+    if cell.carry_init not in (None, nnx.initializers.zeros):
         raise InputError(f"{name} has a carry_init; states here start at 0, or are given")
     return NamedCell(name, cell)
 
@@ -195,6 +195,5 @@ def _weights_of(nnx: Any, named: NamedCell) -> list[tuple[str, NDArray]]:
                 raise InputError(f"{its_name}.{weights} is missing; give it 0")
             arrays.append(as_weights(f"{its_name}.{weights}", value))
             check_shape(f"{its_name}.{weights}", arrays[-1], shape)
-        one_dtype(arrays)
         found.append((f"{name}'s {parts[0]}.{weights}", np.concatenate(arrays, axis=-1)))
     return found
