@@ -1,5 +1,8 @@
 """Small models and data that tests in several folders share."""
 
+from contextlib import contextmanager
+
+import jaxtyping
 import numpy as np
 
 from lstm_baseline import GRU, LSTM, RelationalRNN
@@ -43,13 +46,28 @@ SMALL_MODELS = {
 """Class and sizes by name; between them they take every path through the three cells."""
 
 
-def make_model(name, output_size=None, *, dtype=np.float64, seed=0):
+def make_model(name, output_size=None, *, dtype=np.float64, seed=0, engine="auto"):
     """Return a small model with none of its parameters at 0 or 1, so that none can be forgotten."""
     model_class, sizes = SMALL_MODELS[name]
     model = model_class(
-        input_size=INPUT_SIZE, output_size=output_size, **sizes, dtype=dtype, rng=seed
+        input_size=INPUT_SIZE,
+        output_size=output_size,
+        **sizes,
+        dtype=dtype,
+        rng=seed,
+        engine=engine,
     )
     return scatter(model, seed)
+
+
+@contextmanager
+def shapes_unchecked():
+    """Leave the checks of annotated shapes out, where a test runs a model thousands of times."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def scatter(model, seed=0):

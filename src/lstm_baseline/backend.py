@@ -10,7 +10,14 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from lstm_baseline.cells import Cache, Cell, LSTMEquations, RelationalEquations, recurrence
+from lstm_baseline.cells import (
+    Cache,
+    Cell,
+    LSTMEquations,
+    Regularization,
+    RelationalEquations,
+    recurrence,
+)
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import one_of
 from lstm_baseline.native import lstm, relational
@@ -30,8 +37,8 @@ class Engine(NamedTuple):
 
     name: str
     unroll: Callable[..., tuple[FloatArray, Any, Any]]
-    """(cell, params, x, state, lengths, keep_cache) -> outputs, state, cache or None. State None
-    stands for the cell's initial state."""
+    """(cell, params, x, state, lengths, keep_cache, regularization=None) -> outputs, state, cache
+    or None. State None stands for the cell's initial state."""
     unroll_backward: Callable[..., tuple[Params, Callable[[], FloatArray], Any]]
     """(cell, params, d_outputs, cache, d_state) -> gradients of the parameters, a function that
     gives that of x, and the gradient of the initial state. d_outputs and d_state may be None."""
@@ -81,11 +88,19 @@ def describe() -> dict[str, Any]:
 
 
 def _unroll_reference(
-    cell: Cell, params: Params, x: Array, state: Any, lengths: IntArray | None, keep_cache: bool
+    cell: Cell,
+    params: Params,
+    x: Array,
+    state: Any,
+    lengths: IntArray | None,
+    keep_cache: bool,
+    regularization: Regularization | None = None,
 ) -> tuple[Array, Any, Cache | None]:
     if state is None:
         state = cell.initial_state(params, x.shape[0])
-    return recurrence.unroll(cell, params, x, state, lengths, keep_cache=keep_cache)
+    return recurrence.unroll(
+        cell, params, x, state, lengths, keep_cache=keep_cache, regularization=regularization
+    )
 
 
 def _unroll_backward_reference(
@@ -96,11 +111,17 @@ def _unroll_backward_reference(
 
 
 def _unroll_native(
-    cell: Cell, params: Params, x: Array, state: Any, lengths: IntArray | None, keep_cache: bool
+    cell: Cell,
+    params: Params,
+    x: Array,
+    state: Any,
+    lengths: IntArray | None,
+    keep_cache: bool,
+    regularization: Regularization | None = None,
 ) -> tuple[Array, Any, Any]:
     kernel = _KERNELS.get(type(cell))
-    if kernel is None:
-        return _unroll_reference(cell, params, x, state, lengths, keep_cache)
+    if kernel is None or regularization is not None:
+        return _unroll_reference(cell, params, x, state, lengths, keep_cache, regularization)
     result: tuple[Array, Any, Any] = kernel.unroll(cell, params, x, state, lengths, keep_cache)
     return result
 

@@ -174,6 +174,13 @@ def train(
     optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
     learning_rate: Annotated[float, typer.Option(help="The schedule's peak.")] = 3e-3,
     schedule: Annotated[str, typer.Option(help="constant, exponential or cosine.")] = "cosine",
+    truncate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps through which gradients reach back; all by default."),
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option(help="Store less of long sequences and compute it again: slower.")
+    ] = False,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many validations without a better one.")
     ] = None,
@@ -203,6 +210,8 @@ def train(
             "optimizer": optimizer,
             "learning_rate": learning_rate,
             "schedule": schedule,
+            "truncate": truncate,
+            "recompute": recompute,
             "patience": patience,
         }
     )

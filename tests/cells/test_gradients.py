@@ -3,11 +3,10 @@
 `pytest -s` shows the largest error of each model.
 """
 
-import jaxtyping
 import numpy as np
 import pytest
 
-from examples import normal, random_state, scatter
+from examples import normal, random_state, scatter, shapes_unchecked
 from lstm_baseline import GRU, LSTM, Gradients, RelationalRNN
 from lstm_baseline.errors import InputError
 from lstm_baseline.testing import check_gradients
@@ -54,9 +53,8 @@ OPTIONS = [
 @pytest.fixture(scope="module", autouse=True)
 def _without_shape_checks():
     """Leave out what costs three quarters of the time here and is checked in every other test."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    with shapes_unchecked():
+        yield
 
 
 @pytest.fixture(scope="module")

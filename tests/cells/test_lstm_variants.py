@@ -2,11 +2,10 @@
 
 from itertools import product
 
-import jaxtyping
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, random_state, scatter
+from examples import assert_same_arrays, normal, random_state, scatter, shapes_unchecked
 from lstm_baseline import LSTM
 from lstm_baseline.cells import LSTMEquations, unroll, unroll_backward
 from lstm_baseline.cells.gate_activations import NAMES
@@ -20,9 +19,8 @@ SMOOTH = ("sigmoid", "tanh", "tanh")
 @pytest.fixture(scope="module", autouse=True)
 def _without_shape_checks():
     """Leave out what costs most of the time here and is checked in every other test."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    with shapes_unchecked():
+        yield
 
 
 def errors_of(model, B=2, T=4):

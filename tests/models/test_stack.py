@@ -2,11 +2,10 @@
 
 from itertools import product
 
-import jaxtyping
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, random_state, scatter
+from examples import assert_same_arrays, normal, random_state, scatter, shapes_unchecked
 from lstm_baseline import LSTM
 from lstm_baseline.analysis import trace
 from lstm_baseline.errors import InputError
@@ -32,8 +31,7 @@ def make(form, output_size=None, **options):
     ("sequences", "ragged", "start"), list(product([False, True], repeat=3)), ids=str
 )
 def test_gradients(form, sequences, ragged, start):
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
+    with shapes_unchecked():
         model = make(form, 2)
         errors = check_gradients(
             model,
@@ -44,8 +42,6 @@ def test_gradients(form, sequences, ragged, start):
             final_state=True,
             max_entries=5,
         )
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
     assert errors.keys() >= {*model.params, "x"}
     assert max(errors.values()) < 1e-6
 

@@ -5,12 +5,11 @@
 
 from copy import copy
 
-import jaxtyping
 import numpy as np
 import pytest
 
 from engines import INSTRUCTION_SETS, everything, require_core, running
-from examples import normal
+from examples import normal, shapes_unchecked
 from lstm_baseline import GRU, LSTM, backend
 
 require_core()
@@ -97,9 +96,8 @@ def torch():
     torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    jaxtyping.config.update("jaxtyping_disable", True)  # most of the time, and checked elsewhere
-    yield torch
-    jaxtyping.config.update("jaxtyping_disable", False)
+    with shapes_unchecked():  # most of the time, and checked elsewhere
+        yield torch
     torch.set_num_threads(before)
 
 

@@ -4,7 +4,6 @@ from copy import copy
 from functools import cache
 from typing import NamedTuple
 
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -17,7 +16,7 @@ from engines import (
     running,
     threads,
 )
-from examples import normal
+from examples import normal, shapes_unchecked
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN, backend
 from lstm_baseline.cells import Cache
 
@@ -209,9 +208,8 @@ def assert_close(given, expected, model, factor=1):
 @pytest.fixture(scope="module", autouse=True)
 def _without_shape_checks():
     """Leave out what costs most of the time here and is checked in other tests."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    with shapes_unchecked():
+        yield
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)

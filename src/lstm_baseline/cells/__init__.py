@@ -3,6 +3,7 @@
 from lstm_baseline.cells.gru import GRUEquations, GRUState
 from lstm_baseline.cells.lstm import LSTMEquations, LSTMState
 from lstm_baseline.cells.recurrence import Cache, Cell, unroll, unroll_backward
+from lstm_baseline.cells.regularization import Regularization
 from lstm_baseline.cells.relational import RelationalEquations, RelationalState
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "GRUState",
     "LSTMEquations",
     "LSTMState",
+    "Regularization",
     "RelationalEquations",
     "RelationalState",
     "unroll",

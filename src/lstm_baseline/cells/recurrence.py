@@ -1,12 +1,13 @@
 """The loop over time, forward and backward, the same for every cell.
 
 A cell states one step and its derivative; this file applies it T times. Rows shorter than T are
-carried: past its end a row keeps its state, and its outputs are zero.
+carried: past its end a row keeps its state, and its outputs are zero. What dropout and zoneout do
+to a state before and after a step is ``regularization.py``'s.
 
     forward    s[t] = step(u[t], s[t−1]),  y[t] = first array of s[t]      t = 0 … T−1
     backward   d_s[t−1], d_u[t] = step_backward(d_s[t] + d_y[t])           t = T−1 … 0
 
-u is the part of a step that depends on x alone, computed for all steps in one product.
+u is the part of a step that depends on x alone.
 """
 
 import math
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
+from lstm_baseline.cells.regularization import Regularization
 from lstm_baseline.shapes import Array, Params
 
 State = tuple[Array, ...]
@@ -74,6 +76,7 @@ class Cache(NamedTuple):
     """The cell's own cache of each step."""
     state: State
     """The last state, for the shapes of its gradient."""
+    regularization: Regularization
 
     def gate(self, field: str) -> Array:
         """Return a gate's values at every step, (B, T, …); see ``Cell.gate_fields``."""
@@ -89,6 +92,7 @@ def unroll(
     lengths: Int[Array, " B"] | None = None,
     *,
     keep_cache: bool = True,
+    regularization: Regularization | None = None,
 ) -> tuple[Float[Array, "B T H"], State, Cache | None]:
     """Run a cell over time.
 
@@ -104,6 +108,8 @@ def unroll(
         (B,) valid steps of each row, 0 to T; all T when None.
     keep_cache
         False saves the memory that only backward needs.
+    regularization
+        What is done to the state before and after each step; nothing when None.
 
     Returns
     -------
@@ -121,11 +127,15 @@ def unroll(
         live = xp.arange(num_steps, device=device(x))[None, :] < lengths[:, None]
         # Whatever stands in the padding, NaN included, must not reach a product.
         x = xp.where(live[:, :, None], x, xp.zeros_like(x))
-    u = cell.project(params, x)
+    regularization = regularization or Regularization()
     width = math.prod(state[0].shape[1:])
     outputs, steps = [], []
     for t in range(num_steps):
-        new_state, step_cache = cell.step(params, u[:, t, :], state)
+        seen = regularization.before_step(state)
+        # Step by step, as the bits of a product of all steps would depend on their number.
+        u_t = cell.project(params, x[:, t : t + 1, :])[:, 0, :]
+        new_state, step_cache = cell.step(params, u_t, seen)
+        new_state = regularization.after_step(new_state, state, t)
         state = new_state if live is None else _select(live[:, t], new_state, state)
         outputs.append(xp.reshape(state[0], (x.shape[0], width)))
         if keep_cache:
@@ -136,7 +146,7 @@ def unroll(
         y = xp.zeros((x.shape[0], 0, width), dtype=x.dtype, device=device(x))
     if live is not None:
         y = xp.where(live[:, :, None], y, xp.zeros_like(y))
-    return y, state, Cache(x, live, steps, state) if keep_cache else None
+    return y, state, Cache(x, live, steps, state, regularization) if keep_cache else None
 
 
 def unroll_backward(
@@ -165,7 +175,7 @@ def unroll_backward(
     d_params, d_x, d_initial_state
         Gradients with the shapes of what they belong to; d_x is zero in the padding.
     """
-    x, live, steps, last_state = cache
+    x, live, steps, last_state, regularization = cache
     xp = array_namespace(x)
     d_params = {name: xp.zeros_like(value) for name, value in params.items()}
     if d_state is None:
@@ -178,15 +188,20 @@ def unroll_backward(
         if d_outputs is not None:
             d_y = xp.reshape(d_outputs[:, t, :], d_state[0].shape)
             d_new = _rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
-        if live is None:
-            d_u_t, d_state = cell.step_backward(params, d_new, steps[t], d_params)
-        else:
+        d_kept = None
+        if live is not None:
             # A row past its end kept its state: the gradient goes by the step, not through it.
             nothing = _rebuild(d_state, [xp.zeros_like(part) for part in d_state])
-            d_new = _select(live[:, t], d_new, nothing)
-            d_kept = _select(live[:, t], nothing, d_state)
-            d_u_t, d_state = cell.step_backward(params, d_new, steps[t], d_params)
-            d_state = _rebuild(d_state, [a + b for a, b in zip(d_state, d_kept, strict=True)])
+            d_new, d_kept = (
+                _select(live[:, t], d_new, nothing),
+                _select(live[:, t], nothing, d_state),
+            )
+        d_new, d_old = regularization.after_step_backward(d_new, t)
+        d_u_t, d_seen = cell.step_backward(params, d_new, steps[t], d_params)
+        d_state = regularization.before_step_backward(d_seen)
+        for by_the_step in (d_kept, d_old):
+            if by_the_step is not None:
+                d_state = _add(d_state, by_the_step)
         d_u.append(d_u_t)
     d_x = cell.project_backward(params, xp.stack(d_u[::-1], axis=1), x, d_params)
     return d_params, d_x, d_state
@@ -195,6 +210,10 @@ def unroll_backward(
 def _rebuild(like: State, parts: list[Array]) -> State:
     """Return a state of the same named tuple type as ``like``."""
     return type(like)(*parts)
+
+
+def _add(one: State, other: State) -> State:
+    return _rebuild(one, [a + b for a, b in zip(one, other, strict=True)])
 
 
 def _select(rows: Bool[Array, " B"], new: State, old: State) -> State:

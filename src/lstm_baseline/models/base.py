@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from lstm_baseline.backend import select_engine
+from lstm_baseline.backend import Engine, select_engine
 from lstm_baseline.cells.layers import affine, affine_backward
 from lstm_baseline.cells.recurrence import Cell
 from lstm_baseline.errors import FileError, InputError
@@ -25,6 +25,7 @@ from lstm_baseline.inputs import (
     as_size,
     as_state_parts,
 )
+from lstm_baseline.recomputation import recomputing
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray, Params
 from lstm_baseline.storage import check_arrays, read_tensors, write_tensors
 
@@ -72,6 +73,12 @@ class ModelCache(NamedTuple):
     live: NDArray | None
     """Which steps count: (B, T, 1), or None when all do or only the last output was asked for."""
     return_sequences: bool
+    engine: Engine
+
+    @property
+    def state(self) -> Any:
+        """The state after each row's last step."""
+        return self.cell.state
 
 
 class RecurrentModel(ABC):
@@ -188,7 +195,9 @@ class RecurrentModel(ABC):
         InputError
             If a shape, dtype or length does not fit; nothing has happened then.
         """
-        outputs, state, _ = self._run(x, return_sequences, initial_state, lengths, keep=False)
+        outputs, state, _ = self._run(
+            x, return_sequences, initial_state, lengths, self.engine, keep=False
+        )
         return (outputs, *state) if return_state else outputs
 
     def forward_with_cache(
@@ -199,13 +208,25 @@ class RecurrentModel(ABC):
         initial_state: Any = None,
         lengths: Any = None,
         rng: np.random.Generator | None = None,
+        recompute: bool = False,
     ) -> tuple[FloatArray, ModelCache]:
         """Run the model and keep what ``backward`` needs.
 
-        Arguments are those of ``forward``; ``rng`` is for models that draw numbers in training,
-        which this one does not.
+        Arguments are those of ``forward``, and:
+
+        Parameters
+        ----------
+        rng
+            Draws what the model drops out in training; without it the outputs are those of
+            ``forward``.
+        recompute
+            Whether ``backward`` is to compute again what would else be kept: a third more time, and
+            memory that grows with √T; see ``recomputation.py``.
         """
-        outputs, _, cache = self._run(x, return_sequences, initial_state, lengths, keep=True)
+        engine = recomputing(self.engine) if recompute else self.engine
+        outputs, _, cache = self._run(
+            x, return_sequences, initial_state, lengths, engine, keep=True, rng=rng
+        )
         assert cache is not None
         return outputs, cache
 
@@ -241,12 +262,14 @@ class RecurrentModel(ABC):
         if not cache.return_sequences:
             # Only the last output is in the loss: its gradient is that of the last state.
             d_sequence = None
-            first = self._last_output_backward(d_hidden, last)
+            first = self._last_output_backward(d_hidden, cache.cell)
             if d_last is None:
                 d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
             else:
                 d_last = type(last)(d_last[0] + first, *d_last[1:])
-        d_params, d_x, d_initial = self._unroll_backward(d_sequence, cache.cell, d_last)
+        d_params, d_x, d_initial = self._unroll_backward(
+            cache.engine, d_sequence, cache.cell, d_last
+        )
         return Gradients(d_params | d_readout, d_x, d_initial)
 
     def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
@@ -269,7 +292,9 @@ class RecurrentModel(ABC):
         x_t = as_real("x_t", x_t, self.dtype)
         if x_t.ndim != 2:
             raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
-        outputs, new_state, _ = self._run(x_t[:, None, :], True, state, None, keep=False)
+        outputs, new_state, _ = self._run(
+            x_t[:, None, :], True, state, None, self.engine, keep=False
+        )
         return outputs[:, 0, :], new_state
 
     def get_params(self) -> Params:
@@ -384,28 +409,42 @@ class RecurrentModel(ABC):
         return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
 
     def _unroll(
-        self, x: FloatArray, state: Any, lengths: IntArray | None, keep: bool
+        self,
+        engine: Engine,
+        x: FloatArray,
+        state: Any,
+        lengths: IntArray | None,
+        keep: bool,
+        rng: np.random.Generator | None,
     ) -> tuple[FloatArray, Any, Any]:
-        """Run the cell over time, as an engine does."""
-        return self.engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
+        """Run the cell over time, as an engine does; ``rng`` is for what is dropped out."""
+        return engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
 
     def _unroll_backward(
-        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+        self, engine: Engine, d_sequence: FloatArray | None, cache: Any, d_state: Any
     ) -> tuple[Params, Callable[[], FloatArray], Any]:
         """Differentiate ``_unroll``."""
-        return self.engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
+        return engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
 
-    def _last_output(self, state: Any) -> FloatArray:
+    def _last_output(self, state: Any, cache: Any) -> FloatArray:
         """Return each row's last output, (B, width), from the state after it."""
         last: FloatArray = state[0].reshape(len(state[0]), self.width).copy()
         return last
 
-    def _last_output_backward(self, d_last: FloatArray, state: Any) -> FloatArray:
+    def _last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
         """Return the gradient of the state's first array."""
-        return d_last.reshape(state[0].shape)
+        return d_last.reshape(cache.state[0].shape)
 
     def _run(
-        self, x: Any, return_sequences: bool, initial_state: Any, lengths: Any, *, keep: bool
+        self,
+        x: Any,
+        return_sequences: bool,
+        initial_state: Any,
+        lengths: Any,
+        engine: Engine,
+        *,
+        keep: bool,
+        rng: np.random.Generator | None = None,
     ) -> tuple[FloatArray, Any, ModelCache | None]:
         x = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
         num_rows, num_steps, _ = x.shape
@@ -414,15 +453,28 @@ class RecurrentModel(ABC):
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
-        sequence, last, cell_cache = self._unroll(x, state, lengths, keep)
-        hidden = sequence if return_sequences else self._last_output(last)
+        sequence, last, cell_cache = self._unroll(engine, x, state, lengths, keep, rng)
+        hidden = sequence if return_sequences else self._last_output(last, cell_cache)
         outputs = hidden
         if self.output_size is not None:
-            outputs = affine(hidden, self.params["W_out"], self.params["b_out"])
+            outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
         if lengths is not None and return_sequences:
             live = (np.arange(num_steps) < lengths[:, None])[:, :, None]
             outputs = np.where(live, outputs, 0)
         if not keep:
             return outputs, last, None
-        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences)
+        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences, engine)
+
+
+def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+    """Return W h + b of every step, or of the last one."""
+    outputs: FloatArray
+    if hidden.ndim == 2:
+        outputs = affine(hidden, W, b)
+        return outputs
+    # Step by step, as the bits of a product of all steps would depend on their number.
+    outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
+    np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
+    outputs += b
+    return outputs

@@ -7,14 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
+from lstm_baseline.backend import Engine
 from lstm_baseline.cells.gate_activations import GateActivation, gate_activation
 from lstm_baseline.cells.lstm_variants import LSTMVariant
 from lstm_baseline.errors import InputError
-from lstm_baseline.inputs import RandomSource, as_generator, as_number, as_size
+from lstm_baseline.inputs import RandomSource, as_generator, as_number, as_size, one_of
 from lstm_baseline.models.base import RecurrentModel, Shapes, readout_shapes
+from lstm_baseline.models.dropout import DropoutRates, Masks
 from lstm_baseline.models.frozen import FrozenLSTM
 from lstm_baseline.models.initial_values import initial_values
-from lstm_baseline.models.stack import Stack
+from lstm_baseline.models.stack import MERGES, Stack
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray, Params
 
 PLAIN_NAMES = ("sigmoid", "tanh", "tanh")
@@ -37,9 +39,11 @@ class LSTM(RecurrentModel):
     num_layers
         L layers, each of which sees the outputs of the one before.
     bidirectional
-        Whether every layer runs from both ends of each row, its outputs side by side: (B, T, 2H).
-        The last output holds the last of each direction. No ``step`` then: a stream has no end to
-        begin from.
+        Whether every layer runs from both ends of each row. The last output holds the last of each
+        direction. No ``step`` then: a stream has no end to begin from.
+    merge
+        What becomes of the outputs of both directions: "concatenate" puts them side by side,
+        (B, T, 2H); "sum" and "mean" give (B, T, H).
     projection_size
         P of a projection h = W_proj m, so that h is (B, P) while c is (B, H); none when None.
     peepholes
@@ -56,6 +60,10 @@ class LSTM(RecurrentModel):
     activations
         Of gates, candidate and cell state: names of ``cells.gate_activations``, or tuples of a name
         and its constants, as ("leaky_relu", 0.1).
+    dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
+        Rates from 0 to below 1 of what is dropped out in training, where ``forward_with_cache`` is
+        given an ``rng``; ``models/dropout.py`` says what each means. zoneout may be a pair, of h
+        and of c.
     initialization
         How parameters start: "baseline", "torch", "keras", "flax", ("chrono", T) for memories of up
         to T steps, or "zeros"; ``models/initial_values.py`` says what each means.
@@ -93,6 +101,7 @@ class LSTM(RecurrentModel):
         *,
         num_layers: int = 1,
         bidirectional: bool = False,
+        merge: str = "concatenate",
         projection_size: int | None = None,
         peepholes: bool = False,
         coupled_gates: bool = False,
@@ -100,6 +109,12 @@ class LSTM(RecurrentModel):
         bias: bool = True,
         clip: float | None = None,
         activations: Sequence[Any] = PLAIN_NAMES,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
         initialization: str | Sequence[Any] = "baseline",
         forget_bias: float | None = None,
         dtype: npt.DTypeLike = np.float32,
@@ -111,6 +126,15 @@ class LSTM(RecurrentModel):
             projection_size, peepholes, coupled_gates, layer_norm, bias, clip, activations
         )
         self.gates = self.variant.gates
+        self.rates = DropoutRates.checked(
+            dropout=dropout,
+            input_dropout=input_dropout,
+            output_dropout=output_dropout,
+            recurrent_dropout=recurrent_dropout,
+            weight_drop=weight_drop,
+            zoneout=zoneout,
+        )
+        self.merge = one_of("merge", merge, MERGES)
         self.num_layers, self.bidirectional = as_size("num_layers", num_layers), bool(bidirectional)
         self._num_directions = 2 if self.bidirectional else 1
         layers = _shapes_by_layer(
@@ -119,6 +143,7 @@ class LSTM(RecurrentModel):
             self.hidden_size,
             self.num_layers,
             self._num_directions,
+            self.merge,
         )
         self.suffixes = list(layers)
         self.batch_axis = 0 if len(layers) == 1 else 1
@@ -134,7 +159,7 @@ class LSTM(RecurrentModel):
             self.variant.equations(),
             cell_params,
             input_size,
-            self._num_directions * (self.variant.projection_size or self.hidden_size),
+            _width(self.variant, self.hidden_size, self._num_directions, self.merge),
             output_size,
             dtype=dtype,
             rng=rng,
@@ -156,9 +181,13 @@ class LSTM(RecurrentModel):
         I, H = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
         num_layers = as_size("num_layers", options.pop("num_layers", 1))
         num_directions = 2 if options.pop("bidirectional", False) else 1
+        merge = one_of("merge", options.pop("merge", MERGES[0]), MERGES)
+        DropoutRates.checked(
+            **{name: options.pop(name) for name in DropoutRates._fields if name in options}
+        )
         variant = _as_variant(**options)
-        layers = _shapes_by_layer(variant, I, H, num_layers, num_directions)
-        width = num_directions * (variant.projection_size or H)
+        layers = _shapes_by_layer(variant, I, H, num_layers, num_directions, merge)
+        width = _width(variant, H, num_directions, merge)
         return {
             f"{name}{suffix}": shape
             for suffix, shapes in layers.items()
@@ -171,14 +200,20 @@ class LSTM(RecurrentModel):
         options: dict[str, Any] = {
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,
+            "merge": self.merge,
             **self.variant._asdict(),
             "activations": _as_names(self.variant.activations),
+            **self.rates._asdict(),
+            "zoneout": list(self.rates.zoneout),
         }
         plain: dict[str, Any] = {
             "num_layers": 1,
             "bidirectional": False,
+            "merge": MERGES[0],
             **LSTMVariant()._asdict(),
             "activations": list(PLAIN_NAMES),
+            **DropoutRates()._asdict(),
+            "zoneout": [0.0, 0.0],
         }
         return {
             "input_size": self.input_size,
@@ -206,7 +241,7 @@ class LSTM(RecurrentModel):
 
     def initial_state(self, num_rows: int) -> Any:
         """Return h = c = 0 for ``num_rows`` rows."""
-        return self._stack.initial_state(self._params_by_layer, num_rows)
+        return self._stack(self.engine).initial_state(self._params_by_layer, num_rows)
 
     def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
         """Advance by one step: streaming. See ``RecurrentModel.step``.
@@ -227,9 +262,8 @@ class LSTM(RecurrentModel):
         params = self.params
         return [{k: params[name] for k, name in names.items()} for names in self._names_by_layer]
 
-    @property
-    def _stack(self) -> Stack:
-        return Stack(self.engine, self.cell, self._num_directions)
+    def _stack(self, engine: Engine) -> Stack:
+        return Stack(engine, self.cell, self._num_directions, self.merge)
 
     def _names_of_gates(self, name: str) -> list[str]:
         for suffix in self.suffixes:
@@ -238,14 +272,22 @@ class LSTM(RecurrentModel):
         return []
 
     def _unroll(
-        self, x: FloatArray, state: Any, lengths: IntArray | None, keep: bool
+        self,
+        engine: Engine,
+        x: FloatArray,
+        state: Any,
+        lengths: IntArray | None,
+        keep: bool,
+        rng: np.random.Generator | None,
     ) -> tuple[FloatArray, Any, Any]:
-        return self._stack.unroll(self._params_by_layer, x, state, lengths, keep)
+        drops = self.rates.in_evaluation if rng is None else self.rates != DropoutRates()
+        masks = Masks(self.rates, rng) if drops else None
+        return self._stack(engine).unroll(self._params_by_layer, x, state, lengths, keep, masks)
 
     def _unroll_backward(
-        self, d_sequence: FloatArray | None, cache: Any, d_state: Any
+        self, engine: Engine, d_sequence: FloatArray | None, cache: Any, d_state: Any
     ) -> tuple[Params, Callable[[], FloatArray], Any]:
-        layers, d_x, d_initial = self._stack.unroll_backward(
+        layers, d_x, d_initial = self._stack(engine).unroll_backward(
             self._params_by_layer, d_sequence, cache, d_state
         )
         d_params = {
@@ -255,11 +297,11 @@ class LSTM(RecurrentModel):
         }
         return d_params, d_x, d_initial
 
-    def _last_output(self, state: Any) -> FloatArray:
-        return self._stack.last_output(state)
+    def _last_output(self, state: Any, cache: Any) -> FloatArray:
+        return self._stack(self.engine).last_output(state, cache)
 
-    def _last_output_backward(self, d_last: FloatArray, state: Any) -> FloatArray:
-        return self._stack.last_output_backward(d_last, state)
+    def _last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
+        return self._stack(self.engine).last_output_backward(d_last, cache)
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
@@ -281,17 +323,22 @@ class LSTM(RecurrentModel):
 
 
 def _shapes_by_layer(
-    variant: LSTMVariant, I: int, H: int, num_layers: int, num_directions: int
+    variant: LSTMVariant, I: int, H: int, num_layers: int, num_directions: int, merge: str
 ) -> dict[str, Shapes]:
     """Return the cell's shapes by the ends of their names, layer by layer and direction."""
     if num_layers == num_directions == 1:
         return {"": variant.shapes(I, H)}
-    width = num_directions * (variant.projection_size or H)
+    width = _width(variant, H, num_directions, merge)
     return {
         f"_l{layer}{direction}": variant.shapes(width if layer else I, H)
         for layer in range(num_layers)
         for direction in ("", "_reverse")[:num_directions]
     }
+
+
+def _width(variant: LSTMVariant, H: int, num_directions: int, merge: str) -> int:
+    """Return the features of a layer's output."""
+    return (variant.projection_size or H) * (num_directions if merge == "concatenate" else 1)
 
 
 def _as_variant(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lstm_baseline.errors import DivergenceError
+from lstm_baseline.errors import DivergenceError, InputError
 from lstm_baseline.shapes import FloatArray, Params
 from lstm_baseline.storage import write_whole
 from lstm_baseline.tasks.base import Task
@@ -20,6 +20,7 @@ from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
 from lstm_baseline.training.schedules import learning_rate_at
 from lstm_baseline.training.settings import TrainingSettings
+from lstm_baseline.training.truncation import truncated_gradients
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 
@@ -80,6 +81,8 @@ def train(
 
     Raises
     ------
+    InputError
+        If the settings truncate gradients of a model that is bidirectional.
     DivergenceError
         If the loss or a gradient is not finite; the last checkpoint is left as it was.
     FileError
@@ -112,6 +115,11 @@ class _Run:
         folder: Path | None,
         on_validation: Callable[[Record], None] | None,
     ) -> None:
+        if settings.truncate is not None and getattr(model, "bidirectional", False):
+            raise InputError(
+                "truncate is set, and the model is bidirectional: it needs the whole sequence; "
+                "set recompute instead"
+            )
         self.model, self.task, self.settings, self.seed = model, task, settings, seed
         self.folder, self.on_validation = folder, on_validation
         self.loss = LOSSES[task.loss]
@@ -154,13 +162,24 @@ class _Run:
     def _train_step(self, step: int, rate: float) -> tuple[float, float]:
         """Update the parameters once; return the loss and the gradient's norm."""
         batch = self.task.train_batch(step, self.settings.batch_size, self.seed)
-        rng = np.random.default_rng([self.seed, _MODEL_STREAM, step])
-        outputs, cache = self.model.forward_with_cache(
-            batch.x, self.task.per_step, lengths=batch.lengths, rng=rng
-        )
-        loss, d_outputs = self.loss(outputs, batch.y, batch.lengths if self.task.per_step else None)
-        self._refuse_non_finite("loss", loss, step)
-        gradients = self.model.backward(d_outputs, cache).params
+        options: dict[str, Any] = {
+            "rng": np.random.default_rng([self.seed, _MODEL_STREAM, step]),
+            # A contestant of somebody else's need not know of it.
+            **({"recompute": True} if self.settings.recompute else {}),
+        }
+        per_step = self.task.per_step
+        if self.settings.truncate is None:
+            outputs, cache = self.model.forward_with_cache(
+                batch.x, per_step, lengths=batch.lengths, **options
+            )
+            loss, d_outputs = self.loss(outputs, batch.y, batch.lengths if per_step else None)
+            self._refuse_non_finite("loss", loss, step)
+            gradients = self.model.backward(d_outputs, cache).params
+        else:
+            loss, gradients = truncated_gradients(
+                self.model, self.loss, batch, self.settings.truncate, per_step=per_step, **options
+            )
+            self._refuse_non_finite("loss", loss, step)
         gradients, norm = clip_by_global_norm(gradients, self.settings.clip_norm)
         self._refuse_non_finite("gradient norm", norm, step)
         self.optimizer.update(gradients, rate)

@@ -29,5 +29,11 @@ class TrainingSettings(BaseModel):
     """Largest global norm of the gradient; not clipped when None."""
     evaluate_every: Count = 100
     """Steps from one validation, and checkpoint, to the next."""
+    truncate: Count | None = None
+    """Steps through which a gradient reaches back, for memory that does not grow with T; all of
+    them when None. See ``truncation.py``."""
+    recompute: bool = False
+    """Whether to compute again in backward what forward would store: a third more time, and memory
+    that grows with √T. See ``recomputation.py``."""
     patience: Count | None = None
     """Validations without improvement after which training stops; never when None."""

@@ -1,0 +1,92 @@
+"""Truncated backpropagation through time: gradients that reach back so many steps, and no further.
+
+A batch is run in windows of k steps. Each starts from the state in which the one before it ended,
+but its gradients stop there; so what is stored does not grow with T. The gradients of all windows
+are added up, each weighted by its share of the terms of the loss.
+
+Source: Williams and Peng 1990, with windows that do not overlap.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.shapes import Array, Params
+from lstm_baseline.tasks.metrics import Batch, valid_steps
+
+Loss = Callable[..., tuple[float, Array]]
+
+
+def truncated_gradients(
+    model: Any,
+    loss: Loss,
+    batch: Batch,
+    num_steps: int,
+    *,
+    per_step: bool,
+    **options: Any,
+) -> tuple[float, Params]:
+    """Return the loss of a batch, and its gradients within windows of ``num_steps``.
+
+    Where only the last output is in the loss, a row's gradient reaches back to the start of the
+    window that the row ends in. What is dropped out is drawn anew for each window.
+
+    Parameters
+    ----------
+    model
+        With ``params``, ``forward_with_cache`` and ``backward``, and a ``state`` in what
+        ``forward_with_cache`` keeps.
+    loss
+        As ``losses.py`` has them.
+    batch
+        Inputs, targets and lengths.
+    num_steps
+        k.
+    per_step
+        Whether every output is in the loss, or the last alone.
+    options
+        Further arguments of ``forward_with_cache``.
+
+    Raises
+    ------
+    InputError
+        If the model does not tell the state in which a window ended.
+    """
+    total, gradients = 0.0, {name: np.zeros_like(p) for name, p in model.params.items()}
+    lengths = batch.lengths
+    if lengths is None:
+        lengths = np.full(len(batch.x), batch.x.shape[1])
+    num_terms = valid_steps(batch.x, batch.lengths).sum() if per_step else len(batch.x)
+    state = None
+    for start in range(0, batch.x.shape[1], num_steps):
+        x = batch.x[:, start : start + num_steps]
+        within = np.clip(lengths - start, 0, x.shape[1])
+        outputs, cache = model.forward_with_cache(
+            x, per_step, initial_state=state, lengths=within, **options
+        )
+        state = getattr(cache, "state", None)
+        if state is None:
+            raise InputError(
+                f"{type(model).__name__} cannot be trained on windows: what its "
+                "forward_with_cache keeps has no state"
+            )
+        d_outputs = np.zeros_like(outputs)
+        if per_step:
+            share = within.sum() / num_terms
+            if not share:
+                continue
+            y = batch.y[:, start : start + num_steps]
+            value, d_outputs = loss(outputs, y, within)
+        else:
+            # Rows without a step end in the first window.
+            ends = (within > 0) & (lengths <= start + num_steps) | (lengths == 0) & (start == 0)
+            share = ends.sum() / num_terms
+            if not share:
+                continue
+            value, d_outputs[ends] = loss(outputs[ends], batch.y[ends])
+        total += share * value
+        for name, gradient in model.backward(share * d_outputs, cache).params.items():
+            gradients[name] += gradient
+    return total, gradients
