@@ -288,6 +288,9 @@ def test_a_start_of_its_own_is_refused():
         ({"layer_norm": True}, "layer_norm"),
         ({"clip": 3}, "clip"),
         ({"projection_size": 2}, "projection_size"),
+        ({"bidirectional": True, "merge": "sum"}, "the model has merge, which Flax's LSTM has not"),
+        ({"num_layers": 2, "dropout": 0.1}, "dropout"),
+        ({"zoneout": 0.1}, "zoneout"),
         ({"output_size": 2}, "has a readout, which Flax's LSTM has not"),
         ({"activations": ("sigmoid", "tanh", "relu")}, "Flax's LSTM has one for both"),
         (

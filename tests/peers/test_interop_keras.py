@@ -102,6 +102,22 @@ CHAINS = {
         lambda d: [lstm(d), L.Dropout(0, dtype=d), L.TimeDistributed(dense(d), dtype=d)],
         {"output_size": O},
     ),
+    "summed": (
+        lambda d: [both(d, merge_mode="sum"), both(d, merge_mode="sum")],
+        {"num_layers": 2, "bidirectional": True, "merge": "sum"},
+    ),
+    "averaged": (
+        lambda d: [both(d, merge_mode="ave", return_sequences=False), dense(d)],
+        {"bidirectional": True, "merge": "mean", "output_size": O},
+    ),
+    "dropout": (
+        lambda d: [
+            lstm(d, dropout=0.25, recurrent_dropout=0.5),
+            L.Dropout(0.125, dtype=d),
+            lstm(d, dropout=0.25, recurrent_dropout=0.5),
+        ],
+        {"num_layers": 2, "dropout": 0.125, "input_dropout": 0.25, "recurrent_dropout": 0.5},
+    ),
     "other ways to run": (
         lambda d: [lstm(d, unroll=True, use_cudnn=False, zero_output_for_mask=True)],
         {},
@@ -115,6 +131,7 @@ FORMS = [
     {"bias": False, "num_layers": 2},
     {"bias": False, "output_size": O},
     {"output_size": O, "bidirectional": True, "bias": False},
+    {"num_layers": 2, "bidirectional": True, "merge": "mean"},
 ]
 
 
@@ -129,8 +146,12 @@ def test_from_keras_and_back(chain, dtype):
     assert_same_outputs(model, module, dtype)
     x = normal(B, T, I, dtype=model.dtype)
     np.testing.assert_allclose(outputs_of(to_keras(model), x), model.forward(x), rtol=0, atol=1e-6)
-    given = from_keras_weights(module.get_weights(), bidirectional=model.bidirectional)
+    given = from_keras_weights(
+        module.get_weights(), bidirectional=model.bidirectional, merge=model.merge
+    )
+    given.rates = model.rates
     assert_same_models(given, model)
+    assert_same_models(from_keras(to_keras(model)), model)
 
 
 def assert_same_models(given, expected):
@@ -149,7 +170,8 @@ def test_to_keras_and_back(form, dtype):
     weights = to_keras_weights(model)
     for own, its in zip(weights, module.get_weights(), strict=True):
         np.testing.assert_array_equal(own, its)
-    assert_same_models(from_keras_weights(weights, bidirectional=model.bidirectional), model)
+    again = from_keras_weights(weights, bidirectional=model.bidirectional, merge=model.merge)
+    assert_same_models(again, model)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -303,6 +325,9 @@ def test_bad_weights_are_refused_by_name(arrays, options, message):
         ({"layer_norm": True}, "layer_norm"),
         ({"clip": 3}, "clip"),
         ({"projection_size": 2}, "projection_size"),
+        ({"zoneout": 0.1}, "zoneout"),
+        ({"weight_drop": 0.1}, "weight_drop"),
+        ({"output_dropout": 0.1}, "output_dropout"),
         (
             {"activations": ("sigmoid", "tanh", "relu")},
             "the activations tanh of the candidate and relu of the cell state; Keras's LSTM has",
@@ -362,9 +387,14 @@ def backward_first():
         (lambda: [L.RNN(OtherCell(H), name="r")], "r has a cell OtherCell"),
         (lambda: [lstm(go_backwards=True, name="l")], "l has go_backwards True; a layer here runs"),
         (lambda: [backward_first()], "forward_lstm.* has go_backwards True"),
-        (lambda: [both(merge_mode="mul", name="b")], "b has merge_mode 'mul'; give one of: concat"),
-        (lambda: [both(merge_mode="sum")], "has merge_mode 'sum'"),
-        (lambda: [both(merge_mode="ave")], "has merge_mode 'ave'"),
+        (
+            lambda: [both(merge_mode="mul", name="b")],
+            "b has merge_mode 'mul'; give one of: concat, sum, ave",
+        ),
+        (
+            lambda: [both(merge_mode="sum"), both(merge_mode="ave")],
+            "layers have merge_mode ave, sum; all layers of one LSTM here have the same",
+        ),
         (lambda: [both(merge_mode=None)], "has merge_mode None"),
         (lambda: [L.Bidirectional(rnn(cells=2), name="b")], "b has several cells in a direction"),
         (
@@ -393,9 +423,22 @@ def backward_first():
             "has recurrent_activation unlike; known",
         ),
         (lambda: [lstm(activation=L.LeakyReLU(0.1))], "has activation LeakyReLU; known"),
-        (lambda: [lstm(dropout=0.25, name="l")], "l has dropout 0.25; set that of its cell to 0"),
-        (lambda: [lstm(recurrent_dropout=0.5)], "has recurrent_dropout 0.5"),
-        (lambda: [lstm(), L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5; set its rate to 0"),
+        (lambda: [lstm(dropout=0.25), lstm()], "has dropout 0.0, .* has 0.25; all layers of one"),
+        (lambda: [lstm(recurrent_dropout=0.5), lstm()], "has recurrent_dropout 0.0, .* has 0.5"),
+        (lambda: [lstm(dropout=1.0)], "input_dropout is 1.0; give a rate from 0 to below 1"),
+        (
+            lambda: [lstm(), L.Dropout(0.5, name="d"), dense()],
+            "d drops out 0.5; here Dropout is between all layers, at one rate",
+        ),
+        (lambda: [L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5"),
+        (lambda: [lstm(), lstm(), L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5"),
+        (lambda: [lstm(), L.Dropout(0.5), L.Dropout(0.5), lstm()], "drops out 0.5"),
+        (
+            lambda: [lstm(), L.Dropout(0.5), lstm(), L.Dropout(0.25), lstm()],
+            "drops out 0.5; here Dropout is between all layers",
+        ),
+        (lambda: [lstm(), L.Dropout(0.5, noise_shape=(None, 1, None)), lstm()], "drops out 0.5"),
+        (lambda: [lstm(), L.Dropout(0.5), rnn(cells=2)], "drops out 0.5"),
         (
             lambda: [lstm(), dense(activation="softmax", name="d")],
             "d has the activation softmax; a readout has none",
@@ -442,9 +485,8 @@ def test_branches_are_refused():
         from_keras(keras.Model(x, twice(L.Dropout(0)(twice(lstm(units=H)(x))))))
 
 
-def test_what_does_not_matter_is_accepted_once_it_is_set_to_nothing():
-    module = make(lstm(dropout=0.5, recurrent_dropout=0.5), L.Dropout(0.5), dense())
-    module.layers[0].cell.dropout = module.layers[0].cell.recurrent_dropout = 0
+def test_dropout_that_is_set_to_nothing_is_accepted():
+    module = make(lstm(), L.Dropout(0.5), dense())
     module.layers[1].rate = 0
     assert_same_outputs(from_keras(module), module)
 

@@ -8,6 +8,8 @@ import numpy as np
 from lstm_baseline.cells.lstm_variants import LSTMVariant
 from lstm_baseline.errors import InputError
 from lstm_baseline.models import LSTM
+from lstm_baseline.models.dropout import DropoutRates
+from lstm_baseline.models.stack import MERGES
 from lstm_baseline.shapes import NDArray
 
 
@@ -43,9 +45,15 @@ def check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
         raise InputError(f"{name} has shape {array.shape}; expected {expected}")
 
 
-def refuse_variants(model: LSTM, other: str, has: Sequence[str]) -> None:
-    """Refuse a model with a piece of ``LSTMVariant`` that is not among those the other ``has``."""
-    plain = LSTMVariant()._asdict()
-    for name, value in model.variant._asdict().items():
+def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
+    """Refuse a model with any option but those that the other ``has``.
+
+    Options are the pieces of ``LSTMVariant``, how directions merge and what is dropped out.
+    """
+    plain = LSTMVariant()._asdict() | {"merge": MERGES[0]} | DropoutRates()._asdict()
+    own = model.variant._asdict() | model.rates._asdict()
+    if model.bidirectional:
+        own["merge"] = model.merge
+    for name, value in own.items():
         if name not in has and value != plain[name]:
             raise InputError(f"the model has {name}, which {other} has not")

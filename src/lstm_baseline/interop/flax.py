@@ -11,7 +11,7 @@ import numpy as np
 
 from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, check_shape, refuse_variants
+from lstm_baseline.interop.checks import as_weights, check_shape, refuse_others
 from lstm_baseline.interop.kernels import (
     NamedCell,
     activation_of,
@@ -100,7 +100,7 @@ def to_flax(model: LSTM) -> Any:
             "the model has a readout, which Flax's LSTM has not; "
             "take W_out and b_out to an nnx.Linear and convert an LSTM without output_size"
         )
-    refuse_variants(model, "Flax's LSTM", has=("bias", "activations"))
+    refuse_others(model, "Flax's LSTM", has=("bias", "activations"))
     gates, others = names_of_activations(model, "Flax's LSTM", ACTIVATIONS)
     jax, nnx = _import_flax()
     check_jax_takes(model)

@@ -4,6 +4,10 @@ Kernels and gates stand as ``interop/kernels.py`` says. Layers, both directions,
 by side, and a last Dense without activation have the same meaning. Whether a layer returns
 sequences or states, is stateful or unrolled does not touch its weights and is left alone; so are
 masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
+
+Rates of dropout go over: those of an LSTM, and that of Dropout layers between its layers. In
+training each direction of Keras draws masks for x of its own, and each gate where there is
+recurrent dropout; here they share one.
 """
 
 from collections.abc import Sequence
@@ -11,7 +15,7 @@ from typing import Any
 
 from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, refuse_variants
+from lstm_baseline.interop.checks import as_weights, refuse_others
 from lstm_baseline.interop.kernels import (
     NamedCell,
     activation_of,
@@ -38,14 +42,18 @@ ACTIVATIONS = {
 }
 """Ours by the names of ``keras.activations``."""
 
-MERGE_MODES = ("concat",)
-"""How Bidirectional may join its directions for a model here to do the same."""
+MERGES = {"concat": "concatenate", "sum": "sum", "ave": "mean"}
+"""Ours by the names of merge_mode."""
+
+RATES = {"dropout": "input_dropout", "recurrent_dropout": "recurrent_dropout"}
+"""Ours by the names of LSTMCell."""
 
 
 def from_keras_weights(
     weights: Sequence[Any],
     *,
     bidirectional: bool = False,
+    merge: str = "concatenate",
     activations: Sequence[Any] = ("sigmoid", "tanh", "tanh"),
 ) -> LSTM:
     """Return an LSTM with what ``get_weights`` of a layer or of a chain of layers gives.
@@ -60,8 +68,8 @@ def from_keras_weights(
         bias (4H); then kernel (H, O) or (2H, O), and bias (O), of a Dense that comes last.
     bidirectional
         Whether every layer is a Bidirectional.
-    activations
-        Of gates, candidate and cell state, as ``LSTM`` takes them.
+    merge, activations
+        As ``LSTM`` takes them.
 
     Raises
     ------
@@ -89,6 +97,7 @@ def from_keras_weights(
         bias=bias,
         bidirectional=bool(bidirectional),
         num_readout=num_readout,
+        merge=merge,
         activations=activations,
     )
 
@@ -112,25 +121,25 @@ def from_keras(layers: Any) -> LSTM:
     ----------
     layers
         A layer: LSTM, RNN of LSTMCells, or Bidirectional of one of these; or a list, Sequential or
-        functional model of such layers, each on the one before, and of a last Dense or
-        TimeDistributed Dense without activation, which becomes the readout. What they give for the
-        last step alone, ``forward`` gives with ``return_sequences=False``.
+        functional model of such layers, each on the one before, of Dropout between all of them,
+        and of a last Dense or TimeDistributed Dense without activation, which becomes the readout.
+        What they give for the last step alone, ``forward`` gives with ``return_sequences=False``.
 
     Raises
     ------
     InputError
-        If it is something else, has no weights yet, drops anything out, or holds what a model here
-        has not: other activations or ways to merge directions, layers of different sizes.
+        If it is something else, has no weights yet, or holds what a model here has not: other
+        activations, other ways to merge directions or to drop out, layers that differ.
     """
     keras = _import_keras()
     chain = _chain_of(keras, layers)
     readout = _readout_of(keras, chain[-1]) if chain else None
     if readout is not None:
         chain = chain[:-1]
-    stack = [directions for layer in chain for directions in _directions_of(keras, layer)]
+    stack, dropout = _stack_of(keras, chain)
     if not stack:
         raise InputError("from_keras got no LSTM; give one, or a chain of them")
-    check_same(stack, ("units", "use_bias", "recurrent_activation", "activation"))
+    check_same(stack, ("units", "use_bias", "recurrent_activation", "activation", *RATES))
     first = stack[0][0]
     gates, others = (
         activation_of(first, attribute, keras.activations, ACTIVATIONS)
@@ -153,7 +162,10 @@ def from_keras(layers: Any) -> LSTM:
         bias=first.cell.use_bias,
         bidirectional=len(stack[0]) == 2,
         num_readout=len(named) - num_before,
+        merge=_merge_of(keras, chain),
         activations=(gates, others, others),
+        dropout=dropout,
+        **{own: getattr(first.cell, its) for its, own in RATES.items()},
     )
 
 
@@ -171,7 +183,9 @@ def to_keras(model: LSTM) -> Any:
         check_jax_takes(model)
     dtype = model.dtype.name
     layers = [keras.Input((None, model.input_size), dtype=dtype)]
-    for _ in range(model.num_layers):
+    for k in range(model.num_layers):
+        if k and model.rates.dropout:
+            layers.append(keras.layers.Dropout(model.rates.dropout, dtype=dtype))
         layer = keras.layers.LSTM(
             model.hidden_size,
             activation=others,
@@ -179,9 +193,11 @@ def to_keras(model: LSTM) -> Any:
             use_bias=model.variant.bias,
             return_sequences=True,
             dtype=dtype,
+            **{its: getattr(model.rates, own) for its, own in RATES.items()},
         )
         if model.bidirectional:
-            layer = keras.layers.Bidirectional(layer, dtype=dtype)
+            merge_mode = {own: its for its, own in MERGES.items()}[model.merge]
+            layer = keras.layers.Bidirectional(layer, merge_mode=merge_mode, dtype=dtype)
         layers.append(layer)
     if model.output_size is not None:
         layers.append(keras.layers.Dense(model.output_size, dtype=dtype))
@@ -204,7 +220,9 @@ def _import_keras() -> Any:
 
 def _activations_in_keras(model: LSTM) -> tuple[str, str]:
     """Return Keras's names of a model's activations; refuse what Keras's LSTM lacks."""
-    refuse_variants(model, "Keras's LSTM", has=("bias", "activations"))
+    refuse_others(
+        model, "Keras's LSTM", has=("bias", "activations", "merge", "dropout", *RATES.values())
+    )
     return names_of_activations(model, "Keras's LSTM", ACTIVATIONS)
 
 
@@ -219,14 +237,40 @@ def _chain_of(keras: Any, given: Any) -> list[Any]:
         _check_linear(keras, given)
     else:
         layers = [given]
-    kinds = keras.layers
-    chain = []
-    for layer in layers:
-        if type(layer) is kinds.Dropout and layer.rate:
-            raise InputError(f"{layer.name} drops out {layer.rate:g}; set its rate to 0")
-        if type(layer) not in (kinds.InputLayer, kinds.Dropout):
-            chain.append(layer)
-    return chain
+    return [layer for layer in layers if type(layer) is not keras.layers.InputLayer]
+
+
+def _stack_of(keras: Any, chain: list[Any]) -> tuple[list[list[NamedCell]], float]:
+    """Return layers, each as its directions, and the rate of the Dropout between them."""
+    stack: list[list[NamedCell]] = []
+    gaps: list[list[Any]] = [[]]
+    for layer in chain:
+        if type(layer) is not keras.layers.Dropout:
+            found = _directions_of(keras, layer)
+            stack += found
+            gaps += [[] for _ in found]
+        elif layer.rate:
+            gaps[-1].append(layer)
+    drops = [layer for gap in gaps for layer in gap]
+    between = all(len(gap) == 1 for gap in gaps[1:-1]) and not gaps[0] and not gaps[-1]
+    alike = len({layer.rate for layer in drops}) < 2 and all(d.noise_shape is None for d in drops)
+    if drops and not (between and alike):
+        raise InputError(
+            f"{drops[0].name} drops out {drops[0].rate:g}; here Dropout is between all layers, at "
+            "one rate and without noise_shape: set the rate of any other to 0"
+        )
+    return stack, drops[0].rate if drops else 0.0
+
+
+def _merge_of(keras: Any, chain: list[Any]) -> str:
+    """Return how all layers merge their directions."""
+    modes = {layer.merge_mode for layer in chain if type(layer) is keras.layers.Bidirectional}
+    if len(modes) > 1:
+        raise InputError(
+            f"layers have merge_mode {', '.join(sorted(modes))}; "
+            "all layers of one LSTM here have the same"
+        )
+    return MERGES[modes.pop()] if modes else "concatenate"
 
 
 def _check_linear(keras: Any, model: Any) -> None:
@@ -267,10 +311,9 @@ def _directions_of(keras: Any, layer: Any) -> list[list[NamedCell]]:
     kinds = keras.layers
     if type(layer) is not kinds.Bidirectional:
         return [[direction] for direction in _cells_of(keras, layer, go_backwards=False)]
-    if layer.merge_mode not in MERGE_MODES:
+    if layer.merge_mode not in MERGES:
         raise InputError(
-            f"{layer.name} has merge_mode {layer.merge_mode!r}; give one of: "
-            f"{', '.join(MERGE_MODES)}"
+            f"{layer.name} has merge_mode {layer.merge_mode!r}; give one of: {', '.join(MERGES)}"
         )
     both = [
         *_cells_of(keras, layer.forward_layer, go_backwards=False),
@@ -305,11 +348,6 @@ def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[NamedCell]:
         if type(cell) is not kinds.LSTMCell:
             raise InputError(f"{name} has a cell {type(cell).__name__}; expected an LSTMCell")
         _check_built(cell, name)
-        for rate in ("dropout", "recurrent_dropout"):
-            if getattr(cell, rate):
-                raise InputError(
-                    f"{name} has {rate} {getattr(cell, rate):g}; set that of its cell to 0"
-                )
     return cells
 
 

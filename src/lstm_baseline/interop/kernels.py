@@ -34,7 +34,7 @@ def from_kernels(
     bias: bool,
     bidirectional: bool,
     num_readout: int = 0,
-    activations: Sequence[Any],
+    **options: Any,
 ) -> LSTM:
     """Return an LSTM with the given weights.
 
@@ -45,8 +45,8 @@ def from_kernels(
         bias of every layer and direction; then those of a readout, (H, O) or (2H, O), and (O).
     num_readout
         How many of them are the readout's: 0, 1 without a bias, or 2.
-    activations
-        As ``LSTM`` takes them.
+    **options
+        Further arguments of ``LSTM``.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def from_kernels(
         num_layers=(len(named) - num_readout) // ((2 + bias) * (1 + bidirectional)),
         bidirectional=bidirectional,
         bias=bias,
-        activations=activations,
+        **options,
         initialization="zeros",
         dtype=one_dtype(array for _, array in named),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, check_shape, one_dtype, refuse_variants
+from lstm_baseline.interop.checks import as_weights, check_shape, one_dtype, refuse_others
 from lstm_baseline.interop.gates import reorder
 from lstm_baseline.models import LSTM
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
@@ -122,6 +122,8 @@ def from_torch(module: Any) -> LSTM:
 def to_torch(model: LSTM) -> Any:
     """Return an ``nn.LSTM`` (batch first) that gives the outputs of a model.
 
+    Where the model has ``dropout``, so has the module until its ``eval()`` is called.
+
     Raises
     ------
     InputError
@@ -135,6 +137,8 @@ def to_torch(model: LSTM) -> Any:
         model.num_layers,
         bias=model.variant.bias,
         batch_first=True,
+        # PyTorch warns of a rate that has no effect.
+        dropout=model.rates.dropout if model.num_layers > 1 else 0.0,
         bidirectional=model.bidirectional,
         proj_size=model.variant.projection_size or 0,
         dtype=getattr(torch, model.dtype.name),
@@ -202,4 +206,4 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
             f"the model has projection_size {model.variant.projection_size}; "
             f"nn.LSTM takes one below its hidden_size {model.hidden_size}"
         )
-    refuse_variants(model, "nn.LSTM", has=("projection_size", "bias"))
+    refuse_others(model, "nn.LSTM", has=("projection_size", "bias", "dropout"))
