@@ -143,6 +143,9 @@ def test_bad_state_dicts_are_refused_by_name(arrays, message):
         ({"layer_norm": True}, "layer_norm"),
         ({"clip": 3}, "clip"),
         ({"activations": ("sigmoid", "tanh", "relu")}, "activations"),
+        ({"bidirectional": True, "merge": "mean"}, "the model has merge, which nn.LSTM has not"),
+        ({"recurrent_dropout": 0.1}, "recurrent_dropout"),
+        ({"zoneout": 0.1}, "zoneout"),
         ({"output_size": 2}, "has a readout, which nn.LSTM has not"),
         ({"projection_size": H}, "nn.LSTM takes one below its hidden_size 6"),
     ],
@@ -163,6 +166,14 @@ def test_other_modules_and_dropout_are_refused():
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
         module = torch.nn.LSTM(I, H, dropout=0.5, batch_first=True)
     assert_same_outputs(from_torch(module), module, np.float32)
+
+
+def test_dropout_between_layers_goes_to_torch():
+    model = scatter(LSTM(I, H, num_layers=2, dropout=0.25, rng=0))
+    module = to_torch(model)
+    assert module.dropout == 0.25
+    assert_same_outputs(model, module.eval(), np.float32)
+    assert to_torch(LSTM(I, H, dropout=0.25)).dropout == 0
 
 
 def test_half_precision_is_refused():

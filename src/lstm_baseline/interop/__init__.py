@@ -4,6 +4,24 @@ A framework is imported only by the functions that take or make its objects. Wha
 the other cannot represent is refused by name, never dropped.
 """
 
+from lstm_baseline.interop.flax import from_flax, to_flax
+from lstm_baseline.interop.keras import (
+    from_keras,
+    from_keras_weights,
+    to_keras,
+    to_keras_weights,
+)
 from lstm_baseline.interop.torch import from_state_dict, from_torch, to_state_dict, to_torch
 
-__all__ = ["from_state_dict", "from_torch", "to_state_dict", "to_torch"]
+__all__ = [
+    "from_flax",
+    "from_keras",
+    "from_keras_weights",
+    "from_state_dict",
+    "from_torch",
+    "to_flax",
+    "to_keras",
+    "to_keras_weights",
+    "to_state_dict",
+    "to_torch",
+]

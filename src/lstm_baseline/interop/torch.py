@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.cells.lstm_variants import LSTMVariant
 from lstm_baseline.errors import InputError
+from lstm_baseline.interop.checks import as_weights, check_shape, one_dtype, refuse_others
 from lstm_baseline.interop.gates import reorder
 from lstm_baseline.models import LSTM
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
@@ -44,7 +44,7 @@ def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
         kind = type(state_dict).__name__
         raise InputError(f"from_state_dict got a {kind}; give a dict, or a module to from_torch")
     arrays = {
-        name.removeprefix(prefix): _as_array(name, value)
+        name.removeprefix(prefix): as_weights(name, value)
         for name, value in state_dict.items()
         if name.startswith(prefix)
     }
@@ -57,10 +57,7 @@ def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
             raise InputError(f"{prefix}{name} is missing; the other weights ask for it")
         if name not in expected:
             raise InputError(f"{prefix}{name} does not belong to an LSTM of the other weights")
-        if arrays[name].shape != expected[name]:
-            raise InputError(
-                f"{prefix}{name} has shape {arrays[name].shape}; expected {expected[name]}"
-            )
+        check_shape(f"{prefix}{name}", arrays[name], expected[name])
     for suffix in model.suffixes:
         its = "" if _is_cell(arrays) else suffix or "_l0"
         for own, other in (("W", "weight_ih"), ("U", "weight_hh")):
@@ -125,6 +122,8 @@ def from_torch(module: Any) -> LSTM:
 def to_torch(model: LSTM) -> Any:
     """Return an ``nn.LSTM`` (batch first) that gives the outputs of a model.
 
+    Where the model has ``dropout``, so has the module until its ``eval()`` is called.
+
     Raises
     ------
     InputError
@@ -138,6 +137,8 @@ def to_torch(model: LSTM) -> Any:
         model.num_layers,
         bias=model.variant.bias,
         batch_first=True,
+        # PyTorch warns of a rate that has no effect.
+        dropout=model.rates.dropout if model.num_layers > 1 else 0.0,
         bidirectional=model.bidirectional,
         proj_size=model.variant.projection_size or 0,
         dtype=getattr(torch, model.dtype.name),
@@ -155,21 +156,6 @@ def _import_torch() -> Any:
             "or use from_state_dict and to_state_dict, which do without"
         ) from error
     return torch
-
-
-def _as_array(name: str, value: Any) -> NDArray:
-    """Return a tensor or array as an array of finite numbers."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) not in ("torch.float32", "torch.float64"):
-            raise InputError(f"{name} has dtype {value.dtype}; convert it to float32 or float64")
-        value = value.numpy()
-    array: NDArray = np.asarray(value)
-    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise InputError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds numbers that are not finite")
-    return array
 
 
 def _is_cell(arrays: Mapping[str, NDArray]) -> bool:
@@ -192,9 +178,7 @@ def _like(arrays: Mapping[str, NDArray], prefix: str) -> LSTM:
         if arrays[f"{kind}{end}"].ndim != 2 or len(arrays[f"{kind}{end}"]) % 4:
             shape = arrays[f"{kind}{end}"].shape
             raise InputError(f"{prefix}{kind}{end} has shape {shape}; an LSTM's has (4H, ·)")
-    dtypes = {array.dtype.name for array in arrays.values()}
-    if len(dtypes) > 1:
-        raise InputError(f"weights have the dtypes {', '.join(sorted(dtypes))}; give one")
+    dtype = one_dtype(arrays.values())
     layers = [int(match["layer"]) for match in matches.values() if match and match["layer"]]
     num_layers = max(layers, default=0) + 1
     if num_layers > len(arrays):
@@ -207,7 +191,7 @@ def _like(arrays: Mapping[str, NDArray], prefix: str) -> LSTM:
         projection_size=None if projection is None else len(projection),
         bias=f"bias_ih{end}" in arrays,
         initialization="zeros",
-        dtype=dtypes.pop(),
+        dtype=dtype,
     )
 
 
@@ -222,7 +206,4 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
             f"the model has projection_size {model.variant.projection_size}; "
             f"nn.LSTM takes one below its hidden_size {model.hidden_size}"
         )
-    plain = LSTMVariant(projection_size=model.variant.projection_size, bias=model.variant.bias)
-    for name, value in model.variant._asdict().items():
-        if value != getattr(plain, name):
-            raise InputError(f"the model has {name}, which nn.LSTM has not")
+    refuse_others(model, "nn.LSTM", has=("projection_size", "bias", "dropout"))

@@ -1,0 +1,59 @@
+"""Checks that all frameworks share: what their weights must be, and what ours may hold."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lstm_baseline.cells.lstm_variants import LSTMVariant
+from lstm_baseline.errors import InputError
+from lstm_baseline.models import LSTM
+from lstm_baseline.models.dropout import DropoutRates
+from lstm_baseline.models.stack import MERGES
+from lstm_baseline.shapes import NDArray
+
+
+def as_weights(name: str, value: Any) -> NDArray:
+    """Return a tensor or array as an array of finite numbers, float32 or float64."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) not in ("torch.float32", "torch.float64"):
+            raise InputError(f"{name} has dtype {value.dtype}; convert it to float32 or float64")
+        value = value.numpy()
+    try:
+        array: NDArray = np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{name} is no array but a {type(value).__name__}") from error
+    if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def one_dtype(arrays: Iterable[NDArray]) -> str:
+    """Return the name of the dtype that all arrays have."""
+    dtypes = {array.dtype.name for array in arrays}
+    if len(dtypes) > 1:
+        raise InputError(f"weights have the dtypes {', '.join(sorted(dtypes))}; give one")
+    return dtypes.pop()
+
+
+def check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != expected:
+        raise InputError(f"{name} has shape {array.shape}; expected {expected}")
+
+
+def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
+    """Refuse a model with any option but those that the other ``has``.
+
+    Options are the pieces of ``LSTMVariant``, how directions merge and what is dropped out.
+    """
+    plain = LSTMVariant()._asdict() | {"merge": MERGES[0]} | DropoutRates()._asdict()
+    own = model.variant._asdict() | model.rates._asdict()
+    if model.bidirectional:
+        own["merge"] = model.merge
+    for name, value in own.items():
+        if name not in has and value != plain[name]:
+            raise InputError(f"the model has {name}, which {other} has not")
