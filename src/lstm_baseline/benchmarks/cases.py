@@ -14,7 +14,9 @@ from lstm_baseline.errors import InputError
 from lstm_baseline.models import LSTM, RelationalRNN
 from lstm_baseline.shapes import FloatArray, IntArray
 
-Kind: TypeAlias = Literal["step", "forward", "gradient", "training"]
+Kind: TypeAlias = Literal[
+    "step", "forward", "gradient", "training", "ragged-forward", "ragged-gradient"
+]
 Model: TypeAlias = LSTM | RelationalRNN
 
 KINDS: dict[Kind, str] = {
@@ -22,6 +24,8 @@ KINDS: dict[Kind, str] = {
     "forward": "forward",
     "gradient": "forward and backward",
     "training": "training step",
+    "ragged-forward": "forward, rows of 1 to T steps",
+    "ragged-gradient": "forward and backward, rows of 1 to T steps",
 }
 """What each kind of case is called."""
 
@@ -42,7 +46,8 @@ class Case(NamedTuple):
     ``step`` is one call for one step, the state carried from call to call. ``forward`` is
     inference over a sequence. ``gradient`` is forward, then backward from a gradient at every
     output to every parameter, none to x. ``training`` is forward, readout of the last output,
-    cross-entropy, backward, clipping by the global norm and Adam.
+    cross-entropy, backward, clipping by the global norm and Adam. ``ragged`` is forward or gradient
+    of rows whose lengths are drawn from 1 to T; outputs past a row's end are 0.
     """
 
     kind: Kind
@@ -86,6 +91,8 @@ CASES = (
     Case("gradient", "lstm", 32, 50, 32, 64),
     Case("gradient", "lstm", 64, 100, 64, 128, memory=True),
     Case("gradient", "lstm", 128, 35, 512, 512, quick=False),
+    Case("ragged-forward", "lstm", 8, 2000, 64, 64),
+    Case("ragged-gradient", "lstm", 8, 2000, 64, 64),
     Case("training", "lstm", 32, 16, 5, 96, memory=True),
     Case("training", "relational", 32, 16, 5, NUM_HEADS * HEAD_SIZE, memory=True),
     Case("training", "relational", 64, 7, 21, NUM_HEADS * HEAD_SIZE, memory=True),
@@ -122,6 +129,13 @@ class Problem(NamedTuple):
     """(B, T, H) gradient at every output, for ``gradient``."""
     targets: IntArray
     """(B,) classes, for ``training``."""
+    lengths: IntArray | None
+    """(B,) valid steps of each row, for ``ragged``."""
+
+    @property
+    def num_steps(self) -> int:
+        """Valid steps of all rows."""
+        return self.case.B * self.case.T if self.lengths is None else int(self.lengths.sum())
 
 
 def make_problem(case: Case) -> Problem:
@@ -137,6 +151,7 @@ def make_problem(case: Case) -> Problem:
         rng.standard_normal((case.B, case.T, case.I), np.float32),
         rng.standard_normal((case.B, case.T, model.width), np.float32),
         rng.integers(NUM_CLASSES, size=case.B),
+        rng.integers(1, case.T + 1, size=case.B) if case.kind.startswith("ragged") else None,
     )
 
 
@@ -160,17 +175,17 @@ def make_model(case: Case, dtype: npt.DTypeLike, engine: str = "auto") -> Model:
 def flops(problem: Problem) -> int:
     """Return the floating-point operations that a case cannot do without.
 
-    Only matrix products count, a multiplication and an addition each: for an LSTM
-    2·4H·(I + H)·B·T forward, for any model its ``flops_per_step``, and the readout once a row. The
-    backward pass of a product is two more of its size, so it doubles what forward took, less the
-    one that would give the gradient of x, which nobody asks for. What a contestant computes beyond
-    that, or in another way, does not count.
+    Only matrix products count, a multiplication and an addition each: for an LSTM 2·4H·(I + H)
+    forward for every valid step, for any model its ``flops_per_step``, and the readout once a row.
+    The backward pass of a product is two more of its size, so it doubles what forward took, less
+    the one that would give the gradient of x, which nobody asks for. What a contestant computes
+    beyond that, or in another way, does not count.
     """
     case, model = problem.case, problem.model
     readout = 2 * model.width * (model.output_size or 0)
     step = model.flops_per_step - readout
-    forward = case.B * (case.T * step + readout)
-    if case.kind in ("step", "forward"):
+    forward = problem.num_steps * step + case.B * readout
+    if case.kind in ("step", "forward", "ragged-forward"):
         return forward
-    d_x = 2 * model.params[model.input_weights[0]].size * case.B * case.T
+    d_x = 2 * model.params[model.input_weights[0]].size * problem.num_steps
     return int(3 * forward - d_x)

@@ -23,9 +23,9 @@ def answer_of(problem: Problem, model: Any) -> Answer:
     kind = problem.case.kind
     if kind == "step":
         return {"outputs": _stream(model, problem)}
-    if kind == "forward":
-        return {"outputs": model.forward(problem.x)}
-    if kind == "gradient":
+    if kind in ("forward", "ragged-forward"):
+        return {"outputs": model.forward(problem.x, lengths=problem.lengths)}
+    if kind in ("gradient", "ragged-gradient"):
         return _gradient(problem, model)
     return Training(problem, model).answer()
 
@@ -58,10 +58,12 @@ def _stream(model: Any, problem: Problem) -> Any:
 
 
 def _forward(problem: Problem) -> Contestant:
-    model, x = _frozen(problem), problem.x
-    return Contestant(
-        "ours", "ours", lambda: {"outputs": model.forward(x)}, lambda: model.forward(x)
-    )
+    model, x, lengths = _frozen(problem), problem.x, problem.lengths
+
+    def call() -> Any:
+        return model.forward(x, lengths=lengths)
+
+    return Contestant("ours", "ours", lambda: {"outputs": call()}, call)
 
 
 def _forward_and_backward(problem: Problem) -> Contestant:
@@ -75,7 +77,7 @@ def _forward_and_backward(problem: Problem) -> Contestant:
 
 
 def _gradient(problem: Problem, model: Any) -> Answer:
-    outputs, cache = model.forward_with_cache(problem.x)
+    outputs, cache = model.forward_with_cache(problem.x, lengths=problem.lengths)
     return {"outputs": outputs, **model.backward(problem.d_outputs, cache).params}
 
 
@@ -112,4 +114,6 @@ _BUILDERS: dict[Kind, Callable[[Problem], Contestant]] = {
     "forward": _forward,
     "gradient": _forward_and_backward,
     "training": _training,
+    "ragged-forward": _forward,
+    "ragged-gradient": _forward_and_backward,
 }

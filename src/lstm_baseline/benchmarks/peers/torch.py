@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.nn.utils import rnn
 
 from lstm_baseline.benchmarks.cases import (
     HEAD_SIZE,
@@ -38,6 +39,10 @@ def contestants(problem: Problem, threads: int) -> list[Contestant]:
         return [_forward(problem)]
     if kind == "gradient":
         return [_gradient(problem)]
+    if kind == "ragged-forward":
+        return [_padded_forward(problem), _packed_forward(problem)]
+    if kind == "ragged-gradient":
+        return [_padded_gradient(problem), _packed_gradient(problem)]
     if problem.case.model == "lstm":
         return [_lstm_training(problem)]
     return [_relational_training(problem)]
@@ -95,18 +100,80 @@ def _forward(problem: Problem) -> Contestant:
 
 def _gradient(problem: Problem) -> Contestant:
     lstm, x, d_outputs = _lstm(problem), _time_first(problem.x), _time_first(problem.d_outputs)
+    return _gradient_of("PyTorch nn.LSTM", lstm, lambda: lstm(x)[0], d_outputs, lambda y: y)
+
+
+def _gradient_of(
+    name: str, lstm: Any, run: Callable[[], Any], d_outputs: Any, to_show: Callable[[Any], Any]
+) -> Contestant:
+    """Return a forward and backward pass; ``to_show`` makes outputs those that are checked."""
     names, parameters = zip(*_trained(lstm), strict=True)
 
     def call() -> tuple[Any, Any]:
-        outputs = lstm(x)[0]
+        outputs = run()
         return outputs, torch.autograd.grad(outputs, parameters, d_outputs)
 
     def answer() -> Answer:
         outputs, gradients = call()
         named = _in_our_layout(dict(zip(names, gradients, strict=True)))
-        return {"outputs": _batch_first(outputs), **named}
+        return {"outputs": _batch_first(to_show(outputs)), **named}
 
-    return Contestant("PyTorch nn.LSTM", "PyTorch", answer, call)
+    return Contestant(name, "PyTorch", answer, call)
+
+
+def _padded_forward(problem: Problem) -> Contestant:
+    """Run over the padding as well and leave it in the outputs: what is least work to write."""
+    lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
+
+    def answer() -> Answer:
+        with torch.inference_mode():
+            return {"outputs": _batch_first(lstm(x)[0] * live)}
+
+    return Contestant(
+        "PyTorch nn.LSTM, padded", "PyTorch", answer, lambda: lstm(x), torch.inference_mode
+    )
+
+
+def _packed_forward(problem: Problem) -> Contestant:
+    lstm, x, T = _lstm(problem), _time_first(problem.x), problem.case.T
+    lengths = torch.from_numpy(problem.lengths)
+
+    def call() -> Any:
+        packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return rnn.pad_packed_sequence(lstm(packed)[0], total_length=T)[0]
+
+    def answer() -> Answer:
+        with torch.inference_mode():
+            return {"outputs": _batch_first(call())}
+
+    return Contestant("PyTorch nn.LSTM, packed", "PyTorch", answer, call, torch.inference_mode)
+
+
+def _padded_gradient(problem: Problem) -> Contestant:
+    lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
+    d_outputs = _time_first(problem.d_outputs) * live
+    return _gradient_of(
+        "PyTorch nn.LSTM, padded", lstm, lambda: lstm(x)[0], d_outputs, lambda y: y * live
+    )
+
+
+def _packed_gradient(problem: Problem) -> Contestant:
+    lstm, x, T = _lstm(problem), _time_first(problem.x), problem.case.T
+    lengths = torch.from_numpy(problem.lengths)
+
+    def run() -> Any:
+        packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return rnn.pad_packed_sequence(lstm(packed)[0], total_length=T)[0]
+
+    return _gradient_of(
+        "PyTorch nn.LSTM, packed", lstm, run, _time_first(problem.d_outputs), lambda y: y
+    )
+
+
+def _live(problem: Problem) -> Any:
+    """Return 1 within each row's length and 0 past it, (T, B, 1)."""
+    steps = torch.arange(problem.case.T)[:, None]
+    return (steps < torch.from_numpy(problem.lengths)).float()[:, :, None]
 
 
 def _lstm_training(problem: Problem) -> Contestant:
