@@ -42,7 +42,8 @@ class Node(NamedTuple):
         """
         given = [values[name] if name else None for name in self.inputs]
         try:
-            found = OPERATORS[self.operator](*given, **self.attributes)
+            with np.errstate(all="ignore"):  # numbers that are not finite show in the outputs
+                found = OPERATORS[self.operator](*given, **self.attributes)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{self} cannot be computed: {error}") from error
         outputs = found if isinstance(found, tuple) else (found,)
@@ -83,12 +84,15 @@ class Graph(NamedTuple):
 
     def folded(self) -> "Graph":
         """Return the graph with all that does not depend on its inputs computed."""
-        open_names, late = set(self.inputs), []
+        open_names = set(self.inputs)
+        early: list[Node] = []
+        late: list[Node] = []
         for node in self.nodes:
             if open_names.intersection(node.inputs):
-                open_names.update(node.outputs)
+                open_names.update(filter(None, node.outputs))
                 late.append(node)
-        early = [node for node in self.nodes if node not in late]
+            else:
+                early.append(node)
         constants = self._replace(inputs={}, nodes=early).run({})
         return self._replace(constants=constants, nodes=late)
 
@@ -109,6 +113,8 @@ def as_graph(model: Any) -> Graph:
             raise InputError(
                 f"the model has opset {opset.version}; understood are {OPSETS[0]} to {OPSETS[-1]}"
             )
+    if model.functions:
+        raise InputError(f"the model has a function of its own, {model.functions[0].name}")
     if model.graph.sparse_initializer:
         raise InputError("the model has sparse weights; make them dense")
     constants = {tensor.name: _as_array(onnx, tensor) for tensor in model.graph.initializer}

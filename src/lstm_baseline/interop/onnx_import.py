@@ -149,11 +149,11 @@ def _readout(graph: Graph, last: Node) -> tuple[FloatArray, FloatArray] | None:
 
     Whether they are applied as a readout is, is not looked at here: the outputs show it.
     """
-    after, W_out, b_out = set(last.outputs), None, None
+    after, W_out, b_out = set(filter(None, last.outputs)), None, None
     for node in graph.nodes:
         if not after.intersection(node.inputs) or node is last:
             continue
-        after.update(node.outputs)
+        after.update(filter(None, node.outputs))
         weights: FloatArray | None = None
         bias: str = ""
         if node.operator in ("MatMul", "Gemm"):

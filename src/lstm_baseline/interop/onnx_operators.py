@@ -240,15 +240,13 @@ def _split(
     *,
     axis: int = 0,
     split: Sequence[int] | None = None,
-    num_outputs: int | None = None,
+    num_outputs: int = 1,
 ) -> tuple[NDArray, ...]:
     lengths = split if lengths_in is None else lengths_in
     if lengths is None:
-        if num_outputs is None or x.shape[axis] % num_outputs:
-            raise InputError("it does not say into which lengths")
         return tuple(np.split(x, num_outputs, axis))
     if sum(lengths) != x.shape[axis] or min(lengths) < 0:
-        raise InputError(f"it splits {x.shape[axis]} into {list(lengths)}")
+        raise InputError(f"{x.shape[axis]} is not to be split into {list(map(int, lengths))}")
     return tuple(np.split(x, np.cumsum(lengths)[:-1], axis))
 
 
