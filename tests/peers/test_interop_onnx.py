@@ -107,6 +107,12 @@ def test_what_onnx_lacks_is_refused_by_name(model, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_too_large_for_one_file_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("lstm_baseline.interop.onnx_export.LARGEST_FILE", 2**20)
+    with pytest.raises(InputError, match="has 720 bytes of parameters; one ONNX file holds 1,048"):
+        to_onnx(make_model(), tmp_path / "model.onnx")
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(WriteError, match=r"cannot write .*folder"):
@@ -206,12 +212,18 @@ def test_from_the_legacy_exporter(form, reads, batch_first, fold, open_axes, tmp
 @pytest.mark.parametrize(
     ("form", "reads", "zeros", "batch_first", "open_batch"),
     [
-        ({}, "module", False, True, True),
-        ({}, "all", True, False, False),
-        ({"num_layers": 2, "bias": False}, "last step", False, True, True),
         ({"num_layers": 2, "bidirectional": True}, "all", True, True, True),
-        ({"num_layers": 2, "bidirectional": True}, "last states", False, False, False),
-        ({"bidirectional": True}, "last step", False, False, True),
+        ({"num_layers": 2, "bias": False}, "last step", False, False, False),
+        pytest.param({}, "module", False, True, True, marks=pytest.mark.slow),
+        pytest.param({}, "all", True, False, False, marks=pytest.mark.slow),
+        pytest.param(
+            {"num_layers": 2, "bidirectional": True},
+            *("last states", False, False, False),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"bidirectional": True}, "last step", False, False, True, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
@@ -450,6 +462,9 @@ REFUSED = {
     "'rnn0': an activation is 'Swish'; ONNX knows Affine": lambda: graph(
         Y_IS_HIDDEN, activations=["Swish", "Tanh", "Tanh"]
     ),
+    "'rnn0': activation Affine lacks a constant, and runtimes differ": lambda: graph(
+        Y_IS_HIDDEN, activations=["Affine", "Tanh", "Tanh"], activation_alpha=[1.0]
+    ),
     "'rnn0': there are 2 activations; give 3": lambda: graph(
         Y_IS_HIDDEN, activations=["Tanh", "Tanh"]
     ),
@@ -470,7 +485,7 @@ REFUSED = {
     r"W has shape \(20, 3\); expected \(1, 20, 3\)": lambda: graph(
         Y_IS_HIDDEN, arrays={"W0": np.ones((20, 3), np.float32)}
     ),
-    "W0 has type FLOAT16; convert the model to float32": lambda: graph(
+    "'W0' has type FLOAT16; convert the model to float32": lambda: graph(
         Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.float16)}
     ),
     "W of LSTM node 'rnn0' is no constant": lambda: graph(
@@ -523,11 +538,11 @@ REFUSED = {
     ),
     "the graph gives states only; ": lambda: graph(node("Identity", "Yc0", "y")),
     # The model as a whole.
-    "has the operator Softmax; understood are": lambda: graph(node("Softmax", "by_row", "y")),
-    "has the operator GRU; ": lambda: graph(
+    "has the operator 'Softmax'; understood are": lambda: graph(node("Softmax", "by_row", "y")),
+    "has the operator 'GRU'; ": lambda: graph(
         node("GRU", "X W0 R0", "y", hidden_size=H), outputs={"y": 4}
     ),
-    r"has the operator my\.Attention": lambda: graph(
+    r"has the operator 'my\.Attention'": lambda: graph(
         node("Attention", "by_row", "y", domain="my"),
         opsets=[onnx.helper.make_opsetid("my", 1)],
     ),
@@ -540,14 +555,17 @@ REFUSED = {
     "the graph has no LSTM node; some exporters write": lambda: as_model(
         [node("Identity", "x", "y")], {}
     ),
-    "the graph takes x, z; give one that takes x alone": lambda: graph(
+    r"the graph takes \['x', 'z'\]; give one that takes x alone": lambda: graph(
         Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", "t", I)), "z": (FLOAT, (1,))}
     ),
     r"input 'x' has shape \(None, None, 4\); its LSTM nodes ask": lambda: graph(
         Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", "t", I + 1))}
     ),
-    r"input 'x' has shape \(0, 7, 3\)": lambda: graph(
+    r"input 'x' has shape \(0, 7, 3\), on which it cannot be tried": lambda: graph(
         Y_IS_HIDDEN, inputs={"x": (FLOAT, (0, 7, I))}
+    ),
+    r"input 'x' has shape \(None, 100000, 3\), on which": lambda: graph(
+        Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", 100000, I))}
     ),
     r"asks for 1,099,511,627,776 numbers; at most 268,435,456": lambda: graph(
         node("ConstantOfShape", "huge", "zeros"), Y_IS_HIDDEN, arrays={"huge": np.array([2**40])}

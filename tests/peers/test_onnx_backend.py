@@ -57,18 +57,18 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("direction", ["as it is", "reverse"])
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize(
+    ("variant", "direction"),
+    [(v, "bidirectional" if v.get("bidirectional") else "forward") for v in VARIANTS]
+    + [(v, "reverse") for v in VARIANTS if not v.get("bidirectional")],
+    ids=str,
+)
 def test_every_input_and_output_against_onnxruntime(variant, direction):
     onnxruntime = pytest.importorskip("onnxruntime", reason="runs the same in ONNX Runtime")
-    if direction == "reverse" and variant.get("bidirectional"):
-        pytest.skip("one direction alone")
     model = scatter(LSTM(I, H, **variant, rng=0))
     D = 2 if model.bidirectional else 1
     weights = node_weights(model, model.suffixes)
-    attributes = node_attributes(model)
-    if direction == "reverse":
-        attributes["direction"] = "reverse"
+    attributes = node_attributes(model) | {"direction": direction}
     feeds = {
         "x": normal(T, B, I, dtype=np.float32),
         "lengths": np.array([6, 1, 4, 3], np.int32),
@@ -91,6 +91,22 @@ def test_every_input_and_output_against_onnxruntime(variant, direction):
     outputs = LSTMBackend.run_model(peer, list(feeds.values()))
     for ours, theirs in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["HardSigmoid", "Elu", "leakyrelu", "SOFTSIGN"])
+def test_activations_by_default_against_onnxruntime(name):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs the same in ONNX Runtime")
+    model = scatter(LSTM(I, H, rng=0))
+    lstm = node("LSTM", "x W R B", "y", hidden_size=H, activations=["Sigmoid", name, name])
+    peer = as_model([lstm], node_weights(model, model.suffixes), outputs={"y": 4})
+    x = normal(T, B, I, dtype=np.float32)
+    session = onnxruntime.InferenceSession(
+        peer.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (expected,) = session.run(None, {"x": x})
+    (y,) = LSTMBackend.run_model(peer, [x])
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6 * scale)
 
 
 def test_layout_1_is_layout_0_with_the_batch_first():
@@ -211,7 +227,7 @@ def test_constants(constant, expected):
 
 def test_what_is_not_understood_is_refused_by_name():
     softmax = as_model([node("Softmax", "x", "y")], {})
-    with pytest.raises(InputError, match="has the operator Softmax; understood are Add, Cast"):
+    with pytest.raises(InputError, match="has the operator 'Softmax'; understood are Add, Cast"):
         LSTMBackend.prepare(softmax)
     assert not LSTMBackend.is_compatible(softmax)
     assert LSTMBackend.is_compatible(as_model([node("Identity", "x", "y")], {}))

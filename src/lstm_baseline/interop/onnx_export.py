@@ -95,10 +95,11 @@ class _Writer:
 
     def sequences(self) -> str:
         """Write y (B, T, O); return its name."""
-        hidden, _ = self._layers()
+        Y, _ = self._layers()
+        hidden = self._merged("hidden", Y)
         if self.model.output_size is None:
             return self._add("Transpose", "y", hidden, perm=[1, 0, 2])
-        by_row = self._add("Transpose", "hidden", hidden, perm=[1, 0, 2])
+        by_row = self._add("Transpose", "hidden_by_row", hidden, perm=[1, 0, 2])
         if not self.takes_lengths:
             return self._readout("y", by_row)
         # Outputs past a row's end are 0, and b_out would be in their place.
@@ -120,10 +121,13 @@ class _Writer:
         return self._readout("y", self._add("Reshape", "last", by_row, shape))
 
     def _layers(self) -> tuple[str, str]:
-        """Write all layers; return the names of the last one's outputs, (T, B, width), and Y_h."""
-        hidden, Y_h = self._add("Transpose", "x_by_time", "x", perm=[1, 0, 2]), ""
+        """Write all layers; return the names of the last one's Y (T, D, B, H) and Y_h (D, B, H)."""
         D = 2 if self.model.bidirectional else 1
+        X = self._add("Transpose", "x_by_time", "x", perm=[1, 0, 2])
+        Y = Y_h = ""
         for layer in range(self.model.num_layers):
+            if layer:
+                X = self._merged(f"x_l{layer}", Y)
             suffixes = self.model.suffixes[D * layer : D * (layer + 1)]
             weights = {
                 name: self._array(f"{name}_l{layer}", value)
@@ -131,7 +135,7 @@ class _Writer:
             }
             Y, Y_h = f"Y_l{layer}", f"Y_h_l{layer}"
             inputs = {
-                "X": hidden,
+                "X": X,
                 "W": weights["W"],
                 "R": weights["R"],
                 "B": weights.get("B", ""),
@@ -144,8 +148,7 @@ class _Writer:
             self.nodes.append(
                 self.onnx.helper.make_node("LSTM", [*inputs.values()], [Y, Y_h], **attributes)
             )
-            hidden = self._merged(f"hidden_l{layer}", Y)
-        return hidden, Y_h
+        return Y, Y_h
 
     def _merged(self, name: str, Y: str) -> str:
         """Put the directions of Y (T, D, B, H) side by side: (T, B, width)."""

@@ -52,7 +52,7 @@ def read_model(source: Any) -> Any:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own, whose class depends on how it was built
-        raise FileError(f"{path} is damaged or not ONNX: {_first_line(error)}") from error
+        raise FileError(f"{path} is damaged or not ONNX: {first_line(error)}") from error
     room = LARGEST_FILE - len(content)
     for tensor in model.graph.initializer:
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -104,9 +104,23 @@ def _check(onnx: Any, model: Any, whose: str, refusal: type[Exception]) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise refusal(f"{whose} is damaged or not ONNX: {_first_line(error)}") from error
+        raise refusal(f"{whose} is damaged or not ONNX: {first_line(error)}") from error
+    if not _is_all_text(model):
+        raise refusal(f"{whose} is damaged or not ONNX: a name in it is not UTF-8")
 
 
-def _first_line(error: Exception) -> str:
+def _is_all_text(message: Any) -> bool:
+    """Return whether every string is one; protobuf gives bytes for those that are not UTF-8."""
+    for field, value in message.ListFields():
+        parts = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_STRING and not all(isinstance(part, str) for part in parts):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(map(_is_all_text, parts)):
+            return False
+    return True
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's first line, for messages that have one."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]

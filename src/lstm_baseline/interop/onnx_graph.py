@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.onnx_file import import_onnx
+from lstm_baseline.interop.onnx_file import first_line, import_onnx
 from lstm_baseline.interop.onnx_operators import DTYPES, MOST_NUMBERS, OPERATORS, attribute_names
 from lstm_baseline.shapes import NDArray
 
@@ -26,7 +26,7 @@ class Node(NamedTuple):
 
     def __str__(self) -> str:
         """Say which node it is, for messages."""
-        return f"{self.operator} node {self.name or self.outputs[0]!r}"
+        return f"{self.operator} node {self.name or ' '.join(self.outputs)!r}"
 
     def input(self, k: int) -> str:
         """Return the name of the k-th input; empty where it is left out."""
@@ -45,8 +45,10 @@ class Node(NamedTuple):
             with np.errstate(all="ignore"):  # numbers that are not finite show in the outputs
                 found = OPERATORS[self.operator](*given, **self.attributes)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{self} cannot be computed: {error}") from error
+            raise InputError(f"{self} cannot be computed: {first_line(error)}") from error
         outputs = found if isinstance(found, tuple) else (found,)
+        if len(outputs) < len(self.outputs):
+            raise InputError(f"{self} has {len(self.outputs)} outputs; it gives {len(outputs)}")
         return {name: y for name, y in zip(self.outputs, outputs, strict=False) if name}
 
 
@@ -114,7 +116,7 @@ def as_graph(model: Any) -> Graph:
                 f"the model has opset {opset.version}; understood are {OPSETS[0]} to {OPSETS[-1]}"
             )
     if model.functions:
-        raise InputError(f"the model has a function of its own, {model.functions[0].name}")
+        raise InputError(f"the model has a function of its own, {model.functions[0].name!r}")
     if model.graph.sparse_initializer:
         raise InputError("the model has sparse weights; make them dense")
     constants = {tensor.name: _as_array(onnx, tensor) for tensor in model.graph.initializer}
@@ -143,7 +145,7 @@ def as_node(node: Any) -> Node:
     if not known:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise InputError(
-            f"the graph has the operator {operator}; understood are {', '.join(OPERATORS)}"
+            f"the graph has the operator {operator!r}; understood are {', '.join(OPERATORS)}"
         )
     attributes = {}
     for attribute in node.attribute:
@@ -168,16 +170,19 @@ def _as_value(onnx: Any, attribute: Any) -> Any:
 
 
 def _as_array(onnx: Any, tensor: Any) -> NDArray:
-    name = tensor.name or "a constant"
+    name = repr(tensor.name) if tensor.name else "a constant"
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise InputError(f"{name} keeps its data in a file, which only weights may")
     if tensor.data_type not in DTYPES:
-        kind = onnx.TensorProto.DataType.Name(tensor.data_type)
+        names = {number: name for name, number in onnx.TensorProto.DataType.items()}
+        kind = names.get(tensor.data_type, tensor.data_type)
         raise InputError(f"{name} has type {kind}; convert the model to float32 or float64")
     try:
         array: NDArray = onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{name} does not hold what its shape says: {error}") from error
+        raise InputError(
+            f"{name} does not hold what its shape says: {first_line(error)}"
+        ) from error
     return np.array(array)  # its own memory, whatever becomes of the file's
 
 

@@ -23,6 +23,7 @@ ONNX_ACTIVATIONS = {name: name.title().replace("_", "") for name in NAMES}
 PLAIN_ACTIVATIONS = ("Sigmoid", "Tanh", "Tanh")
 
 _OWN_ACTIVATIONS = {other.lower(): own for own, other in ONNX_ACTIVATIONS.items()}
+_WITHOUT_DEFAULTS = ("affine", "scaled_tanh", "thresholded_relu")
 _BACKWARDS = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
 
 
@@ -182,7 +183,7 @@ def as_written(value: float) -> float:
 def _read_activations(
     names: Sequence[str], alpha: Sequence[float], beta: Sequence[float]
 ) -> list[GateActivation]:
-    lists = (iter(alpha), iter(beta))
+    constants = (iter(alpha), iter(beta))
     found = []
     for name in names:
         own = _OWN_ACTIVATIONS.get(name.lower())
@@ -191,8 +192,11 @@ def _read_activations(
             raise InputError(f"an activation is {name!r}; ONNX knows {known}")
         # Lists that are too short leave the last activations to their defaults.
         defaults = gate_activation(own).constants
-        constants = [next(values, d) for values, d in zip(lists, defaults, strict=False)]
-        found.append(gate_activation(own, *map(as_written, constants)))
+        given = [next(values, None) for values, _ in zip(constants, defaults, strict=False)]
+        if None in given and own in _WITHOUT_DEFAULTS:
+            raise InputError(f"activation {name} lacks a constant, and runtimes differ in theirs")
+        chosen = [d if g is None else as_written(g) for g, d in zip(given, defaults, strict=True)]
+        found.append(gate_activation(own, *chosen))
     return found
 
 
