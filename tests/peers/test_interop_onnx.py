@@ -442,6 +442,17 @@ START = [
     node("Concat", "one rows units", "sizes", axis=0),
     node("Expand", "half sizes", "start"),
 ]
+
+
+def with_sparse_weights():
+    made = graph(Y_IS_HIDDEN)
+    values = onnx.numpy_helper.from_array(np.ones(1, np.float32), "sparse")
+    places = onnx.numpy_helper.from_array(np.zeros(1, np.int64), "places")
+    made.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [9]))
+    return made
+
+
+OPSET_14 = [onnx.helper.make_opsetid("", 14)]
 BOTH = make_model(bidirectional=True)
 BAD = np.full((1, 4 * H, I), np.inf, np.float32)
 
@@ -488,6 +499,14 @@ REFUSED = {
     "'W0' has type FLOAT16; convert the model to float32": lambda: graph(
         Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.float16)}
     ),
+    r"'rnn0': R has shape \(1, 0, 0\)": lambda: graph(
+        Y_IS_HIDDEN,
+        arrays={
+            "W0": np.ones((1, 0, I), np.float32),
+            "R0": np.ones((1, 0, 0), np.float32),
+            "B0": np.ones((1, 0), np.float32),
+        },
+    ),
     "W of LSTM node 'rnn0' is no constant": lambda: graph(
         Y_IS_HIDDEN,
         arrays={"W0": np.ones(1, np.float32)},
@@ -523,6 +542,9 @@ REFUSED = {
     "'y' of the graph is not what": lambda: graph(
         node("Gather", "by_row two", "y", axis=1), outputs={"y": 3}
     ),
+    "'y' of the graph": lambda: graph(
+        node("Slice", "by_row zero fifty one", "y"), arrays={"fifty": np.array([50])}
+    ),
     "is a second linear layer; an LSTM has one readout": lambda: graph(
         *DENSE, node("MatMul", "y more", "z"), arrays={"more": np.eye(O, dtype=np.float32)}
     ),
@@ -550,10 +572,25 @@ REFUSED = {
         node("Constant", "", "text", value_string="a"), Y_IS_HIDDEN
     ),
     "the model has opset 6; understood are 7 to 28": lambda: as_model(
-        [node("Identity", "x", "y")], {}, opset=6
+        [layer(BOTH, x="x")[0]], layer(BOTH)[1], outputs={"Y0": 4}, opset=6
     ),
+    "the model has a function of its own, 'Twice'": lambda: as_model(
+        [layer(BOTH, x="x")[0]],
+        layer(BOTH)[1],
+        outputs={"Y0": 4},
+        functions=[
+            onnx.helper.make_function(
+                "my", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], OPSET_14
+            )
+        ],
+        opsets=[onnx.helper.make_opsetid("my", 1)],
+    ),
+    "the model has sparse weights; make them dense": lambda: with_sparse_weights(),
     "the graph has no LSTM node; some exporters write": lambda: as_model(
-        [node("Identity", "x", "y")], {}
+        [node("Sigmoid", "x", "y")], {}
+    ),
+    "LSTM nodes do not depend on its inputs": lambda: graph(
+        Y_IS_HIDDEN, x="ones", arrays={"ones": np.ones((2, 2, I), np.float32)}
     ),
     r"the graph takes \['x', 'z'\]; give one that takes x alone": lambda: graph(
         Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", "t", I)), "z": (FLOAT, (1,))}

@@ -208,6 +208,8 @@ def test_split_by_lengths_and_by_number():
     by_number = LSTMBackend.run_node(node("Split", "x", "a b", num_outputs=2), [x])
     assert [part.tolist() for part in by_lengths] == [[0, 1, 2, 3], [4, 5]]
     assert [part.tolist() for part in by_number] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(InputError, match="Split node 'a b c' has 3 outputs; it gives 2"):
+        LSTMBackend.run_node(node("Split", "x", "a b c", num_outputs=2), [x])
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,15 @@ def test_weights_beside_the_file(beside, model, tmp_path, monkeypatch):
     assert_same_arrays(from_onnx(tmp_path / "link" / "model.onnx").params, model.params)
 
 
+def test_model_and_weights_together_have_one_limit(beside, tmp_path, monkeypatch):
+    size = beside.stat().st_size + (tmp_path / "weights").stat().st_size
+    limit = "lstm_baseline.interop.onnx_file.LARGEST_FILE"
+    monkeypatch.setattr(limit, size)
+    from_onnx(beside)
+    monkeypatch.setattr(limit, size // 2)
+    refused(beside, "weights is too large; model and data may have")
+
+
 @pytest.mark.parametrize("location", ["../weights", "/etc/hostname", "a/../../weights"])
 def test_weights_elsewhere_are_not_read(beside, location, tmp_path):
     inner = tmp_path / "inner"
@@ -171,7 +180,8 @@ def test_a_model_in_memory_has_its_data_there(beside):
     refused(file, "the model is damaged or not ONNX", InputError)
 
 
-def test_constants_of_nodes_are_not_read_from_files(path, tmp_path):
+def test_constants_of_nodes_are_not_read_from_files(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = onnx.load(path)
     (tmp_path / "weights").write_bytes(b"\0" * 400)
     tensor = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
@@ -180,4 +190,4 @@ def test_constants_of_nodes_are_not_read_from_files(path, tmp_path):
     tensor.external_data.add(key="location", value="weights")
     file.graph.node.append(onnx.helper.make_node("Constant", [], ["extra"], value=tensor))
     path.write_bytes(file.SerializeToString())
-    refused(path)
+    refused(path, "a constant keeps its data in a file, which only weights may")

@@ -1,4 +1,4 @@
-"""Weights from other frameworks and back, one file for each.
+"""Weights from other frameworks and back, one file for each; ``onnx.py`` has parts beside it.
 
 A framework is imported only by the functions that take or make its objects. What this package or
 the other cannot represent is refused by name, never dropped.

@@ -23,11 +23,8 @@ WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 STATES = {"initial_h": 5, "initial_c": 6}
 """Which inputs of an LSTM node these are."""
 
-TRIALS = ((3, 5), (4, 2), (1, 3))
-"""Batch and time, in either order, of the inputs that a model is tried on."""
-
 MOST_STEPS = 2**12
-"""Of batch and time where a graph fixes them, lest the trial take minutes."""
+"""Of batch and time on which a model is tried, lest that take minutes."""
 
 
 def from_onnx(source: Any) -> LSTM:
@@ -54,13 +51,16 @@ def from_onnx(source: Any) -> LSTM:
         If the model does anything that an LSTM with a linear readout does not, or starts from a
         state that is not zero.
     """
-    graph = as_graph(read_model(source)).folded()
-    nodes = [node for node in graph.nodes if node.operator == "LSTM"]
-    if not nodes:
+    file = read_model(source)
+    if all(node.op_type != "LSTM" for node in file.graph.node):
         raise InputError(
             "the graph has no LSTM node; some exporters write the operations of each step instead, "
             "as Keras's own does: take the weights from the original model"
         )
+    graph = as_graph(file).folded()
+    nodes = [node for node in graph.nodes if node.operator == "LSTM"]
+    if not nodes:
+        raise InputError("the graph's LSTM nodes do not depend on its inputs")
     model = _model(nodes, [_layer(node, graph) for node in nodes], _readout(graph, nodes[-1]))
     for x in _trials(graph, model):
         _check(graph, nodes, model, x)
@@ -202,9 +202,25 @@ def _trials(graph: Graph, model: LSTM) -> Iterator[FloatArray]:
                 "leave batch and time open"
             )
     rng = np.random.default_rng(0)
-    sizes = {(shape[0] or first, shape[1] or second) for first, second in TRIALS}
+    beyond = _largest_index(graph) + 3
+    trials = ((3, 5), (2, beyond), (beyond, 2))
+    sizes = {(shape[0] or first, shape[1] or second) for first, second in trials}
     for first, second in sorted(sizes):
         yield rng.standard_normal((first, second, model.input_size)).astype(model.dtype)
+
+
+def _largest_index(graph: Graph) -> int:
+    """Return the largest place at which the graph cuts; up to there, a cut might not show."""
+    largest = 0
+    for node in graph.nodes:
+        if node.operator in ("Slice", "Gather"):
+            places = [graph.constants[n] for n in node.inputs[1:] if n in graph.constants]
+            places += [np.array(node.attributes.get(name, 0)) for name in ("starts", "ends")]
+            for place in places:
+                # Numbers that are larger stand for an open end.
+                near = place[(place >= -MOST_STEPS) & (place <= MOST_STEPS)]
+                largest = max(largest, int(np.abs(near).max(initial=0)))
+    return largest
 
 
 def _check(graph: Graph, nodes: list[Node], model: LSTM, x: FloatArray) -> None:
