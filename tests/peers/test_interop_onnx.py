@@ -496,6 +496,12 @@ REFUSED = {
     r"W has shape \(20, 3\); expected \(1, 20, 3\)": lambda: graph(
         Y_IS_HIDDEN, arrays={"W0": np.ones((20, 3), np.float32)}
     ),
+    "W of LSTM node 'rnn0' has dtype int64; expected float32 or": lambda: graph(
+        Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.int64)}
+    ),
+    "'rnn0': R has dtype float64; W has float32": lambda: graph(
+        Y_IS_HIDDEN, arrays={"R0": np.ones((1, 20, 5))}
+    ),
     "'W0' has type FLOAT16; convert the model to float32": lambda: graph(
         Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.float16)}
     ),

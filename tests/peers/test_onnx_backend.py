@@ -251,8 +251,8 @@ def test_inputs_that_do_not_fit_are_refused():
     ("changes", "message"),
     [
         ({"x": np.ones((T, B, I + 1), np.float32)}, r"X has shape \(6, 4, 4\); W asks for three"),
-        ({"lengths": np.array([1, 2, 3, 7], np.int32)}, r"is \[1, 2, 3, 7\]; give 4 numbers from"),
-        ({"lengths": np.array([1], np.int32)}, r"sequence_lens is \[1\]; give 4 numbers from 0"),
+        ({"lengths": np.array([1, 2, 3, 7], np.int32)}, "lengths runs from 1 to 7; x has 6 steps"),
+        ({"lengths": np.array([1], np.int32)}, r"lengths has shape \(1,\); give one number a row"),
         ({"h": np.zeros((1, B, 1), np.float32)}, r"initial_h has shape \(1, 4, 1\); expected"),
         ({"R": np.ones((1, 4 * H, 2), np.float32)}, r"LSTM node 'y' .* R has shape \(1, 20, 2\)"),
     ],

@@ -24,6 +24,7 @@ PLAIN_ACTIVATIONS = ("Sigmoid", "Tanh", "Tanh")
 
 _OWN_ACTIVATIONS = {other.lower(): own for own, other in ONNX_ACTIVATIONS.items()}
 _WITHOUT_DEFAULTS = ("affine", "scaled_tanh", "thresholded_relu")
+"""Activations whose constants runtimes do not agree about where they are left out."""
 _BACKWARDS = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
 
 
@@ -63,7 +64,7 @@ def read_directions(
     Raises
     ------
     InputError
-        If shapes do not fit each other, or an attribute has a value that ONNX does not know.
+        If shapes or dtypes do not fit each other, or ONNX does not know an attribute's value.
     """
     if direction not in _BACKWARDS:
         known = ", ".join(_BACKWARDS)
@@ -76,8 +77,12 @@ def read_directions(
         ("B", B, (D, 8 * H)),
         ("P", P, (D, 3 * H)),
     ):
-        if array is not None and (array.shape != expected or not array.size):
+        if array is None:
+            continue
+        if array.shape != expected or not array.size:
             raise InputError(f"{name} has shape {array.shape}; expected {expected}")
+        if array.dtype != W.dtype:
+            raise InputError(f"{name} has dtype {array.dtype}; W has {W.dtype}")
     if hidden_size not in (None, H):
         raise InputError(f"hidden_size is {hidden_size}; R has shape {R.shape}")
     if clip is not None and not 0 < clip < np.inf:

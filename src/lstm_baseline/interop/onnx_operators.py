@@ -14,6 +14,7 @@ import numpy as np
 
 from lstm_baseline.backend import select_engine
 from lstm_baseline.errors import InputError
+from lstm_baseline.inputs import as_lengths
 from lstm_baseline.interop.onnx_lstm import read_directions
 from lstm_baseline.models.stack import reverse
 from lstm_baseline.shapes import FloatArray, IntArray, NDArray
@@ -78,7 +79,7 @@ def _lstm(
         if given.shape != (D, num_rows, H):
             raise InputError(f"{name} has shape {given.shape}; expected {(D, num_rows, H)}")
         start.append(given)
-    lengths = _as_lengths(sequence_lens, num_rows, num_steps)
+    lengths = None if sequence_lens is None else as_lengths(sequence_lens, num_rows, num_steps)
     outputs, lasts = [], []
     for k, (variant, params, backwards) in enumerate(directions):
         cell = variant.equations()
@@ -90,18 +91,6 @@ def _lstm(
     h, c = (np.stack(parts, axis=1 if layout else 0) for parts in zip(*lasts, strict=True))
     y = np.stack(outputs, axis=2)  # (B, T, D, H)
     return y if layout else y.transpose(1, 2, 0, 3), h, c
-
-
-def _as_lengths(sequence_lens: IntArray | None, num_rows: int, num_steps: int) -> IntArray | None:
-    if sequence_lens is None:
-        return None
-    lengths = sequence_lens.astype(np.int64)
-    fits = lengths.shape == (num_rows,) and np.all((lengths >= 0) & (lengths <= num_steps))
-    if not fits:
-        raise InputError(
-            f"sequence_lens is {lengths.tolist()}; give {num_rows} numbers from 0 to {num_steps}"
-        )
-    return lengths
 
 
 def _add(a: NDArray, b: NDArray) -> NDArray:
