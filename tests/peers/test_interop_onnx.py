@@ -342,6 +342,19 @@ def keras_bidirectional(model):
     return as_model([*nodes, *DENSE], weights | numbers(model))
 
 
+def both_directions_at_the_last_step(model):
+    lstm, weights = layer(model)
+    nodes = [
+        TIME_FIRST,
+        lstm,
+        node("Transpose", "Y0", "by_batch", perm=[0, 2, 1, 3]),
+        node("Reshape", "by_batch joined", "by_time"),
+        node("Gather", "by_time minus_one", "by_row", axis=0),
+    ]
+    extra = {"joined": np.array([0, 0, 2 * H]), "minus_one": np.array(-1)}
+    return as_model([*nodes, *DENSE], weights | numbers(model) | extra, outputs={"y": 2})
+
+
 def by_layout_1(model):
     """A node that takes the batch first."""
     lstm, weights = layer(model, x="x", layout=1)
@@ -373,6 +386,7 @@ def weights_among_the_inputs(model):
         (keras_last, {"output_size": O}),
         (keras_time_distributed, {"output_size": O}),
         (keras_bidirectional, {"output_size": O, "bidirectional": True}),
+        (both_directions_at_the_last_step, {"output_size": O, "bidirectional": True}),
         (by_layout_1, {"output_size": O}),
         (node_alone, {}),
         (node_alone, {"bidirectional": True}),
@@ -543,6 +557,11 @@ REFUSED = {
     # After them.
     "output 'y' of the graph is not what its LSTM nodes and a": lambda: graph(
         *DENSE[:1], node("Mul", "product half", "y"), arrays=HALF
+    ),
+    "output 'y' of the graph is not what its LSTM nodes": lambda: graph(
+        *DENSE[:1],
+        node("Mul", "product half", "y"),
+        arrays=HALF | {"kernel": np.full((H, O), 1e-9, np.float32)},
     ),
     "output 'y' of the graph is not": lambda: graph(node("Add", "by_row by_row", "y")),
     "'y' of the graph is not what": lambda: graph(

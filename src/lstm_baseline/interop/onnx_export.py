@@ -51,7 +51,8 @@ def to_onnx(
     -----
     ONNX keeps clip and the constants of activations in float32. A model in float64 gives a valid
     file that ONNX Runtime cannot run, as its LSTM is for float32 alone: give it
-    ``model.astype(np.float32)``. ``onnx_backend.LSTMBackend`` runs both.
+    ``model.astype(np.float32)``. ``onnx_backend.LSTMBackend`` runs both. On a batch of no rows ONNX
+    Runtime (1.31) ends the process.
     """
     onnx = import_onnx()
     if not isinstance(model, LSTM):

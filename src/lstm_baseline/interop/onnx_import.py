@@ -273,7 +273,7 @@ def _is_any_of(value: NDArray, expected: list[FloatArray]) -> bool:
     tolerance = 1e-5 if expected[0].dtype == np.float32 else 1e-12
     for other in expected:
         a, b = np.squeeze(value), np.squeeze(other)
-        scale = max(1.0, float(np.abs(b).max()))
-        if a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance * scale):
+        largest = float(np.abs(b).max())
+        if a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance * largest):
             return True
     return False
