@@ -1,4 +1,4 @@
-"""Weights from other frameworks and back, one file for each.
+"""Weights from other frameworks and back, one file for each; ``onnx.py`` has parts beside it.
 
 A framework is imported only by the functions that take or make its objects. What this package or
 the other cannot represent is refused by name, never dropped.
@@ -11,17 +11,20 @@ from lstm_baseline.interop.keras import (
     to_keras,
     to_keras_weights,
 )
+from lstm_baseline.interop.onnx import from_onnx, to_onnx
 from lstm_baseline.interop.torch import from_state_dict, from_torch, to_state_dict, to_torch
 
 __all__ = [
     "from_flax",
     "from_keras",
     "from_keras_weights",
+    "from_onnx",
     "from_state_dict",
     "from_torch",
     "to_flax",
     "to_keras",
     "to_keras_weights",
+    "to_onnx",
     "to_state_dict",
     "to_torch",
 ]

@@ -71,7 +71,7 @@ class ModelCache(NamedTuple):
     hidden: FloatArray
     """What the readout saw, (B, T, H) or (B, H)."""
     live: NDArray | None
-    """Which steps count: (B, T, 1), or None when all do or only the last output was asked for."""
+    """Which steps a readout's gradient counts, (B, T, 1); None for all."""
     return_sequences: bool
     engine: Engine
 
@@ -450,6 +450,8 @@ class RecurrentModel(ABC):
         num_rows, num_steps, _ = x.shape
         if lengths is not None:
             lengths = as_lengths(lengths, num_rows, num_steps)
+            if (lengths == num_steps).all():
+                lengths = None
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
@@ -459,7 +461,8 @@ class RecurrentModel(ABC):
         if self.output_size is not None:
             outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
-        if lengths is not None and return_sequences:
+        if lengths is not None and return_sequences and self.output_size is not None:
+            # Without a readout the engine has left the padding at 0, and does not read it.
             live = (np.arange(num_steps) < lengths[:, None])[:, :, None]
             outputs = np.where(live, outputs, 0)
         if not keep:

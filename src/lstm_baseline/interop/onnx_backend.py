@@ -1,0 +1,92 @@
+"""A backend of ONNX, ``onnx.backend.base.Backend``, whose LSTM is this package's engine.
+
+It needs ``onnx`` to be imported at all, so the package imports it nowhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx.backend.base import Backend, BackendRep
+
+from lstm_baseline.errors import InputError
+from lstm_baseline.interop.onnx_graph import Graph, as_graph, as_node
+from lstm_baseline.shapes import NDArray
+
+
+class PreparedGraph(BackendRep):  # type: ignore[misc]
+    """A graph that can be run; ``LSTMBackend.prepare`` makes it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def run(self, inputs: Sequence[Any] | Mapping[str, Any], **_: Any) -> tuple[NDArray, ...]:
+        """Return the outputs.
+
+        Parameters
+        ----------
+        inputs
+            Arrays in the order of the graph's inputs, or by their names.
+
+        Raises
+        ------
+        InputError
+            If there are too few or too many, or a node cannot be computed with them.
+        """
+        names = list(self.graph.inputs)
+        if not isinstance(inputs, Mapping):
+            if len(inputs) != len(names):
+                raise InputError(f"got {len(inputs)} inputs; the graph takes {len(names)}: {names}")
+            inputs = dict(zip(names, inputs, strict=True))
+        values = self.graph.run({name: np.asarray(value) for name, value in inputs.items()})
+        return tuple(values[name] for name in self.graph.outputs)
+
+
+class LSTMBackend(Backend):  # type: ignore[misc]
+    """Runs graphs of LSTM nodes, by this package's engine, and the operators around them."""
+
+    @classmethod
+    def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> PreparedGraph:
+        """Return a checked ``ModelProto`` ready to run.
+
+        Raises
+        ------
+        InputError
+            If it has an operator, attribute, type or version that is not understood.
+        onnx.checker.ValidationError
+            If it is none that ONNX allows.
+        """
+        if not cls.supports_device(device):
+            raise InputError(f"device is {device!r}; give CPU")
+        super().prepare(model, device, **kwargs)
+        return PreparedGraph(as_graph(model))
+
+    @classmethod
+    def run_node(
+        cls,
+        node: Any,
+        inputs: Sequence[Any],
+        device: str = "CPU",
+        outputs_info: Any = None,
+        **kwargs: Any,
+    ) -> tuple[NDArray, ...]:
+        """Return the outputs of a single ``NodeProto``."""
+        super().run_node(node, inputs, device, outputs_info, **kwargs)
+        plain = as_node(node)
+        given = iter(inputs)
+        names = [name for name in plain.inputs if name]
+        return tuple(plain.compute({name: np.asarray(next(given)) for name in names}).values())
+
+    @classmethod
+    def is_compatible(cls, model: Any, device: str = "CPU", **kwargs: Any) -> bool:
+        """Return whether a ``ModelProto`` has only what is understood."""
+        try:
+            cls.prepare(model, device, **kwargs)
+        except InputError:
+            return False
+        return True
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        """Return whether a device is the CPU."""
+        return device.split(":")[0] == "CPU"
