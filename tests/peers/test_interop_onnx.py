@@ -65,6 +65,26 @@ def test_to_onnx_against_onnxruntime(form, return_sequences, lengths, tmp_path):
     onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
+@pytest.mark.parametrize("return_sequences", [True, False], ids=["all", "last"])
+@pytest.mark.parametrize("form", [{}, {"output_size": O}, {"num_layers": 2}], ids=str)
+@pytest.mark.parametrize("merge", ["sum", "mean"])
+def test_merged_directions(merge, form, return_sequences, tmp_path):
+    """They go out; the way back is refused by name."""
+    model, path = make_model(bidirectional=True, merge=merge, **form), tmp_path / "model.onnx"
+    to_onnx(model, path, return_sequences=return_sequences)
+    x = normal(B, T, I, dtype=np.float32)
+    expected = model.forward(x, return_sequences)
+    np.testing.assert_allclose(run_in_onnxruntime(path, x=x), expected, rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match=f"Reduce{merge.title()}"):
+        from_onnx(path)
+
+
+def test_dropout_has_no_place_in_a_file(tmp_path):
+    path = tmp_path / "model.onnx"
+    to_onnx(make_model(dropout=0.3, recurrent_dropout=0.2, num_layers=2), path)
+    assert_same_model(from_onnx(path), make_model(num_layers=2))
+
+
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_activation_in_every_place(name, place, tmp_path):
@@ -94,6 +114,7 @@ def test_there_and_back(form, return_sequences, dtype, tmp_path):
     ("model", "message"),
     [
         (LSTM(I, H, layer_norm=True), "the model has layer_norm, which ONNX's LSTM has not"),
+        (LSTM(I, H, zoneout=(0, 0.1)), "the model has zoneout, which ONNX's LSTM has not"),
         (LSTM(I, H, projection_size=2), "the model has projection_size, which"),
         (LSTM(I, H, clip=1e300), r"clip is 1e\+300; ONNX keeps it in float32, which cannot"),
         (LSTM(I, H, clip=1e-300), "clip is 1e-300; ONNX keeps it in float32"),

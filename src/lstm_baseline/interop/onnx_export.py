@@ -32,7 +32,7 @@ def to_onnx(
     ----------
     model
         An LSTM in any of ONNX's variants: peepholes, coupled gates, clip, activations, no bias,
-        several layers, both directions.
+        several layers, both directions. What it drops out in training has no place in the file.
     path
         Of the file.
     return_sequences
@@ -115,11 +115,14 @@ class _Writer:
     def last_outputs(self) -> str:
         """Write y (B, O); return its name."""
         _, Y_h = self._layers()
-        by_row = self._add("Transpose", "last_by_row", Y_h, perm=[1, 0, 2])
-        shape = self._int([0, self.model.width])
-        if self.model.output_size is None:
-            return self._add("Reshape", "y", by_row, shape)
-        return self._readout("y", self._add("Reshape", "last", by_row, shape))
+        own = self.model.output_size is None
+        name = "y" if own else "last"
+        if self._adds_directions:
+            last = self._added(name, Y_h, axis=0)
+        else:
+            by_row = self._add("Transpose", "last_by_row", Y_h, perm=[1, 0, 2])
+            last = self._add("Reshape", name, by_row, self._int([0, self.model.width]))
+        return last if own else self._readout("y", last)
 
     def _layers(self) -> tuple[str, str]:
         """Write all layers; return the names of the last one's Y (T, D, B, H) and Y_h (D, B, H)."""
@@ -152,9 +155,21 @@ class _Writer:
         return Y, Y_h
 
     def _merged(self, name: str, Y: str) -> str:
-        """Put the directions of Y (T, D, B, H) side by side: (T, B, width)."""
+        """Make one of the directions of Y (T, D, B, H): (T, B, width)."""
+        if self._adds_directions:
+            return self._added(name, Y, axis=1)
         together = self._add("Transpose", f"{name}_by_direction", Y, perm=[0, 2, 1, 3])
         return self._add("Reshape", name, together, self._int([0, 0, self.model.width]))
+
+    @property
+    def _adds_directions(self) -> bool:
+        return self.model.bidirectional and self.model.merge != "concatenate"
+
+    def _added(self, name: str, Y: str, axis: int) -> str:
+        """Add up or average over the axis of directions."""
+        if self.model.merge == "mean":
+            return self._add("ReduceMean", name, Y, axes=[axis], keepdims=0)
+        return self._add("ReduceSum", name, Y, self._int([axis]), keepdims=0)
 
     def _readout(self, name: str, hidden: str) -> str:
         W_out = self._array("W_out", self.model.params["W_out"].T)
@@ -183,6 +198,7 @@ def _refuse_what_onnx_lacks(model: LSTM) -> None:
     for name, value in (
         ("projection_size", model.variant.projection_size),
         ("layer_norm", model.variant.layer_norm),
+        ("zoneout", any(model.rates.zoneout)),
     ):
         if value:
             raise InputError(f"the model has {name}, which ONNX's LSTM has not")
