@@ -226,6 +226,70 @@ def train(
         train_and_save(spec, out, console)
 
 
+@app.command()
+def predict(
+    model: Annotated[
+        Path, typer.Argument(help="A model.safetensors, or the folder that train wrote.")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="Sequences: X (N, T, I) as .npy, or .npz with lengths as well.")
+    ],
+    every_step: Annotated[
+        bool | None,
+        typer.Option(
+            "--every-step/--last-step", help="Outputs at every step, or each row's last one."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write .csv or .npz instead of printing a table.")
+    ] = None,
+) -> None:
+    """Run a saved model over your data: its outputs, or classes and their probabilities."""
+    from rich.progress import Progress
+
+    from lstm_baseline import prediction
+
+    if out is not None:
+        prediction.check_format(out)
+    shown = Console(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        bar = progress.add_task("rows", total=None)
+        found = prediction.predict(
+            model,
+            data,
+            every_step,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    if out is None:
+        sys.stdout.write(found.csv())
+    else:
+        found.write(out)
+        console.print(f"predictions: {out}", soft_wrap=True)
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="A .safetensors (ours or a PyTorch state dict), .onnx or .keras.")
+    ],
+    target: Annotated[Path, typer.Argument(help="A .safetensors, .onnx or .keras to write.")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="torch writes a .safetensors as a PyTorch state dict, not as ours."),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="What names of a larger state dict begin with for its LSTM.")
+    ] = "",
+) -> None:
+    """Convert an LSTM from one library's file to another's, and check that outputs agree."""
+    from lstm_baseline.interop import convert as convert_file
+
+    found = convert_file(source, target, to=to, prefix=prefix)
+    console.print(repr(found.model), soft_wrap=True)
+    apart = f"at most {found.error:.0e} of the largest apart" if found.error else "the same"
+    console.print(f"{target}: outputs are {apart}, run by {found.checked_by}", soft_wrap=True)
+
+
 @app.command("tasks")
 def list_tasks() -> None:
     """List the tasks with their ladders: chance, heuristics, oracle."""

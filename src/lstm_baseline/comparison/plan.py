@@ -37,6 +37,7 @@ class RunSpec:
         return {
             "format": _RUN_FORMAT,
             "task": self.task.config(),
+            "per_step": self.task.per_step,
             "model": self.model,
             "width": self.width,
             "settings": self.settings.model_dump(),

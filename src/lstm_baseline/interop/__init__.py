@@ -4,6 +4,7 @@ A framework is imported only by the functions that take or make its objects. Wha
 the other cannot represent is refused by name, never dropped.
 """
 
+from lstm_baseline.interop.conversion import convert
 from lstm_baseline.interop.flax import from_flax, to_flax
 from lstm_baseline.interop.keras import (
     from_keras,
@@ -15,6 +16,7 @@ from lstm_baseline.interop.onnx import from_onnx, to_onnx
 from lstm_baseline.interop.torch import from_state_dict, from_torch, to_state_dict, to_torch
 
 __all__ = [
+    "convert",
     "from_flax",
     "from_keras",
     "from_keras_weights",

@@ -25,6 +25,7 @@ training rows' mean (chance). There is no oracle.
 """
 
 import io
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, NamedTuple, final
 
@@ -43,6 +44,7 @@ _MAX_VALIDATION_ROWS = 2000
 _MOST_DEVIATIONS = 1e9
 _LARGEST = np.float64(np.finfo(np.float32).max)
 _SPLIT, _SHUFFLE = 1, 2
+_NPY = b"\x93NUMPY"
 
 
 class Scaling(NamedTuple):
@@ -100,13 +102,12 @@ class ArrayFile(Task):
     ) -> None:
         one_of("target", target, ("auto", "classification", "regression"))
         file = read_user_file(path)
-        arrays = _load(file)
+        arrays = _load(file, ("X", "y"))
         try:
-            self._x = _checked_x(arrays)
-            self._lengths = _checked_lengths(arrays, self._x)
-            valid = valid_steps(self._x, self._lengths)
-            _check_finite("X", self._x, ~valid)
+            self._x, self._lengths = _checked_inputs(arrays)
             y = arrays["y"]
+            _check_rows(self._x, y)
+            valid = valid_steps(self._x, self._lengths)
             if target == "auto":
                 target = "regression" if y.dtype.kind == "f" else "classification"
             self.classes: NDArray | None = None
@@ -277,9 +278,34 @@ def _measured_scaling(values: NDArray) -> Scaling:
     return Scaling(mean, np.where(constant, 1.0, scale))
 
 
-def _load(file: UserFile) -> dict[str, NDArray]:
-    """Return the arrays X, y and, if there, lengths."""
-    how = "write it with numpy.savez(path, X=..., y=...)"
+def read_inputs(path: str | PathLike[str]) -> tuple[NDArray, IntArray | None]:
+    """Return X (N, T, I) of an .npz or .npy file and, where rows differ, their lengths (N,).
+
+    Raises
+    ------
+    FileError
+        The file cannot be read, is damaged, or holds something else.
+    """
+    file = read_user_file(path)
+    arrays = _load_array(file) if file.content.startswith(_NPY) else _load(file, ("X",))
+    try:
+        return _checked_inputs(arrays)
+    except InputError as error:
+        raise FileError(f"{file.path}: {error}") from None
+
+
+def _load_array(file: UserFile) -> dict[str, NDArray]:
+    """Return the one array of an .npy file as X."""
+    try:
+        return {"X": np.load(io.BytesIO(file.content), allow_pickle=False)}
+    except Exception as error:  # of a damaged header, as below
+        reason = "holds Python objects" if "Object arrays" in str(error) else "is damaged"
+        raise FileError(f"{file.path} {reason}; save X with numpy.save as numbers") from None
+
+
+def _load(file: UserFile, needed: Sequence[str]) -> dict[str, NDArray]:
+    """Return the arrays that are needed and, if there, lengths."""
+    how = f"write it with numpy.savez(path, {', '.join(f'{name}=...' for name in needed)})"
     if not file.content.startswith(b"PK"):
         raise FileError(f"{file.path} is not an .npz file; {how}")
     try:
@@ -287,11 +313,11 @@ def _load(file: UserFile) -> dict[str, NDArray]:
     except Exception as error:
         raise FileError(f"{file.path} is damaged; {how} again") from error
     with archive:
-        for name in ("X", "y"):
+        for name in needed:
             if name not in archive:
-                found = ", ".join(archive) or "none"
+                found = ", ".join(sorted(archive)[:8]) or "none"
                 raise FileError(f"{file.path} has no array {name} (found: {found}); {how}")
-        names = [name for name in ("X", "y", "lengths") if name in archive]
+        names = [name for name in (*needed, "lengths") if name in archive]
         return {name: _member(file, archive, name) for name in names}
 
 
@@ -312,17 +338,23 @@ def _member(file: UserFile, archive: Any, name: str) -> NDArray:
     return array
 
 
-def _checked_x(arrays: dict[str, NDArray]) -> NDArray:
-    x, y = arrays["X"], arrays["y"]
+def _checked_inputs(arrays: dict[str, NDArray]) -> tuple[NDArray, IntArray | None]:
+    """Return X and lengths."""
+    x = arrays["X"]
     if x.dtype.kind not in "biuf":
         raise InputError(f"X is {x.dtype}; expected real numbers")
     if x.ndim != 3 or 0 in x.shape:
         raise InputError(f"X has shape {x.shape}; expected (N, T, I): rows, steps, features")
+    lengths = _checked_lengths(arrays, x)
+    _check_finite("X", x, ~valid_steps(x, lengths))
+    return x, lengths
+
+
+def _check_rows(x: NDArray, y: NDArray) -> None:
     if len(x) < _MIN_ROWS:
         raise InputError(f"X has {len(x)} rows; expected at least {_MIN_ROWS}")
     if y.ndim == 0 or len(y) != len(x):
         raise InputError(f"y has shape {y.shape}; expected one entry for each of X's {len(x)} rows")
-    return x
 
 
 def _checked_lengths(arrays: dict[str, NDArray], x: NDArray) -> IntArray | None:
