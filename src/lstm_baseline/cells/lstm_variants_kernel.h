@@ -435,8 +435,58 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
     }
 }
 
-/// Sums of LSTMVariantSums.
-constexpr int SUMS_OF_A_LANE = 6;
+/// Gradients of gains, of peepholes and, beside a layer norm, of biases: sums over rows and steps.
+/// Every row has sums of its own, which only its thread touches, made while all that they need is in
+/// the cache; at the end they are added up in the order of rows, whoever made them. What a row sums
+/// over time is kept in chains as short as those of products.
+template <class T>
+struct LSTMVariantSums {
+    enum Kind { BIAS, GAIN_X, GAIN_H, PEEPHOLE, GAIN_C, BIAS_C };
+    ptrdiff_t lanes, width, size;  ///< numbers of all gates, of the units, of a row's sums
+    T *chains, *totals;            ///< (B, size)
+
+    LSTMVariantSums(Slices<T>& slices, const Batch& batch, const LSTMVariant<T>& cell)
+        : lanes(cell.gates * padded<T>(cell.H)), width(padded<T>(cell.H)),
+          size(cell.params.gain_x || cell.params.p_i ? 4 * lanes + 2 * width : 0) {
+        chains = slices.take(size_t(batch.B) * size_t(size));
+        totals = slices.take(size_t(batch.B) * size_t(size));
+    }
+
+    /// Sums of one kind in a row, [gate][unit] or [unit].
+    ptrdiff_t at(int row, Kind kind) const {
+        return row * size + (kind < GAIN_C ? kind * lanes : 4 * lanes + (kind - GAIN_C) * width);
+    }
+    void clear(int row) const {
+        __builtin_memset(chains + row * size, 0, sizeof(T) * size_t(size));
+        __builtin_memset(totals + row * size, 0, sizeof(T) * size_t(size));
+    }
+    void add(int row, Kind kind, ptrdiff_t place, Vec<T> a) const {
+        T* chain = chains + at(row, kind) + place;
+        store(chain, load(chain) + a);
+    }
+    void add(int row, Kind kind, ptrdiff_t place, Vec<T> a, Vec<T> b) const {
+        T* chain = chains + at(row, kind) + place;
+        store(chain, fma(a, b, load(chain)));
+    }
+    /// After step t: end the chains where they are long enough, and with the last step.
+    void end_step(int t, int row) const {
+        if (t % CHAIN != 0) return;
+        for (ptrdiff_t k = row * size; k < (row + 1) * size; k += LANES<T>) {
+            store(totals + k, load(totals + k) + load(chains + k));
+            store(chains + k, Vec<T>{});
+        }
+    }
+    Vec<T> over_rows(int num_rows, Kind kind, ptrdiff_t place) const {
+        Vec<T> sum = {}, chain = {};
+        for (int row = 0; row < num_rows; ++row) {
+            chain += load(totals + at(row, kind) + place);
+            if (row % CHAIN != CHAIN - 1 && row != num_rows - 1) continue;
+            sum += chain;
+            chain = Vec<T>{};
+        }
+        return sum;
+    }
+};
 
 /// Where lstm_variant_backward keeps what it needs for itself.
 template <class T>
@@ -445,17 +495,19 @@ struct LSTMVariantBackwardWork {
     T* d_h_around;       ///< (B, P') what of d_h goes by the step
     T* d_h_new;          ///< (N, P') gradients of what the step gave; (B, P') without projection
     T* d_m;              ///< (B, H')
-    T *d_z, *d_v;        ///< (N, gates, H') gradients of z and of U h'
-    T *c_hat, *d_c_in;   ///< (N, H') N_c(c) without gain and bias, and the gradient of N_c(c)
+    T* d_z;              ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
+    T* d_v;              ///< (N, gates, H') gradients of U h'
+    T *c_hat, *d_c_in;   ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
     T *packed, *packed_proj;            ///< columns of U and of W_proj
     const T **x_rows, **h_rows, **m_rows;  ///< (N) x, h' and m of every stored row
     T* outer;            ///< Σ of outer products
     T* tiles;            ///< outer_products_work for each thread
-    T *totals, *chains;  ///< SUMS_OF_A_LANE times (gates, H')
+    Slices<T> slices;
+    LSTMVariantSums<T> sums;
     size_t size;
 
-    LSTMVariantBackwardWork(const LSTMVariantBackward<T>& run, int num_threads) {
-        Slices<T> slices{run.work};
+    LSTMVariantBackwardWork(const LSTMVariantBackward<T>& run, int num_threads)
+        : slices{run.work}, sums(slices, run.batch, run.cell) {
         const LSTMVariant<T>& cell = run.cell;
         const auto& params = cell.params;
         const size_t B = size_t(run.batch.B), N = size_t(run.batch.begin[run.batch.T]),
@@ -467,10 +519,10 @@ struct LSTMVariantBackwardWork {
         d_h_around = slices.take(B * units_h);
         d_h_new = slices.take((params.W_proj ? N : B) * units_h);
         d_m = slices.take(B * units);
-        d_z = params.gain_x ? slices.take(N * lanes) : run.d_a;
+        d_z = params.gain_x ? slices.take(B * lanes) : run.d_a;
         d_v = params.gain_x ? slices.take(N * lanes) : run.d_a;
-        c_hat = slices.take(params.gain_c ? N * units : 0);
-        d_c_in = slices.take(params.gain_c ? N * units : 0);
+        c_hat = slices.take(params.gain_c ? B * units : 0);
+        d_c_in = slices.take(params.gain_c ? B * units : 0);
         packed = slices.take(units_h * size_t(cell.gates) * size_t(cell.H));
         packed_proj = slices.take(params.W_proj ? packed_affine_size<T>(cell.H, cell.P) : 0);
         const auto take_pointers = [&](size_t number) {
@@ -482,8 +534,6 @@ struct LSTMVariantBackwardWork {
         const size_t widest = lanes > units_h ? lanes : units_h, four = 4 * LANES<T>;
         outer = slices.take((widest + four - 1) / four * four * size_t(most));
         tiles = slices.take(size_t(num_threads) * outer_products_work<T>(most));
-        totals = slices.take(SUMS_OF_A_LANE * lanes);
-        chains = slices.take(SUMS_OF_A_LANE * lanes);
         size = slices.size;
     }
 };
@@ -555,9 +605,14 @@ struct LSTMVariantBackwardStepper {
         const T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
         const T *z_i = z + (forget + 1) * width, *z_c = z_i + width, *z_o = z_c + width;
         const T* d_m = params.W_proj ? work.d_m + row * width : d_h_new(t, row);
-        T* d_z = work.d_z + step * cache.gates_width;
+        T* d_z = work.d_z + (params.gain_x ? row : step) * cache.gates_width;
         T *d_z_i = d_z + (forget + 1) * width, *d_z_c = d_z_i + width, *d_z_o = d_z_c + width;
-        T *c_hat = work.c_hat + step * width, *d_c_in = work.d_c_in + step * width;
+        T *c_hat = work.c_hat + row * width, *d_c_in = work.d_c_in + row * width;
+        using Sums = LSTMVariantSums<T>;
+        const auto add_peephole = [&](int gate, int unit, Vec<T> d, Vec<T> c) {
+            if (params.p_i)
+                work.sums.add(row, Sums::PEEPHOLE, (gate + forget) * width + unit, d, c);
+        };
         T* d_c_of = work.d_c + row * width;
         const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
 
@@ -582,6 +637,8 @@ struct LSTMVariantBackwardStepper {
                 const Vec<T> d = through_eta(unit, fma(gain, hat, load(params.bias_c + unit, units)));
                 store(c_hat + unit, hat);
                 store(d_c_in + unit, d);
+                work.sums.add(row, Sums::BIAS_C, unit, d);
+                work.sums.add(row, Sums::GAIN_C, unit, d, hat);
                 of_c.add(gain * d, hat, units);
             });
             of_c.finish(cell.H);
@@ -607,6 +664,7 @@ struct LSTMVariantBackwardStepper {
             // F4  o = φ([z_o + p_o ⊙ c])
             const Vec<T> d_of_o = activate_backward(cell.phi, z_o + unit, o, d_o);
             store(d_z_o + unit, d_of_o);
+            add_peephole(3, unit, d_of_o, c);
             d_c = peep_backward(params.p_o, unit, units, d_of_o, d_c);
             // F5  c = f ⊙ c' + i ⊙ c̃
             const Vec<T> d_f = d_c * c_prev;
@@ -618,6 +676,7 @@ struct LSTMVariantBackwardStepper {
             if (forget == 0) {
                 const Vec<T> d_of_f = activate_backward(cell.phi, z + unit, f, d_f);
                 store(d_z + unit, d_of_f);
+                add_peephole(0, unit, d_of_f, c_prev);
                 d_c_prev = peep_backward(params.p_f, unit, units, d_of_f, d_c_prev);
             } else {
                 d_i -= d_f;
@@ -625,15 +684,18 @@ struct LSTMVariantBackwardStepper {
             // F2  i = φ([z_i + p_i ⊙ c'])
             const Vec<T> d_of_i = activate_backward(cell.phi, z_i + unit, i, d_i);
             store(d_z_i + unit, d_of_i);
+            add_peephole(1, unit, d_of_i, c_prev);
             store(d_c_of + unit, peep_backward(params.p_i, unit, units, d_of_i, d_c_prev));
         });
-        if (params.gain_x) norms_backward(step);
+        if (params.gain_x) norms_backward(row, step, d_z);
+        work.sums.end_step(t, row);
     }
 
     /// Differentiate z = N_x(W x) + N_h(U h') + b.
-    void norms_backward(ptrdiff_t step) const {
-        const ptrdiff_t row = step * cache.gates_width;
-        const T *d_z = work.d_z + row, *x_hat = cache.x_hat + row, *h_hat = cache.h_hat + row;
+    void norms_backward(int row, ptrdiff_t step, const T* d_z) const {
+        using Sums = LSTMVariantSums<T>;
+        const ptrdiff_t at = step * cache.gates_width;
+        const T *x_hat = cache.x_hat + at, *h_hat = cache.h_hat + at;
         // f(place, d_x̂, d_ĥ, units) for all vectors.
         const auto for_gradients = [&](auto f) {
             for (int g = 0; g < cell.gates; ++g)
@@ -646,15 +708,19 @@ struct LSTMVariantBackwardStepper {
         };
         NormBackward<T> of_x, of_h;
         for_gradients([&](ptrdiff_t place, Vec<T> d_x_hat, Vec<T> d_h_hat, int units) {
-            of_x.add(d_x_hat, load(x_hat + place), units);
-            of_h.add(d_h_hat, load(h_hat + place), units);
+            const Vec<T> d = load(d_z + place), x = load(x_hat + place), h = load(h_hat + place);
+            work.sums.add(row, Sums::BIAS, place, d);
+            work.sums.add(row, Sums::GAIN_X, place, d, x);
+            work.sums.add(row, Sums::GAIN_H, place, d, h);
+            of_x.add(d_x_hat, x, units);
+            of_h.add(d_h_hat, h, units);
         });
         of_x.finish(cell.gates * cell.H);
         of_h.finish(cell.gates * cell.H);
         for_gradients([&](ptrdiff_t place, Vec<T> d_x_hat, Vec<T> d_h_hat, int units) {
-            store(run.d_a + row + place,
+            store(run.d_a + at + place,
                   of_x.d_x(d_x_hat, load(x_hat + place), cache.x_inverse[step], units));
-            store(work.d_v + row + place,
+            store(work.d_v + at + place,
                   of_h.d_x(d_h_hat, load(h_hat + place), cache.h_inverse[step], units));
         });
     }
@@ -695,119 +761,6 @@ void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, 
     for (int v = first; v < last; ++v) give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
     team.wait();
 }
-
-/// Gradients of gains, peepholes, and biases beside a layer norm: sums over all rows and steps, in
-/// the order of time and in chains. Rows are read as they lie in memory, by this thread's vectors.
-template <class T>
-struct LSTMVariantSums {
-    static constexpr int L = LANES<T>;
-    enum { B, GAIN_X, GAIN_H, P, GAIN_C, BIAS_C };
-    static constexpr int KINDS = SUMS_OF_A_LANE;
-    const LSTMVariantBackward<T>& run;
-    const LSTMVariantCache<T>& cache;
-    const LSTMVariantBackwardWork<T>& work;
-    const LSTMVariant<T>& cell = run.cell;
-    const LSTMVariantParams<T>& d = run.d_params;
-    const int blocks = num_blocks<T>(cell.H);
-    const int first, last;      ///< vectors of the gates' units
-    const int first_c, last_c;  ///< vectors of units
-
-    LSTMVariantSums(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
-                    const LSTMVariantBackwardWork<T>& work, const Team& team)
-        : run(run), cache(cache), work(work), first(team.first(run.cell.gates * blocks)),
-          last(team.last(run.cell.gates * blocks)), first_c(team.first(blocks)),
-          last_c(team.last(blocks)) {}
-
-    void sum() const {
-        clear(work.totals);
-        clear(work.chains);
-        int length = 0;
-        for (int t = 0; t < run.batch.T; ++t)
-            for (int row = 0; row < run.batch.live[t]; ++row) {
-                add(t, row);
-                if (++length < CHAIN) continue;
-                add_up();
-                length = 0;
-            }
-        add_up();
-        for (int v = first; v < last; ++v) {
-            const int unit = v % blocks * L, units = cell.H - unit;
-            const ptrdiff_t lane = ptrdiff_t(v / blocks) * cell.H + unit;
-            if (d.gain_x) {
-                if (d.b) store(d.b + lane, load(place(work.totals, B, v)), units);
-                store(d.gain_x + lane, load(place(work.totals, GAIN_X, v)), units);
-                store(d.gain_h + lane, load(place(work.totals, GAIN_H, v)), units);
-            }
-            T* peephole[] = {d.p_f, d.p_i, nullptr, d.p_o};
-            if (T* d_p = peephole[gate_of(v)])
-                store(d_p + unit, load(place(work.totals, P, v)), units);
-        }
-        for (int v = first_c; v < last_c && d.gain_c; ++v) {
-            store(d.gain_c + v * L, load(place(work.totals, GAIN_C, v)), cell.H - v * L);
-            store(d.bias_c + v * L, load(place(work.totals, BIAS_C, v)), cell.H - v * L);
-        }
-    }
-
-private:
-    T* place(T* sums, int kind, int v) const {
-        return sums + (ptrdiff_t(kind) * cell.gates * blocks + v) * L;
-    }
-    /// f, i, c̃, o by 0 to 3.
-    int gate_of(int v) const { return v / blocks + 4 - cell.gates; }
-
-    /// f(kind, vector) for all sums of this thread.
-    template <class F>
-    void for_sums(F f) const {
-        for (int kind = 0; kind < KINDS; ++kind)
-            for (int v = kind < GAIN_C ? first : first_c; v < (kind < GAIN_C ? last : last_c); ++v)
-                f(kind, v);
-    }
-    void clear(T* sums) const {
-        for_sums([&](int kind, int v) { store(place(sums, kind, v), Vec<T>{}); });
-    }
-    void add_up() const {
-        for_sums([&](int kind, int v) {
-            T* total = place(work.totals, kind, v);
-            store(total, load(total) + load(place(work.chains, kind, v)));
-        });
-        clear(work.chains);
-    }
-    void grow(int kind, int v, Vec<T> a, Vec<T> b) const {
-        T* chain = place(work.chains, kind, v);
-        store(chain, fma(a, b, load(chain)));
-    }
-
-    void add(int t, int row) const {
-        const ptrdiff_t step = cache.step(t, row), at = step * cache.gates_width;
-        const T* gates = cache.gates + step * (cache.gates_width + cache.width);
-        const T* i = gates + (cell.gates - 3) * cache.width;
-        const T* c_before = cache.c + cache.before(t, row) * cache.width;
-        for (int v = first; v < last; ++v) {
-            const Vec<T> d_z = load(work.d_z + at + v * L);
-            if (d.gain_x) {
-                T* chain = place(work.chains, B, v);
-                store(chain, load(chain) + d_z);
-                grow(GAIN_X, v, d_z, load(cache.x_hat + at + v * L));
-                grow(GAIN_H, v, d_z, load(cache.h_hat + at + v * L));
-            }
-            if (!d.p_i) continue;
-            const int unit = v % blocks * L;
-            Vec<T> c = load(c_before + unit);
-            if (gate_of(v) == 3) {
-                const Vec<T> f = cell.gates == 4 ? load(gates + unit) : T(1) - load(i + unit);
-                c = fma(f, c, load(i + unit) * load(i + cache.width + unit));
-            }
-            grow(P, v, d_z, c);
-        }
-        for (int v = first_c; v < last_c && d.gain_c; ++v) {
-            const ptrdiff_t k = step * cache.width + v * L;
-            const Vec<T> term = load(work.d_c_in + k);
-            T* chain = place(work.chains, BIAS_C, v);
-            store(chain, load(chain) + term);
-            grow(GAIN_C, v, term, load(work.c_hat + k));
-        }
-    }
-};
 
 /// Gradients of parameters, sums over all rows and steps.
 template <class T>
@@ -856,7 +809,25 @@ void lstm_variant_sum_gradients(const LSTMVariantBackward<T>& run, const LSTMVar
                              unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H,
                                                H);
                          });
-    if (d.gain_x || d.p_i) LSTMVariantSums<T>(run, cache, work, team).sum();
+    using Sums = LSTMVariantSums<T>;
+    const auto put = [&](T* to, typename Sums::Kind kind, ptrdiff_t place, int units) {
+        if (to) store(to, work.sums.over_rows(batch.B, kind, place), units);
+    };
+    const auto part = [](T* of, ptrdiff_t lane) { return of ? of + lane : nullptr; };
+    for (int v = team.first(cell.gates * blocks); v < team.last(cell.gates * blocks); ++v) {
+        const int gate = v / blocks + 4 - cell.gates, unit = v % blocks * L;
+        if (d.gain_x) {
+            put(part(d.b, row_of(v)), Sums::BIAS, v * L, units_of(v));
+            put(d.gain_x + row_of(v), Sums::GAIN_X, v * L, units_of(v));
+            put(d.gain_h + row_of(v), Sums::GAIN_H, v * L, units_of(v));
+        }
+        T* peepholes[] = {d.p_f, d.p_i, nullptr, d.p_o};
+        put(part(peepholes[gate], unit), Sums::PEEPHOLE, v * L, units_of(v));
+    }
+    for (int v = team.first(blocks); v < team.last(blocks) && d.gain_c; ++v) {
+        put(d.gain_c + v * L, Sums::GAIN_C, v * L, units_of(v));
+        put(d.bias_c + v * L, Sums::BIAS_C, v * L, units_of(v));
+    }
 }
 
 /// The derivative of the loop over time.
@@ -885,6 +856,7 @@ void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) 
                     work.d_h + row * cache.width_h);
         copy_padded(run.d_c_last ? run.d_c_last + user * H : nullptr, H,
                     work.d_c + row * cache.width);
+        work.sums.clear(row);
     }
     team.wait();
     for (int t = batch.T - 1; t >= 0; --t) {
