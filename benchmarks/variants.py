@@ -103,8 +103,9 @@ def main() -> None:
         plain = found["plain"]
         print(f"{threads} thread{'s'[: threads - 1]}: ms, and time per operation / plain")
         for name, times in found.items():
+            share = plain["flops"] / times["flops"]
             columns = [
-                f"{1e3 * times[key]:7.2f} {times[key] / plain[key] * plain['flops'] / times['flops']:5.2f}"
+                f"{1e3 * times[key]:7.2f} {times[key] / plain[key] * share:5.2f}"
                 for key in ("forward", "both")
             ]
             print(f"  {name:<26} forward {columns[0]}   with backward {columns[1]}")

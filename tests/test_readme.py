@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from lstm_baseline import LSTM
+from lstm_baseline.interop import to_state_dict
 from processes import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+FILE_FORMAT = (ROOT / "docs" / "file-format.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def write_data(folder: Path) -> None:
@@ -34,14 +38,42 @@ def test_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_commands_run(tmp_path: Path) -> None:
     write_data(tmp_path)
     (tmp_path / "FILE").write_text(README)
+    LSTM(2, 5, 2, rng=0).save(tmp_path / "trained" / "model.safetensors")
+    save_file(to_state_dict(LSTM(2, 5, rng=0)), tmp_path / "FILE.safetensors")
     commands = re.findall(
         r"^lstm-baseline (.*?)\s*(?:#.*)?$", "\n".join(blocks("sh")), re.MULTILINE
     )
-    assert len(commands) == 3
+    assert len(commands) == 5
     for number, command in enumerate(commands):
-        few = ["--steps", 2, "--out", tmp_path / str(number)]
+        trains = command.startswith(("train ", "compare "))
+        few = ["--steps", 2, "--out", tmp_path / str(number)] if trains else []
+        if command.startswith("convert "):
+            pytest.importorskip("onnx", reason="converts to ONNX, which is not installed")
         ended = run(*shlex.split(command), *few, cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
+
+
+def test_a_file_is_read_without_this_package_as_its_documentation_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, x = LSTM(3, 5, 2, dtype=np.float64, rng=0), np.random.default_rng(0).random((1, 7, 3))
+    model.save("model.safetensors")
+    np.save("x.npy", x)
+    (code,) = blocks("python", FILE_FORMAT)
+    exec(code, {})
+    printed = np.fromstring(capsys.readouterr().out.strip("[] \n"), sep=" ")
+    np.testing.assert_allclose(printed, model.forward(x, False)[0], atol=1e-7)
+
+
+def test_the_documented_arrays_are_those_of_a_file() -> None:
+    table = FILE_FORMAT.split("## Arrays of an LSTM")[1].split("## Reading")[0]
+    documented = set(re.findall(r"`(\w+)`", table.split("| when |")[1].split("With several")[0]))
+    model = LSTM(
+        3, 5, 2, peepholes=True, layer_norm=True, projection_size=4, rng=0, engine="reference"
+    )
+    assert documented >= model.params.keys()
+    assert "_l0_reverse" in table
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:

@@ -148,8 +148,14 @@ def test_damaged_checkpoint_is_refused(tmp_path: Any) -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
+DROPS = {"recurrent_dropout": 0.2, "zoneout": 0.1, "weight_drop": 0.1, "output_dropout": 0.1}
+
+
+@pytest.mark.parametrize("options", [{}, DROPS], ids=["plain", "with masks"])
 @pytest.mark.parametrize("step", [10, 20, 30])
-def test_resumed_at_any_checkpoint_ends_with_the_same_bits(tmp_path: Any, step: int) -> None:
+def test_resumed_at_any_checkpoint_ends_with_the_same_bits(
+    tmp_path: Any, step: int, options: dict[str, Any]
+) -> None:
     class Stop(Exception):
         pass
 
@@ -157,10 +163,10 @@ def test_resumed_at_any_checkpoint_ends_with_the_same_bits(tmp_path: Any, step: 
         if record.step == step:
             raise Stop
 
-    whole, resumed = lstm(), lstm()
+    whole, resumed = lstm(**options), lstm(**options)
     expected = train(whole, TASK, SHORT, seed=3)
     with pytest.raises(Stop):
-        train(lstm(), TASK, SHORT, seed=3, folder=tmp_path, on_validation=stop)
+        train(lstm(**options), TASK, SHORT, seed=3, folder=tmp_path, on_validation=stop)
     result = train(resumed, TASK, SHORT, seed=3, folder=tmp_path)
     assert without_seconds(result.history) == without_seconds(expected.history)
     assert len((tmp_path / METRICS).read_text().splitlines()) == len(expected.history)
