@@ -135,12 +135,7 @@ def _padded_forward(problem: Problem) -> Contestant:
 
 
 def _packed_forward(problem: Problem) -> Contestant:
-    lstm, x, T = _lstm(problem), _time_first(problem.x), problem.case.T
-    lengths = torch.from_numpy(problem.lengths)
-
-    def call() -> Any:
-        packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
-        return rnn.pad_packed_sequence(lstm(packed)[0], total_length=T)[0]
+    call = _packed(problem, _lstm(problem))
 
     def answer() -> Answer:
         with torch.inference_mode():
@@ -158,16 +153,20 @@ def _padded_gradient(problem: Problem) -> Contestant:
 
 
 def _packed_gradient(problem: Problem) -> Contestant:
-    lstm, x, T = _lstm(problem), _time_first(problem.x), problem.case.T
-    lengths = torch.from_numpy(problem.lengths)
+    lstm, d_outputs = _lstm(problem), _time_first(problem.d_outputs)
+    run = _packed(problem, lstm)
+    return _gradient_of("PyTorch nn.LSTM, packed", lstm, run, d_outputs, lambda y: y)
+
+
+def _packed(problem: Problem, lstm: Any) -> Callable[[], Any]:
+    """Return a pass over the rows' valid parts, from padded x to padded outputs."""
+    x, T, lengths = _time_first(problem.x), problem.case.T, torch.from_numpy(problem.lengths)
 
     def run() -> Any:
         packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
         return rnn.pad_packed_sequence(lstm(packed)[0], total_length=T)[0]
 
-    return _gradient_of(
-        "PyTorch nn.LSTM, packed", lstm, run, _time_first(problem.d_outputs), lambda y: y
-    )
+    return run
 
 
 def _live(problem: Problem) -> Any:
