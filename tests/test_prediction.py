@@ -14,7 +14,7 @@ from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.prediction import predict
 
 N, T, I, O = 150, 6, 3, 4
-LENGTHS = np.arange(N) % T + 1
+LENGTHS = np.arange(N) % (T + 1)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_classes_have_labels_and_probabilities(folder, every_step):
     head, *lines = table(found)
     assert head[-2:] == ["label", "probability"]
     assert {line[-2] for line in lines} <= {"a", "b, or so", "3", "true"}
-    index = (0, 0) if every_step else 0
+    index = (1, 0) if every_step else 0  # row 0 has no steps
     best = found.outputs[index].argmax()
     assert lines[0][-2] == ["a", "b, or so", "3", "true"][best]
     assert float(lines[0][-1]) == pytest.approx(found.probabilities[index][best], abs=1e-4)
@@ -66,7 +66,8 @@ def test_classes_have_labels_and_probabilities(folder, every_step):
         np.testing.assert_array_equal(arrays["y"], found.outputs)
         np.testing.assert_array_equal(arrays["labels"], found.chosen)
     if every_step:
-        assert (found.chosen[0, 1:] == "").all()
+        assert (found.chosen[0] == "").all()
+        assert (found.chosen[1, 1:] == "").all()
     found.write(folder / "out.csv")
     assert (folder / "out.csv").read_text() == found.csv()
 
@@ -109,7 +110,7 @@ main()
         ({"X": np.zeros((3, 4, 2))}, r"x has 2 features; this LSTM takes 3 \(input_size\)"),
         ({"x": np.zeros((3, 4, 3))}, r"has no array X \(found: x\)"),
         ({"X": np.full((3, 4, 3), np.nan)}, r"X\[0, 0, 0\] is nan; expected finite numbers"),
-        ({"X": np.zeros((3, 4, 3)), "lengths": [9, 1, 1]}, r"lengths\[0\] is 9; expected 1 to 4"),
+        ({"X": np.zeros((3, 4, 3)), "lengths": [9, 1, 1]}, r"lengths\[0\] is 9; expected 0 to 4"),
         ({"X": np.zeros((3, 4, 3), complex)}, "X is complex128; expected real numbers"),
     ],
     ids=str,

@@ -279,7 +279,7 @@ def _measured_scaling(values: NDArray) -> Scaling:
 
 
 def read_inputs(path: str | PathLike[str]) -> tuple[NDArray, IntArray | None]:
-    """Return X (N, T, I) of an .npz or .npy file and, where rows differ, their lengths (N,).
+    """Return X (N, T, I) of an .npz or .npy file and, where rows differ, their lengths (N,), 0 … T.
 
     Raises
     ------
@@ -289,7 +289,7 @@ def read_inputs(path: str | PathLike[str]) -> tuple[NDArray, IntArray | None]:
     file = read_user_file(path)
     arrays = _load_array(file) if file.content.startswith(_NPY) else _load(file, ("X",))
     try:
-        return _checked_inputs(arrays)
+        return _checked_inputs(arrays, shortest=0)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
 
@@ -338,14 +338,16 @@ def _member(file: UserFile, archive: Any, name: str) -> NDArray:
     return array
 
 
-def _checked_inputs(arrays: dict[str, NDArray]) -> tuple[NDArray, IntArray | None]:
+def _checked_inputs(
+    arrays: dict[str, NDArray], shortest: int = 1
+) -> tuple[NDArray, IntArray | None]:
     """Return X and lengths."""
     x = arrays["X"]
     if x.dtype.kind not in "biuf":
         raise InputError(f"X is {x.dtype}; expected real numbers")
     if x.ndim != 3 or 0 in x.shape:
         raise InputError(f"X has shape {x.shape}; expected (N, T, I): rows, steps, features")
-    lengths = _checked_lengths(arrays, x)
+    lengths = _checked_lengths(arrays, x, shortest)
     _check_finite("X", x, ~valid_steps(x, lengths))
     return x, lengths
 
@@ -357,7 +359,7 @@ def _check_rows(x: NDArray, y: NDArray) -> None:
         raise InputError(f"y has shape {y.shape}; expected one entry for each of X's {len(x)} rows")
 
 
-def _checked_lengths(arrays: dict[str, NDArray], x: NDArray) -> IntArray | None:
+def _checked_lengths(arrays: dict[str, NDArray], x: NDArray, shortest: int) -> IntArray | None:
     if "lengths" not in arrays:
         return None
     lengths, steps = arrays["lengths"], x.shape[1]
@@ -366,12 +368,13 @@ def _checked_lengths(arrays: dict[str, NDArray], x: NDArray) -> IntArray | None:
             f"lengths is {lengths.dtype} of shape {lengths.shape}; expected whole numbers of shape"
             f" ({len(x)},), one for each row of X"
         )
-    outside = (lengths < 1) | (lengths > steps)
+    outside = (lengths < shortest) | (lengths > steps)
     if outside.any():
         row = outside.argmax()
+        what_to_do = ": leave out rows without steps" if shortest else ""
         raise InputError(
-            f"lengths[{row}] is {lengths[row]}; expected 1 to {steps}, the steps of X: leave out"
-            " rows without steps"
+            f"lengths[{row}] is {lengths[row]}; expected {shortest} to {steps}, the steps of X"
+            f"{what_to_do}"
         )
     return lengths.astype(np.int64)
 
