@@ -1,6 +1,7 @@
 """ONNX files: equal outputs in ONNX Runtime and PyTorch, and refusals by name."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,14 +70,13 @@ def test_to_onnx_against_onnxruntime(form, return_sequences, lengths, tmp_path):
 @pytest.mark.parametrize("form", [{}, {"output_size": O}, {"num_layers": 2}], ids=str)
 @pytest.mark.parametrize("merge", ["sum", "mean"])
 def test_merged_directions(merge, form, return_sequences, tmp_path):
-    """They go out; the way back is refused by name."""
+    """They go out and come back."""
     model, path = make_model(bidirectional=True, merge=merge, **form), tmp_path / "model.onnx"
     to_onnx(model, path, return_sequences=return_sequences)
     x = normal(B, T, I, dtype=np.float32)
     expected = model.forward(x, return_sequences)
     np.testing.assert_allclose(run_in_onnxruntime(path, x=x), expected, rtol=0, atol=1e-6)
-    with pytest.raises(InputError, match=f"Reduce{merge.title()}"):
-        from_onnx(path)
+    assert_same_model(from_onnx(path), model)
 
 
 def test_dropout_has_no_place_in_a_file(tmp_path):
@@ -265,7 +265,24 @@ def test_from_the_new_exporter(form, reads, zeros, batch_first, open_batch, tmp_
     assert_as_torch(torch, module, batch_first, reads, tmp_path / "model.onnx")
 
 
-# From graphs as tf2onnx writes them of Keras's, and others by hand.
+KERAS_EXPORTS = Path(__file__).parent / "keras_exports"
+
+
+@pytest.mark.parametrize("path", sorted(KERAS_EXPORTS.glob("*.onnx")), ids=lambda path: path.stem)
+def test_from_onnx_as_keras_exports_it(path):
+    """Files that ``export_from_keras.py`` had Keras write, and what Keras computed."""
+    with np.load(KERAS_EXPORTS / "outputs.npz") as outputs:
+        x, expected = outputs["x"], outputs[path.stem]
+    model = from_onnx(path)
+    np.testing.assert_allclose(model.forward(x, expected.ndim == 3), expected, rtol=0, atol=1e-6)
+
+
+def test_all_of_keras_exports_are_there():
+    with np.load(KERAS_EXPORTS / "outputs.npz") as outputs:
+        assert {path.stem for path in KERAS_EXPORTS.glob("*.onnx")} == {*outputs} - {"x"}
+
+
+# From graphs as tf2onnx writes them, and others by hand.
 
 
 def layer(model, k=0, x="X", W=None, start="- -", lengths="-", **attributes):

@@ -16,6 +16,7 @@ from lstm_baseline.interop.onnx_file import read_model
 from lstm_baseline.interop.onnx_graph import Graph, Node, as_graph
 from lstm_baseline.interop.onnx_lstm import Direction, read_directions
 from lstm_baseline.models import LSTM
+from lstm_baseline.models.stack import MERGES
 from lstm_baseline.shapes import FloatArray, NDArray
 
 SEQUENCE_LENS = 4
@@ -31,7 +32,7 @@ def from_onnx(source: Any) -> LSTM:
     """Return an LSTM that gives the outputs of an ONNX model.
 
     The model's graph has LSTM nodes, one after another, and no more than a linear layer after them,
-    as PyTorch's exporters and tf2onnx write it. It takes x, batch or time first. Before the LSTM is
+    as PyTorch's exporters and Keras's, with tf2onnx, write it. It takes x, batch or time first. Before the LSTM is
     returned, its outputs are held against the graph's on random inputs.
 
     A graph that gives the last step alone is the LSTM with ``return_sequences=False``; or, where
@@ -55,16 +56,24 @@ def from_onnx(source: Any) -> LSTM:
     if all(node.op_type != "LSTM" for node in file.graph.node):
         raise InputError(
             "the graph has no LSTM node; some exporters write the operations of each step instead, "
-            "as Keras's own does: take the weights from the original model"
+            "as Keras's does on PyTorch: take the weights from the original model"
         )
     graph = as_graph(file).folded()
     nodes = [node for node in graph.nodes if node.operator == "LSTM"]
     if not nodes:
         raise InputError("the graph's LSTM nodes do not depend on its inputs")
-    model = _model(nodes, [_layer(node, graph) for node in nodes], _readout(graph, nodes[-1]))
-    for x in _trials(graph, model):
-        _check(graph, nodes, model, x)
-    return model
+    layers, readout = [_layer(node, graph) for node in nodes], _readout(graph, nodes[-1])
+    # How directions are merged, nothing in the graph tells but its values.
+    refused: list[InputError] = []
+    for merge in MERGES if len(layers[0]) == 2 else MERGES[:1]:
+        try:
+            model = _model(nodes, layers, readout, merge)
+            for x in _trials(graph, model):
+                _check(graph, nodes, model, x)
+            return model
+        except InputError as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def _layer(node: Node, graph: Graph) -> list[Direction]:
@@ -103,7 +112,10 @@ def _weights(what: str, name: str, graph: Graph) -> FloatArray:
 
 
 def _model(
-    nodes: list[Node], layers: list[list[Direction]], readout: tuple[FloatArray, FloatArray] | None
+    nodes: list[Node],
+    layers: list[list[Direction]],
+    readout: tuple[FloatArray, FloatArray] | None,
+    merge: str,
 ) -> LSTM:
     """Return the LSTM with the weights of all layers."""
 
@@ -128,6 +140,7 @@ def _model(
         layers[0][0].params["W"].shape[1],
         output_size=None if readout is None else len(readout[0]),
         num_layers=len(layers),
+        merge=merge,
         initialization="zeros",
         **options,
     )
@@ -239,14 +252,15 @@ def _check(graph: Graph, nodes: list[Node], model: LSTM, x: FloatArray) -> None:
                 raise InputError(f"{node} starts from {name} that is not zero; an LSTM from zero")
     for before, node in pairwise(nodes):
         given, taken = values.get(before.outputs[0]), values[node.input(0)]
-        if given is None or not np.array_equal(taken, _side_by_side(given, before, node)):
+        if given is None or not np.array_equal(taken, _merged(given, model.merge, before, node)):
             raise InputError(
-                f"{node} does not take the outputs of {before} as they are, directions side by side"
+                f"{node} does not take the outputs of {before} as they are, its directions side by "
+                "side, added or averaged"
             )
     y, h, c = model.forward(x, return_state=True)
     last = model.forward(x, return_sequences=False)
     results = [y, y.swapaxes(0, 1), y[:, -1], last]
-    if model.bidirectional and model.output_size is None:
+    if model.bidirectional and model.merge == "concatenate" and model.output_size is None:
         apart = y.reshape(*y.shape[:2], 2, -1)
         results += [apart.transpose(1, 2, 0, 3), apart]  # as ONNX has them, batch second or first
     found = False
@@ -261,10 +275,13 @@ def _check(graph: Graph, nodes: list[Node], model: LSTM, x: FloatArray) -> None:
         raise InputError("the graph gives states only; add its outputs y")
 
 
-def _side_by_side(Y: NDArray, before: Node, node: Node) -> NDArray:
-    """Return the outputs of a node as the next one takes them, both directions in one axis."""
-    y = Y if before.attributes.get("layout") else Y.transpose(2, 0, 1, 3)
-    y = y.reshape(*y.shape[:2], -1)  # (B, T, DH)
+def _merged(Y: NDArray, merge: str, before: Node, node: Node) -> NDArray:
+    """Return the outputs of a node as the next one takes them, of both directions one."""
+    y = Y if before.attributes.get("layout") else Y.transpose(2, 0, 1, 3)  # (B, T, D, H)
+    if merge == "concatenate":
+        y = y.reshape(*y.shape[:2], -1)
+    else:
+        y = y.sum(axis=2) if merge == "sum" else y.sum(axis=2) / 2
     return y if node.attributes.get("layout") else y.swapaxes(0, 1)
 
 

@@ -8,6 +8,7 @@ newer ones as an input may come as either.
 import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,29 @@ def _range(start: NDArray, limit: NDArray, delta: NDArray) -> NDArray:
     return np.arange(first, last, step, dtype=start.dtype)
 
 
+def _reduce(
+    reduce: Any,
+    x: NDArray,
+    axes_in: IntArray | None = None,
+    *,
+    axes: Sequence[int] | None = None,
+    keepdims: int = 1,
+    noop_with_empty_axes: int = 0,
+) -> NDArray:
+    where = axes if axes_in is None else axes_in
+    if where is None or len(where) == 0:
+        if noop_with_empty_axes:
+            return x
+        where = range(x.ndim)
+    over = tuple(int(axis) for axis in where)
+    return np.asarray(reduce(x, axis=over, keepdims=bool(keepdims)), x.dtype)
+
+
+_reduce_mean = partial(_reduce, np.mean)
+_reduce_prod = partial(_reduce, np.prod)
+_reduce_sum = partial(_reduce, np.sum)
+
+
 def _reshape(x: NDArray, shape: IntArray, *, allowzero: int = 0) -> NDArray:
     wanted = [int(length) for length in shape]
     if not allowzero:
@@ -274,6 +298,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "MatMul": _matmul,
     "Mul": _mul,
     "Range": _range,
+    "ReduceMean": _reduce_mean,
+    "ReduceProd": _reduce_prod,
+    "ReduceSum": _reduce_sum,
     "Reshape": _reshape,
     "Shape": _shape,
     "Slice": _slice,
