@@ -32,8 +32,8 @@ def from_onnx(source: Any) -> LSTM:
     """Return an LSTM that gives the outputs of an ONNX model.
 
     The model's graph has LSTM nodes, one after another, and no more than a linear layer after them,
-    as PyTorch's exporters and Keras's, with tf2onnx, write it. It takes x, batch or time first. Before the LSTM is
-    returned, its outputs are held against the graph's on random inputs.
+    as PyTorch's exporters and Keras's, with tf2onnx, write it. It takes x, batch or time first.
+    Before the LSTM is returned, its outputs are held against the graph's on random inputs.
 
     A graph that gives the last step alone is the LSTM with ``return_sequences=False``; or, where
     it takes both directions at the last step, which is the first that the backward one has seen,
