@@ -159,6 +159,9 @@ def test_zoneout_mixes_by_its_rate_in_evaluation():
     np.testing.assert_allclose(mixed.h, 0.25 * state.h + 0.75 * new.h, atol=1e-14)
     np.testing.assert_allclose(mixed.c, 0.5 * state.c + 0.5 * new.c, atol=1e-14)
     assert (y == mixed.h).all()
+    frozen_y, frozen_state = model.freeze().step(x, state)
+    assert (frozen_y == y).all()
+    np.testing.assert_array_equal(frozen_state.c, mixed.c)
 
 
 def test_there_is_no_dropout_after_the_last_layer():

@@ -91,7 +91,6 @@ def convert(
     model = _read(source, prefix)
     beside = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         wanted.write(model, beside)
         checked_by, run = wanted.run(beside, model)
         error = _largest_difference(model, run)
@@ -261,7 +260,9 @@ def _read_keras(path: Path, prefix: str) -> LSTM:
 
 
 def _write_keras(model: LSTM, path: Path) -> None:
-    to_keras(model).save(path)
+    made = to_keras(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save(path)
 
 
 def _run_keras(path: Path, model: LSTM) -> tuple[str, Callable[[FloatArray], NDArray]]:

@@ -27,7 +27,8 @@ class FrozenLSTM:
         self.dtype: np.dtype[Any] = model.dtype
         self._model = model
         self._core: Any = None
-        plain = isinstance(model.cell, LSTMEquations) and model.batch_axis == 0
+        one_layer = isinstance(model.cell, LSTMEquations) and model.batch_axis == 0
+        plain = one_layer and not model.rates.in_evaluation
         if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
             self._core = load_core().freeze_lstm(*weights, LSTMState, _Converter(self))
