@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from examples import normal, scatter
-from lstm_baseline import LSTM
+from lstm_baseline import GRU, LSTM
 from lstm_baseline.errors import InputError
 from lstm_baseline.interop import from_keras, from_keras_weights, to_keras, to_keras_weights
 
@@ -342,8 +342,17 @@ def test_bad_weights_are_refused_by_name(arrays, options, message):
 )
 @pytest.mark.parametrize("convert", [to_keras, to_keras_weights])
 def test_what_keras_lacks_is_refused_by_name(options, message, convert):
+    if convert is to_keras_weights and options.keys() & {"weight_drop", "output_dropout"}:
+        assert len(convert(LSTM(I, H, **options))) == 3  # of training, and no matter of weights
+        return
     with pytest.raises(InputError, match=message):
         convert(LSTM(I, H, **options))
+
+
+@pytest.mark.parametrize("convert", [to_keras, to_keras_weights])
+def test_other_models_are_refused(convert):
+    with pytest.raises(InputError, match=f"{convert.__name__} got a GRU; give an LSTM"):
+        convert(GRU(I, H, rng=0))
 
 
 def test_float64_where_jax_has_none_is_refused(monkeypatch):

@@ -156,13 +156,12 @@ def test_what_torch_lacks_is_refused_by_name(options, message):
         to_torch(LSTM(I, H, **options))
 
 
-def test_other_modules_and_dropout_are_refused():
+def test_other_modules_are_refused_and_dropout_is_taken_over():
     with pytest.raises(InputError, match=r"got a GRU; give an nn\.LSTM"):
         from_torch(torch.nn.GRU(I, H))
     module = torch.nn.LSTM(I, H, 2, dropout=0.5, batch_first=True)
-    with pytest.raises(InputError, match=r"drops out 0\.5 of its outputs; call its eval\(\) first"):
-        from_torch(module)
-    assert_same_outputs(from_torch(module.eval()), module, np.float32)
+    assert from_torch(module).rates.dropout == 0.5
+    assert_same_outputs(from_torch(module), module.eval(), np.float32)
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
         module = torch.nn.LSTM(I, H, dropout=0.5, batch_first=True)
     assert_same_outputs(from_torch(module), module, np.float32)

@@ -5,6 +5,7 @@ import pytest
 
 from examples import assert_same_arrays, normal, random_state, scatter, shapes_unchecked
 from lstm_baseline import LSTM
+from lstm_baseline.backend import select_engine
 from lstm_baseline.errors import InputError
 from lstm_baseline.models.dropout import DropoutRates, Masks
 from lstm_baseline.testing import check_gradients
@@ -215,3 +216,38 @@ def test_a_file_keeps_rates_and_merge(tmp_path):
 def test_refusals(options, words):
     with pytest.raises(InputError, match=words):
         make(**options)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.5, 0.9, 0.99, 0.99999, 1 - 1e-9])
+def test_a_mask_is_one_on_average_at_any_rate(rate):
+    masks = Masks(DropoutRates(input_dropout=rate), np.random.default_rng(0))
+    mask = masks.for_layer_input(np.ones((1000, 1, 1000)), first=True)
+    kept = np.unique(mask)[-1]
+    assert abs(mask.mean() - 1) < 5 * kept * np.sqrt(1 / kept / mask.size)
+    if rate < 0.999:
+        assert kept == pytest.approx(1 / (1 - rate), rel=1e-2)
+
+
+def test_each_direction_has_masks_of_its_own():
+    model = make(bidirectional=True, recurrent_dropout=0.5, zoneout=0.5, weight_drop=0.5)
+    model.engine = select_engine("reference")
+    _, cache = model.forward_with_cache(normal(B, T, I), rng=1)
+    one, other = (c.regularization for c in cache.cell.caches)
+    assert (one.recurrent != other.recurrent).any()
+    assert (one.zoneout[0] != other.zoneout[0]).any()
+    assert (one.zoneout[0] != one.zoneout[1]).any()
+    masks = cache.cell.weight_masks
+    assert (masks[0] != masks[1]).any()
+
+
+def test_rng_is_a_generator_or_a_seed():
+    model, x = make(recurrent_dropout=0.5), normal(B, T, I)
+    by_seed, _ = model.forward_with_cache(x, rng=3)
+    assert (by_seed == model.forward_with_cache(x, rng=np.random.default_rng(3))[0]).all()
+    for bad in ("seed", -1, 0.5):
+        with pytest.raises(InputError, match=r"rng is .*; give a numpy.random.Generator"):
+            model.forward_with_cache(x, rng=bad)
+
+
+def test_zoneout_may_come_as_an_array():
+    assert make(zoneout=np.array([0.1, 0.2])).rates.zoneout == (0.1, 0.2)

@@ -55,6 +55,22 @@ def test_outputs_and_gradients_are_the_same(name, sequences, ragged, num_steps):
     assert_same_arrays(found[1], found[0], 1e-12)
 
 
+def test_backward_needs_little_memory_as_well():
+    """What is held at most at any time between the start of forward and the end of backward."""
+    model = LSTM(1, 64, rng=0, engine="reference")
+
+    def peak(recompute):
+        x = normal(4, 900, 1, dtype=np.float32)
+        tracemalloc.start()
+        y, cache = model.forward_with_cache(x, recompute=recompute)
+        model.backward(y, cache)
+        held = tracemalloc.get_traced_memory()[1] - 2 * y.nbytes
+        tracemalloc.stop()
+        return held
+
+    assert peak(False) > 8 * peak(True)
+
+
 def test_what_is_stored_grows_with_the_root_of_the_number_of_steps():
     """What the reference holds between forward and backward, beside x and the outputs."""
     model = LSTM(1, 32, rng=0, engine="reference")

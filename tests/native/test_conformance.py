@@ -19,6 +19,7 @@ from engines import (
 from examples import normal, shapes_unchecked
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN, backend
 from lstm_baseline.cells import Cache, gate_activations
+from lstm_baseline.native import lstm_variants as native_variants
 
 core = require_core()
 
@@ -478,6 +479,24 @@ class TestRegularized:
         _, expected = self.run(REGULARIZED[kind], "reference", np.float64, sizes, ragged)
         assert_close(given, expected, model)
 
+    def test_what_zoneout_discards_may_be_anything(self, instruction_set, dtype):
+        """New values that are not finite do not come in where the old ones are kept."""
+        results = []
+        for engine in ("native", "reference"):
+            activations = ("sigmoid", "relu", "relu")
+            model = LSTM(
+                1, 19, zoneout=0.5, activations=activations, dtype=dtype, rng=0, engine=engine
+            )
+            x = np.ones((3, 5, 1), dtype)
+            x[:, 2] = np.inf
+            with np.errstate(all="ignore"):
+                y, cache = model.forward_with_cache(x, rng=1)
+                d_x = model.backward(np.ones_like(y), cache).x
+            results.append((y, d_x))
+        for ours, expected in zip(*results, strict=True):
+            np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(expected))
+        assert np.isfinite(results[0][0][:, 2:]).any()
+
     @pytest.mark.parametrize("kind", REGULARIZED)
     def test_bits_do_not_depend_on_threads(self, instruction_set, kind, dtype):
         results = []
@@ -487,6 +506,57 @@ class TestRegularized:
                 results.append(self.run(REGULARIZED[kind], "native", dtype, sizes, True)[1])
         assert_same_bits(results[1], results[0])
         assert_same_bits(results[2], results[0])
+
+
+def test_a_cache_of_another_cell_is_refused():
+    x = normal(4, 5, 3)
+    pieces = [{"peepholes": True}, {"peepholes": True, "layer_norm": True}, {"projection_size": 9}]
+    models = [LSTM(3, 9, **options, dtype=np.float64, rng=0) for options in pieces]
+    caches = [model.forward_with_cache(x)[1] for model in models]
+    for k, model in enumerate(models):
+        for m, kept in enumerate(caches):
+            if k == m:
+                continue
+            with pytest.raises(TypeError, match="parameters of another cell"):
+                model.backward(np.ones((4, 5, 9)), kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"activations": [(6, 0.0, 0.0)]}, TypeError),
+        ({"activations": [(6, 0.0, 0.0), (9, 0.0), (9, 0.0, 0.0)]}, TypeError),
+        ({"activations": [(99, 0.0, 0.0), (9, 0.0, 0.0), (9, 0.0, 0.0)]}, ValueError),
+        ({"p_f": np.ones(5)}, TypeError),
+        ({"gain_x": np.ones(20)}, TypeError),
+        ({"W": None}, TypeError),
+        ({"U": np.ones(20)}, TypeError),
+        ({"recurrent": np.ones((2, 4))}, TypeError),
+        ({"zoneout_h": np.ones((2, 3, 5))}, TypeError),
+        ({"zoneout_c": np.ones((2, 3, 4), bool)}, TypeError),
+    ],
+    ids=str,
+)
+def test_bindings_refuse_what_kernels_cannot_read(change, error):
+    names = native_variants._NAMES
+    params = {"W": np.ones((20, 3)), "U": np.ones((20, 5)), "b": np.ones(20)} | change
+    activations = change.get("activations", [(6, 0.0, 0.0), (9, 0.0, 0.0), (9, 0.0, 0.0)])
+    with pytest.raises(error):
+        core.lstm_variant_forward(
+            np.ones((2, 3, 3)),
+            None,
+            None,
+            [params.get(name) for name in names],
+            False,
+            None,
+            activations,
+            False,
+            change.get("recurrent"),
+            change.get("zoneout_h"),
+            change.get("zoneout_c"),
+            None,
+            True,
+        )
 
 
 def read_only(array):

@@ -148,6 +148,33 @@ def test_damaged_checkpoint_is_refused(tmp_path: Any) -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
+class Spy:
+    """A model that keeps what ``forward_with_cache`` is given."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.params = model, model.params
+        self.forward, self.backward = model.forward, model.backward
+        self.given: list[dict[str, Any]] = []
+
+    def forward_with_cache(self, x: Any, *args: Any, **options: Any) -> Any:
+        self.given.append(options | {"drawn": options["rng"].random(), "num_steps": x.shape[1]})
+        return self.model.forward_with_cache(x, *args, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"recompute": True}, {"truncate": 2}])
+def test_a_model_is_given_numbers_of_its_own_at_every_step(options: dict[str, Any]) -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        spy = Spy(lstm(recurrent_dropout=0.5))
+        train(spy, TASK, SHORT.model_copy(update=options), seed=seed)
+        runs.append([given["drawn"] for given in spy.given])
+        assert len(set(runs[-1])) == len(runs[-1])
+        for given in spy.given:
+            assert given.get("recompute", False) == options.get("recompute", False)
+            assert given["num_steps"] <= options.get("truncate", given["num_steps"])
+    assert runs[0] == runs[1] != runs[2]
+
+
 DROPS = {"recurrent_dropout": 0.2, "zoneout": 0.1, "weight_drop": 0.1, "output_dropout": 0.1}
 
 

@@ -79,6 +79,17 @@ def test_windows_are_as_pytorch_cuts_them(window, per_step, ragged):
     assert_same_arrays(gradients, {n: w.grad.numpy() for n, w in weights.items()}, 1e-13)
 
 
+def test_a_window_beyond_all_rows_adds_nothing():
+    model, data = make_model("lstm", O), batch(True, False)
+    short = Batch(data.x, data.y, np.array([5, 0, 3, 1, 5]))
+    results = [
+        truncated_gradients(model, mean_squared_error, given, 5, per_step=True)
+        for given in (short, Batch(data.x[:, :5], data.y[:, :5], short.lengths))
+    ]
+    assert results[0][0] == results[1][0]
+    assert_same_arrays(results[0][1], results[1][1])
+
+
 @pytest.mark.parametrize("options", [{"truncate": 7}, {"recompute": True}])
 def test_a_model_learns_with_it(options):
     task = make_task("adding")

@@ -50,8 +50,7 @@ __attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<
         case RELU: return relu<T>(z);
         case SCALED_TANH: return tanh<T>(z * beta) * alpha;
         case SOFTPLUS:
-            return (z > T(0) ? z : z * T(0)) +
-                   log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
+            return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
         case SOFTSIGN: return z / (T(1) + absolute<T>(z));
         default: return z <= alpha ? Vec<T>{} : z;  // THRESHOLDED_RELU
     }

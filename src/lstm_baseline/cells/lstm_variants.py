@@ -260,7 +260,9 @@ class LSTMVariantEquations(Cell):
     def _activate(self, activation: GateActivation, z: Array) -> Activated:
         if self.clip is None:
             return Activated(z, activation(z), None)
-        clipped = array_namespace(z).clip(z, -self.clip, self.clip)
+        xp = array_namespace(z)
+        limit = min(self.clip, float(xp.finfo(z.dtype).max))
+        clipped = xp.clip(z, -limit, limit)
         return Activated(clipped, activation(clipped), clipped == z)
 
 

@@ -24,18 +24,31 @@ inline Vec<T> first_lanes(Vec<T> v, int n) {
     return load(numbers, n);
 }
 
-/// z of a vector of units: 1 or 0 where it was drawn, else the rate.
+/// z of a vector of units: the rate, or 1 and 0 where it was drawn.
 template <class T>
-inline Vec<T> zones(const uint8_t* drawn, T rate, ptrdiff_t place, int n) {
-    if (!drawn) return splat(rate);
-    typedef uint8_t Bytes __attribute__((vector_size(LANES<T>)));
-    Bytes bytes = {};
-    if (n >= LANES<T>)
-        __builtin_memcpy(&bytes, drawn + place, sizeof bytes);
-    else
-        __builtin_memcpy(&bytes, drawn + place, size_t(n));
-    return __builtin_convertvector(bytes, Vec<T>);
-}
+class Zones {
+public:
+    Zones(const uint8_t* drawn, T rate, ptrdiff_t place, int n) : drawn_(drawn), z_(splat(rate)) {
+        if (!drawn) return;
+        typedef uint8_t Bytes __attribute__((vector_size(LANES<T>)));
+        Bytes bytes = {};
+        if (n >= LANES<T>)
+            __builtin_memcpy(&bytes, drawn + place, sizeof bytes);
+        else
+            __builtin_memcpy(&bytes, drawn + place, size_t(n));
+        z_ = __builtin_convertvector(bytes, Vec<T>);
+    }
+    /// z ⊙ old + (1 − z) ⊙ new; what was drawn is chosen, so that a number that is not finite does
+    /// not come in where it is not.
+    Vec<T> mix(Vec<T> fresh, Vec<T> old) const {
+        if (drawn_) return z_ > T(0) ? old : fresh;
+        return z_ * old + (T(1) - z_) * fresh;
+    }
+
+private:
+    const uint8_t* drawn_;
+    Vec<T> z_;
+};
 
 template <class T>
 inline T square_root_of(T a) {
@@ -327,9 +340,9 @@ struct LSTMVariantStepper {
             store(eta + unit, c);
             Vec<T> kept = c;
             if (run.around.zones_c) {
-                const Vec<T> zone = zones<T>(run.around.drawn_c, run.around.rate_c,
-                                             user * cell.H + unit, units);
-                kept = fma(zone, c_prev, (T(1) - zone) * c);
+                const Zones<T> zones(run.around.drawn_c, run.around.rate_c, user * cell.H + unit,
+                                     units);
+                kept = zones.mix(c, c_prev);
             }
             store(c_after + unit, kept);
         });
@@ -367,9 +380,9 @@ struct LSTMVariantStepper {
             for_vectors<T>(cell.P, [&](int unit, int units) {
                 Vec<T> kept = load(h_new + unit);
                 if (run.around.zones_h) {
-                    const Vec<T> zone = zones<T>(run.around.drawn_h, run.around.rate_h,
-                                                 user * cell.P + unit, units);
-                    kept = fma(zone, load(h + unit), (T(1) - zone) * kept);
+                    const Zones<T> zones(run.around.drawn_h, run.around.rate_h,
+                                         user * cell.P + unit, units);
+                    kept = zones.mix(kept, load(h + unit));
                 }
                 store(h + unit, kept);
                 if (run.y) store(run.y + user * cell.P + unit, kept, units);
@@ -566,10 +579,10 @@ struct LSTMVariantBackwardStepper {
                 Vec<T> d = load(d_h + unit);
                 if (run.d_y) d += load(run.d_y + user * cell.P + unit, units);
                 if (run.around.zones_h) {
-                    const Vec<T> zone = zones<T>(run.around.drawn_h, run.around.rate_h,
-                                                 user * cell.P + unit, units);
-                    store(around + unit, zone * d);
-                    d = (T(1) - zone) * d;
+                    const Zones<T> zones(run.around.drawn_h, run.around.rate_h,
+                                         user * cell.P + unit, units);
+                    store(around + unit, zones.mix(Vec<T>{}, d));
+                    d = zones.mix(d, Vec<T>{});
                 }
                 store(to + unit, d);
             });
@@ -649,10 +662,10 @@ struct LSTMVariantBackwardStepper {
                          c_prev = load(c_before + unit), c = new_c(unit);
             Vec<T> d_c = load(d_c_of + unit), by_the_step = {};
             if (run.around.zones_c) {
-                const Vec<T> zone = zones<T>(run.around.drawn_c, run.around.rate_c,
-                                             user * cell.H + unit, units);
-                by_the_step = zone * d_c;
-                d_c = (T(1) - zone) * d_c;
+                const Zones<T> zones(run.around.drawn_c, run.around.rate_c, user * cell.H + unit,
+                                     units);
+                by_the_step = zones.mix(Vec<T>{}, d_c);
+                d_c = zones.mix(d_c, Vec<T>{});
             }
             const Vec<T> d_o = load(d_m + unit) * load(eta + unit);
             if (params.gain_c) {

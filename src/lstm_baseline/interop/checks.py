@@ -45,6 +45,16 @@ def check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
         raise InputError(f"{name} has shape {array.shape}; expected {expected}")
 
 
+TRAINING_ONLY = tuple(name for name in DropoutRates._fields if name != "zoneout")
+"""Options of a model that its weights and outputs do not depend on."""
+
+
+def check_is_lstm(model: Any, function: str) -> None:
+    """Refuse what is no LSTM."""
+    if not isinstance(model, LSTM):
+        raise InputError(f"{function} got a {type(model).__name__}; give an LSTM")
+
+
 def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
     """Refuse a model with any option but those that the other ``has``.
 

@@ -201,7 +201,7 @@ def _run_torch(path: Path, model: LSTM) -> tuple[str, Callable[[FloatArray], NDA
     import torch
     from safetensors.torch import load_file
 
-    module = to_torch(model).eval()
+    module = to_torch(read).eval()
     for parameter in module.parameters():
         torch.nn.init.zeros_(parameter)
     module.load_state_dict(load_file(path))

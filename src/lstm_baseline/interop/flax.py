@@ -11,7 +11,12 @@ import numpy as np
 
 from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, check_shape, refuse_others
+from lstm_baseline.interop.checks import (
+    as_weights,
+    check_is_lstm,
+    check_shape,
+    refuse_others,
+)
 from lstm_baseline.interop.kernels import (
     NamedCell,
     activation_of,
@@ -95,6 +100,7 @@ def to_flax(model: LSTM) -> Any:
     InputError
         If the model has something that Flax's LSTM does not.
     """
+    check_is_lstm(model, "to_flax")
     if model.output_size is not None:
         raise InputError(
             "the model has a readout, which Flax's LSTM has not; "

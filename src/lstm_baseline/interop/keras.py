@@ -15,7 +15,12 @@ from typing import Any
 
 from lstm_baseline.cells.gate_activations import gate_activation
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, refuse_others
+from lstm_baseline.interop.checks import (
+    TRAINING_ONLY,
+    as_weights,
+    check_is_lstm,
+    refuse_others,
+)
 from lstm_baseline.interop.kernels import (
     NamedCell,
     activation_of,
@@ -110,7 +115,7 @@ def to_keras_weights(model: LSTM) -> list[FloatArray]:
     InputError
         If the model has something that Keras's LSTM does not.
     """
-    _activations_in_keras(model)
+    _activations_in_keras(model, "to_keras_weights", TRAINING_ONLY)
     return to_kernels(model)
 
 
@@ -177,7 +182,7 @@ def to_keras(model: LSTM) -> Any:
     InputError
         If the model has something that Keras's LSTM does not.
     """
-    gates, others = _activations_in_keras(model)
+    gates, others = _activations_in_keras(model, "to_keras", ("dropout", *RATES.values()))
     keras = _import_keras()
     if keras.config.backend() == "jax":
         check_jax_takes(model)
@@ -218,11 +223,10 @@ def _import_keras() -> Any:
     return keras
 
 
-def _activations_in_keras(model: LSTM) -> tuple[str, str]:
+def _activations_in_keras(model: LSTM, function: str, rates: Sequence[str]) -> tuple[str, str]:
     """Return Keras's names of a model's activations; refuse what Keras's LSTM lacks."""
-    refuse_others(
-        model, "Keras's LSTM", has=("bias", "activations", "merge", "dropout", *RATES.values())
-    )
+    check_is_lstm(model, function)
+    refuse_others(model, "Keras's LSTM", has=("bias", "activations", "merge", *rates))
     return names_of_activations(model, "Keras's LSTM", ACTIVATIONS)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lstm_baseline.errors import InputError
+from lstm_baseline.interop.checks import check_is_lstm
 from lstm_baseline.interop.onnx_file import LARGEST_FILE, import_onnx
 from lstm_baseline.interop.onnx_lstm import node_attributes, node_weights
 from lstm_baseline.models import LSTM
@@ -55,8 +56,7 @@ def to_onnx(
     Runtime (1.31) ends the process.
     """
     onnx = import_onnx()
-    if not isinstance(model, LSTM):
-        raise InputError(f"to_onnx got a {type(model).__name__}; give an LSTM")
+    check_is_lstm(model, "to_onnx")
     _refuse_what_onnx_lacks(model)
     graph = _Writer(onnx, model, takes_lengths=lengths)
     if return_sequences:

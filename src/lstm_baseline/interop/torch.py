@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.interop.checks import as_weights, check_shape, one_dtype, refuse_others
+from lstm_baseline.interop.checks import (
+    TRAINING_ONLY,
+    as_weights,
+    check_is_lstm,
+    check_shape,
+    one_dtype,
+    refuse_others,
+)
 from lstm_baseline.interop.gates import reorder
 from lstm_baseline.models import LSTM
+from lstm_baseline.models.dropout import DropoutRates
 from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
 
 TORCH_GATES = ("i", "f", "c", "o")
@@ -75,13 +83,15 @@ def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
 def to_state_dict(model: LSTM) -> dict[str, FloatArray]:
     """Return copies of a model's weights by the names and in the order of nn.LSTM.
 
-    ``torch.as_tensor`` makes tensors of them.
+    ``torch.as_tensor`` makes tensors of them. What the model drops out in training has no place
+    among weights.
 
     Raises
     ------
     InputError
         If the model has something that nn.LSTM does not.
     """
+    check_is_lstm(model, "to_state_dict")
     _refuse_what_torch_lacks(model)
     found: dict[str, FloatArray] = {}
     for suffix in model.suffixes:
@@ -98,25 +108,21 @@ def to_state_dict(model: LSTM) -> dict[str, FloatArray]:
 
 
 def from_torch(module: Any) -> LSTM:
-    """Return an LSTM that gives the outputs of an nn.LSTM or nn.LSTMCell.
+    """Return an LSTM that gives the outputs of an nn.LSTM or nn.LSTMCell, and has its dropout.
 
     Raises
     ------
     InputError
-        If it is another module, or drops outputs out at the moment.
+        If it is another module.
     """
     torch = _import_torch()
     if not isinstance(module, torch.nn.LSTM | torch.nn.LSTMCell):
         raise InputError(
             f"from_torch got a {type(module).__name__}; give an nn.LSTM or nn.LSTMCell"
         )
-    # After the last layer there is none.
-    if getattr(module, "num_layers", 1) > 1 and module.dropout and module.training:
-        raise InputError(
-            f"this nn.LSTM drops out {module.dropout:g} of its outputs; call its eval() first, "
-            "or set dropout to 0"
-        )
-    return from_state_dict(module.state_dict())
+    model = from_state_dict(module.state_dict())
+    model.rates = DropoutRates.checked(dropout=getattr(module, "dropout", 0.0))
+    return model
 
 
 def to_torch(model: LSTM) -> Any:
@@ -131,6 +137,7 @@ def to_torch(model: LSTM) -> Any:
     """
     torch = _import_torch()
     arrays = to_state_dict(model)
+    refuse_others(model, "nn.LSTM", has=("projection_size", "bias", "dropout"))
     module = torch.nn.LSTM(
         model.input_size,
         model.hidden_size,
@@ -206,4 +213,4 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
             f"the model has projection_size {model.variant.projection_size}; "
             f"nn.LSTM takes one below its hidden_size {model.hidden_size}"
         )
-    refuse_others(model, "nn.LSTM", has=("projection_size", "bias", "dropout"))
+    refuse_others(model, "nn.LSTM", has=("projection_size", "bias", *TRAINING_ONLY))

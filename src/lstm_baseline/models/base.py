@@ -17,7 +17,9 @@ from lstm_baseline.cells.recurrence import Cell
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.initializers import xavier_initializer
 from lstm_baseline.inputs import (
+    RandomSource,
     as_dtype,
+    as_generator,
     as_lengths,
     as_named_arrays,
     as_real,
@@ -67,7 +69,8 @@ class ModelCache(NamedTuple):
     """What ``backward`` needs of a ``forward_with_cache``."""
 
     cell: Any
-    """The engine's own, with ``x``, the last ``state``, and ``gate(field)``."""
+    """The engine's own, with ``x``, the last ``state`` and, unless gates are to be recomputed,
+    ``gate(field)``."""
     hidden: FloatArray
     """What the readout saw, (B, T, H) or (B, H)."""
     live: NDArray | None
@@ -207,7 +210,7 @@ class RecurrentModel(ABC):
         *,
         initial_state: Any = None,
         lengths: Any = None,
-        rng: np.random.Generator | None = None,
+        rng: RandomSource = None,
         recompute: bool = False,
     ) -> tuple[FloatArray, ModelCache]:
         """Run the model and keep what ``backward`` needs.
@@ -217,12 +220,14 @@ class RecurrentModel(ABC):
         Parameters
         ----------
         rng
-            Draws what the model drops out in training; without it the outputs are those of
-            ``forward``.
+            Generator, or seed of one, that draws what the model drops out in training; without it
+            the outputs are those of ``forward``.
         recompute
             Whether ``backward`` is to compute again what would else be kept: a third more time, and
-            memory that grows with √T; see ``recomputation.py``.
+            memory that grows with √T beside each layer's inputs and masks; see
+            ``recomputation.py``.
         """
+        rng = None if rng is None else as_generator(rng)
         engine = recomputing(self.engine) if recompute else self.engine
         outputs, _, cache = self._run(
             x, return_sequences, initial_state, lengths, engine, keep=True, rng=rng

@@ -12,7 +12,8 @@ zoneout            units of h and c that keep their old value                 fo
 =================  =========================================================  ====================
 
 What is not dropped is divided by 1 − rate, so that it stays the same on average; outside training
-nothing is dropped, and zoneout mixes old and new values by its rate.
+nothing is dropped, and zoneout mixes old and new values by its rate. What is drawn has the nearest
+rate that is a whole number of 65,536ths.
 
 Sources: dropout, Zaremba, Sutskever and Vinyals 2014 (arXiv 1409.2329), as PyTorch has it; masks
 held over a sequence, Gal and Ghahramani 2016 (arXiv 1512.05287); weight drop, Merity, Keskar and
@@ -54,7 +55,7 @@ class DropoutRates(NamedTuple):
         InputError
             If a rate is not from 0 to below 1.
         """
-        pair = zoneout if isinstance(zoneout, list | tuple) else (zoneout, zoneout)
+        pair = zoneout if isinstance(zoneout, list | tuple | np.ndarray) else (zoneout, zoneout)
         if len(pair) != 2:
             raise InputError(f"zoneout is {zoneout!r}; give one rate, or two: of h and of c")
         of_h, of_c = (_as_rate("zoneout", rate) for rate in pair)
@@ -114,7 +115,8 @@ class Masks:
         if self.rng is None or not rate:
             return None
         kept = ~_bernoulli(self.rng, rate, shape)
-        mask: FloatArray = kept.astype(dtype) * dtype.type(1.0 / (1.0 - rate))
+        share = 1.0 - _parts(rate) / _PARTS  # as it is drawn, lest a mask be more than 1 on average
+        mask: FloatArray = kept.astype(dtype) * dtype.type(1.0 / share)
         return mask
 
     def _zones(self, rate: float, shape: tuple[int, ...]) -> NDArray | float | None:
@@ -124,10 +126,16 @@ class Masks:
 
 
 def _bernoulli(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> NDArray:
-    """Return an array that is True at this rate, to within 1/131072."""
+    """Return an array that is True at this rate."""
     # Sixteen bits a number take half the time of a float32.
-    below = min(round(rate * 2**16), 2**16 - 1)
-    return rng.integers(0, 2**16, shape, dtype=np.uint16) < below
+    return rng.integers(0, _PARTS, shape, dtype=np.uint16) < _parts(rate)
+
+
+_PARTS = 2**16
+
+
+def _parts(rate: float) -> int:
+    return min(round(rate * _PARTS), _PARTS - 1)
 
 
 def _as_rate(name: str, value: Any) -> float:

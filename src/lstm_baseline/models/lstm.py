@@ -74,7 +74,7 @@ class LSTM(RecurrentModel):
     rng
         Generator or seed of the initial values; fresh entropy when None.
     engine
-        "auto", "native" or "reference"; variants run on the reference.
+        "auto", "native" or "reference".
 
     Raises
     ------
@@ -85,10 +85,10 @@ class LSTM(RecurrentModel):
     -----
     ``params`` holds W (4H, I), U (4H, H), b (4H) in gate order f, i, c, o, and W_out (O, H),
     b_out (O); ``get_params`` gives each gate apart: W_f, U_f, b_f and so on. There are
-    4 H (I + H + 1) + O (H + 1) numbers. The state is (h, c), each (B, H). ``LSTM.shapes`` tells
-    the parameters of a variant; gates that are coupled have the order i, c, o. With several layers
-    or both directions, names end in the layer and direction, as W_l0, W_l0_reverse, W_l1, and the
-    state's arrays are (LD, B, ·), D directions by layer.
+    4 H (I + H + 1) + O (H + 1) numbers. The state is (h, c), each (B, H); h is (B, P) with a
+    projection. ``LSTM.shapes`` tells the parameters of a variant; gates that are coupled have the
+    order i, c, o. With several layers or both directions, names end in the layer and direction, as
+    W_l0, W_l0_reverse, W_l1, and the state's arrays are (LD, B, ·), D directions by layer.
     """
 
     unset: ClassVar[dict[str, Any]] = {"initialization": "zeros"}
@@ -373,7 +373,7 @@ def _as_variant(
 
 def _as_activation(given: Any) -> GateActivation:
     if isinstance(given, GateActivation):
-        return given
+        return gate_activation(given.name, *given.constants)
     if isinstance(given, str):
         return gate_activation(given)
     if isinstance(given, list | tuple) and given and isinstance(given[0], str):

@@ -125,6 +125,9 @@ private:
 
 /// The order for x (B, T, ·) and lengths (B) of int64, or None.
 inline BatchOrder batch_order(nb::handle x, nb::handle lengths) {
+    constexpr npy_intp MOST = npy_intp(1) << 30;
+    if (size_of(x, 0) > MOST || size_of(x, 1) > MOST)
+        throw nb::value_error("x has more than 2**30 rows or steps");
     const int B = int(size_of(x, 0)), T = int(size_of(x, 1));
     if (lengths.is_none()) return BatchOrder(B, T);
     auto* a = reinterpret_cast<PyArrayObject*>(lengths.ptr());

@@ -32,6 +32,14 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
     }
 }
 
+/// Which parameters there are: a bit for each.
+template <class T>
+unsigned which_params(LSTMVariant<T> cell) {
+    unsigned bits = 0;
+    for (size_t p = 0; p < NUM_PARAMS; ++p) bits |= unsigned(*members(cell.params, p) != nullptr) << p;
+    return bits;
+}
+
 /// What Python says of the cell, but for its parameters.
 struct Description {
     bool coupled, clips;
@@ -67,6 +75,9 @@ LSTMVariant<T> variant(const Description& about, nb::handle x, const nb::list& p
     const bool norms = given.gain_x && given.gain_h && given.gain_c && given.bias_c;
     const bool no_norms = !given.gain_x && !given.gain_h && !given.gain_c && !given.bias_c;
     if (!norms && !no_norms) throw nb::type_error("some of the layer norms' parameters are missing");
+    const bool peepholes = given.p_i && given.p_o && (given.p_f || about.coupled);
+    if ((given.p_f && about.coupled) || (!peepholes && (given.p_f || given.p_i || given.p_o)))
+        throw nb::type_error("these peepholes are not those of this cell");
     if (!given.W_proj && cell.P != cell.H) throw nb::type_error("W_proj is missing");
     return cell;
 }
@@ -130,7 +141,7 @@ public:
     LSTMVariantCacheOf(nb::handle x, std::shared_ptr<const BatchOrder> order,
                        const Description& about, const LSTMVariant<T>& cell, Around around)
         : x_(nb::borrow(x)), order_(std::move(order)), kernels_(lb::kernels<T>()), about_(about),
-          around_(std::move(around)), H_(cell.H), P_(cell.P) {
+          around_(std::move(around)), H_(cell.H), P_(cell.P), params_(which_params(cell)) {
         memory = Buffer(kernels_.lstm_variant_cache_size(order_->batch(), cell, true) * sizeof(T));
     }
 
@@ -194,7 +205,8 @@ public:
 private:
     LSTMVariant<T> same_cell(const nb::list& params) const {
         const LSTMVariant<T> cell = variant<T>(about_, x_, params);
-        if (cell.H != H_ || cell.P != P_) throw nb::type_error("these are parameters of another cell");
+        if (cell.H != H_ || cell.P != P_ || which_params(cell) != params_)
+            throw nb::type_error("these are parameters of another cell than that of the cache");
         return cell;
     }
 
@@ -204,6 +216,7 @@ private:
     Description about_;
     Around around_;
     int H_, P_;
+    unsigned params_;
 };
 
 template <class T>
@@ -249,7 +262,13 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, const nb::list& para
 }
 
 /// (kind, α, β)
-GateActivation activation(const nb::tuple& given) {
+GateActivation activation(const nb::list& all, size_t which) {
+    constexpr int NUM_KINDS = 11;
+    nb::tuple given;
+    if (all.size() != 3 || !nb::try_cast<nb::tuple>(all[which], given) || given.size() != 3)
+        throw nb::type_error("activations are not three of (kind, alpha, beta)");
+    const int kind = nb::cast<int>(given[0]);
+    if (kind < 0 || kind >= NUM_KINDS) throw nb::value_error("there is no such activation");
     return {nb::cast<int>(given[0]), nb::cast<double>(given[1]), nb::cast<double>(given[2])};
 }
 
@@ -269,9 +288,9 @@ void bind_lstm_variants(nb::module_& module) {
             const Description about{coupled,
                                     clip.has_value(),
                                     clip.value_or(0),
-                                    activation(nb::cast<nb::tuple>(activations[0])),
-                                    activation(nb::cast<nb::tuple>(activations[1])),
-                                    activation(nb::cast<nb::tuple>(activations[2])),
+                                    activation(activations, 0),
+                                    activation(activations, 1),
+                                    activation(activations, 2),
                                     keeps_z};
             Around around{nb::borrow(recurrent), nb::borrow(zoneout_h), nb::borrow(zoneout_c)};
             return type_of(x) == NPY_FLOAT64

@@ -34,6 +34,6 @@ class TrainingSettings(BaseModel):
     them when None. See ``truncation.py``."""
     recompute: bool = False
     """Whether to compute again in backward what forward would store: a third more time, and memory
-    that grows with √T. See ``recomputation.py``."""
+    that grows with √T beside each layer's inputs. See ``recomputation.py``."""
     patience: Count | None = None
     """Validations without improvement after which training stops; never when None."""
