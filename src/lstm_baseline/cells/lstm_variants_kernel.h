@@ -89,7 +89,7 @@ struct RowStatistics {
 template <class T>
 struct NormBackward {
     Vec<T> total = {}, products = {};
-    T mean, slope;
+    T mean = 0, slope = 0;
 
     /// Lanes without a unit are left out: where a sum is NaN they are NaN too.
     void add(Vec<T> d_x_hat, Vec<T> x_hat, int units) {
