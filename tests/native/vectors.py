@@ -138,7 +138,10 @@ VARIANT_CASES: list[tuple[int, int, int, int, str, dict[str, Any], dict[str, Any
     (3, 0, 2, 4, "state last", {}, {"projection_size": 3, "layer_norm": True}),
     (0, 3, 2, 4, "", {}, {"peepholes": True, "coupled_gates": True}),
     (4, 3, 2, 5, "no-steps state last", {"drawn": 0.3}, {"projection_size": 3}),
-    (9, 61, 3, 5, "lengths state last", {}, {"layer_norm": True, "coupled_gates": True}),
+    # More stored rows, more steps and more rows than one chain of a sum holds.
+    (61, 9, 3, 5, "lengths state last", {}, {"layer_norm": True, "coupled_gates": True}),
+    (2, 140, 2, 3, "state", {}, {"peepholes": True}),
+    (140, 2, 2, 3, "state", {}, {"layer_norm": True, "peepholes": True}),
 ]
 """Sizes, what else a case has as in ``lstm_case``, what is around a step, and a variant's pieces.
 
