@@ -96,7 +96,11 @@ def main() -> None:
     """Check, measure, print a table and write it beside the other results."""
     for name, options in VARIANTS.items():
         check(name, options)
-    results: dict[str, Any] = {"machine": describe_machine(), "sizes": [B, T, I, H], "threads": {}}
+    results: dict[str, Any] = {
+        "machine": describe_machine()._asdict(),
+        "sizes": [B, T, I, H],
+        "threads": {},
+    }
     for threads in (1, 2):
         found = measure(threads)
         results["threads"][threads] = found
