@@ -29,6 +29,8 @@ from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import as_number
 from lstm_baseline.shapes import FloatArray, NDArray, Params
 
+_PARTS = 2**16
+
 
 class DropoutRates(NamedTuple):
     """Rates from 0 to below 1, as the table above has them; none by default."""
@@ -129,9 +131,6 @@ def _bernoulli(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) ->
     """Return an array that is True at this rate."""
     # Sixteen bits a number take half the time of a float32.
     return rng.integers(0, _PARTS, shape, dtype=np.uint16) < _parts(rate)
-
-
-_PARTS = 2**16
 
 
 def _parts(rate: float) -> int:
