@@ -70,3 +70,35 @@ def test_measuring_changes_nothing(metric):
     metric.measure(outputs, batch(y, y_scale=np.full(4, 3.0)))
     assert np.array_equal(outputs, before[0])
     assert np.array_equal(y, before[1])
+
+
+def test_standard_error_is_that_of_the_mean_over_rows():
+    rng = np.random.default_rng(0)
+    values, y = rng.standard_normal((2, 50, 3))
+    terms = np.square(values - y).mean(axis=1)
+    found = MEAN_SQUARED_ERROR.standard_error(values, batch(y))
+    assert found == pytest.approx(terms.std(ddof=1) / math.sqrt(50))
+
+
+def test_steps_of_a_row_are_not_counted_as_independent():
+    # Every row is right or wrong at all of its steps, so more steps say nothing more.
+    right = np.array([0, 1, 1, 0, 1])
+    logits = np.zeros((5, 4, 2))
+    logits[..., 1] = 1
+    long = ACCURACY.standard_error(logits, batch(np.repeat(right[:, None], 4, axis=1), steps=4))
+    short = ACCURACY.standard_error(logits[:, 0], batch(right))
+    assert long == pytest.approx(short)
+
+
+def test_standard_error_ignores_padding_and_knows_unequal_rows():
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(1, 6, 2000)
+    hits = rng.random((2000, 5)) < 0.5
+    y = hits.astype(int)
+    logits = np.zeros((2000, 5, 2))
+    logits[..., 1] = 1
+    found = ACCURACY.standard_error(logits, batch(y, lengths, steps=5))
+    y[np.arange(5) >= lengths[:, None]] = 1
+    assert found == ACCURACY.standard_error(logits, batch(y, lengths, steps=5))
+    assert found == pytest.approx(0.5 / math.sqrt(lengths.sum()), rel=0.05)
+    assert ACCURACY.standard_error(logits[:1], batch(y[:1], steps=5)) == math.inf

@@ -13,14 +13,14 @@ regression      floats (N,), or (N, T) with one value a      values, standardise
                 (N, T, O) with O values a step
 ==============  ===========================================  ===============================
 
-Each seed splits the rows anew, 70% for training, 15% for validation, 15% for test; beyond 2,000
-validation rows the rest is trained on. Inputs and
-values to predict are standardised by the mean and the scale (standard deviation) of that seed's
+15% of the rows, drawn once, are the test rows of every seed, so that nothing is ever chosen on
+them. Each seed splits the others anew, 70% of all for training, 15% for validation; beyond 2,000
+validation rows the rest is trained on. Inputs and values to predict are standardised by the mean and the scale (standard deviation) of that seed's
 training rows, feature by feature; `ArrayFile.scaling` and `ArrayFile.target_scaling` return both,
 so that a trained model can take them over into its weights. The mean squared error is reported in
 the units of the file.
 
-Ladder, on the seed's test rows: any class (chance) and the training rows' majority class, or the
+Ladder, on the test rows: any class (chance) and the training rows' majority class, or the
 training rows' mean (chance). There is no oracle.
 """
 
@@ -43,7 +43,7 @@ _MIN_ROWS = 10
 _MAX_VALIDATION_ROWS = 2000
 _MOST_DEVIATIONS = 1e9
 _LARGEST = np.float64(np.finfo(np.float32).max)
-_SPLIT, _SHUFFLE = 1, 2
+_SPLIT, _SHUFFLE, _TEST_ROWS = 1, 2, 3
 _NPY = b"\x93NUMPY"
 
 
@@ -221,10 +221,12 @@ class ArrayFile(Task):
 
     def _split(self, seed: int) -> _Split:
         if seed not in self._splits:
-            order = np.random.default_rng([seed, _SPLIT]).permutation(len(self._x))
+            order = np.random.default_rng(_TEST_ROWS).permutation(len(self._x))
             num_test = round(0.15 * len(order))
             num_validation = min(num_test, _MAX_VALIDATION_ROWS)
-            train, validation, test = np.split(order, [-num_validation - num_test, -num_test])
+            others, test = np.split(order, [-num_test])
+            others = np.random.default_rng([seed, _SPLIT]).permutation(others)
+            train, validation = np.split(others, [-num_validation])
             valid = valid_steps(self._x, self._lengths)[train]
             y_scaling = None
             if self.classes is None:

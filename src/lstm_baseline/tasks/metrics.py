@@ -29,13 +29,41 @@ class Batch(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A named score."""
+    """A named score: the mean of one term for each target."""
 
     name: str
     unit: str
     higher_is_better: bool
-    measure: Callable[[FloatArray, Batch], float]
-    """(predictions, batch) -> score."""
+    perfect: float
+    """The score that nothing can beat."""
+    terms: Callable[[FloatArray, Batch], NDArray]
+    """(predictions, batch) -> (B,), or (B, T) where every step has a target."""
+
+    def measure(self, predictions: FloatArray, batch: Batch) -> float:
+        """Return the score; steps beyond a row's length do not count."""
+        terms = self.terms(predictions, batch)
+        if terms.ndim == 2:
+            terms = terms[valid_steps(batch.x, batch.lengths)]
+        # Added to zero, so that a perfect score is 0 and not −0.
+        return 0.0 + float(np.mean(terms, dtype=np.float64))
+
+    def standard_error(self, predictions: FloatArray, batch: Batch) -> float:
+        """Return how far the score may be off for the samples drawn; rows are independent.
+
+        With s a row's sum over its n targets and m the score, √(B/(B−1) Σ (s − m n)²) / Σ n.
+        """
+        terms = self.terms(predictions, batch).astype(np.float64)
+        if terms.ndim == 1:
+            terms = terms[:, None]
+            valid = np.ones(terms.shape, bool)
+        else:
+            valid = valid_steps(batch.x, batch.lengths)
+        sums, counts = np.where(valid, terms, 0).sum(axis=1), valid.sum(axis=1)
+        rows = len(sums)
+        if rows < 2:
+            return math.inf
+        deviations = sums - sums.sum() / counts.sum() * counts
+        return float(math.sqrt(rows / (rows - 1) * np.square(deviations).sum()) / counts.sum())
 
 
 def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
@@ -46,45 +74,40 @@ def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
     return valid
 
 
-def _valid(batch: Batch, per_step: bool) -> NDArray | slice:
-    """Index of the targets that count: rows, or steps within each row's length."""
-    return valid_steps(batch.x, batch.lengths) if per_step else slice(None)
-
-
-def _accuracy(logits: FloatArray, batch: Batch) -> float:
+def _accuracy(logits: FloatArray, batch: Batch) -> NDArray:
     best = logits == logits.max(axis=-1, keepdims=True)
     hit = np.take_along_axis(best, batch.y[..., None], axis=-1)[..., 0]
     # A tie is broken by drawing among the best: what counts is the chance of drawing the target.
-    share = hit / best.sum(axis=-1)
-    return float(np.mean(share[_valid(batch, batch.y.ndim == 2)], dtype=np.float64))
+    chance: NDArray = hit / best.sum(axis=-1)
+    return chance
 
 
-def _nats(logits: FloatArray, batch: Batch) -> float:
+def _nats(logits: FloatArray, batch: Batch) -> NDArray:
     log_p = log_softmax(logits.astype(np.float64))
-    picked = np.take_along_axis(log_p, batch.y[..., None], axis=-1)[..., 0]
-    # Subtracted from zero, so that a perfect score is 0 and not −0.
-    return float(0.0 - np.mean(picked[_valid(batch, batch.y.ndim == 2)]))
+    nats: NDArray = -np.take_along_axis(log_p, batch.y[..., None], axis=-1)[..., 0]
+    return nats
 
 
-def _squared_error(values: FloatArray, batch: Batch) -> float:
-    error = values.astype(np.float64) - batch.y
-    if batch.y_scale is not None:
-        error *= batch.y_scale
-    return float(np.mean(np.square(error)[_valid(batch, batch.y.ndim == 3)]))
-
-
-def _bits(logits: FloatArray, batch: Batch) -> float:
+def _bits(logits: FloatArray, batch: Batch) -> NDArray:
     return _nats(logits, batch) / math.log(2)
 
 
-ACCURACY = Metric("accuracy", "", True, _accuracy)
+def _squared_error(values: FloatArray, batch: Batch) -> NDArray:
+    error = values.astype(np.float64) - batch.y
+    if batch.y_scale is not None:
+        error *= batch.y_scale
+    mean: NDArray = np.square(error).mean(axis=-1)
+    return mean
+
+
+ACCURACY = Metric("accuracy", "", True, 1.0, _accuracy)
 """Share of targets hit by the largest logit; a tie counts the chance of drawing the target."""
 
-CROSS_ENTROPY = Metric("cross-entropy", "nats", False, _nats)
+CROSS_ENTROPY = Metric("cross-entropy", "nats", False, 0.0, _nats)
 """Mean of −ln p(target), in nats per target."""
 
-BITS_PER_CHARACTER = Metric("bits per character", "bits", False, _bits)
+BITS_PER_CHARACTER = Metric("bits per character", "bits", False, 0.0, _bits)
 """Mean of −log₂ p(target)."""
 
-MEAN_SQUARED_ERROR = Metric("mean squared error", "", False, _squared_error)
+MEAN_SQUARED_ERROR = Metric("mean squared error", "", False, 0.0, _squared_error)
 """Mean of (prediction − target)² over targets and their components, in the data's own units."""
