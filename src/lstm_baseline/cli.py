@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -101,61 +101,113 @@ StepsOption = Annotated[
 ]
 
 
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        help="quick: minutes on two cores. standard: to publish, hours. nth-farthest: hours."
+    ),
+]
+
+
 @app.command()
 def compare(
+    race: Annotated[
+        Path | None, typer.Argument(help="A race's file, as init writes it; the preset without.")
+    ] = None,
+    preset: PresetOption = "quick",
     tasks: Annotated[
-        str | None, typer.Option(help="Tasks to race on, with commas between; the preset's three.")
+        str | None, typer.Option(help="Tasks to race on, with commas between.")
     ] = None,
     models: Annotated[
-        str, typer.Option(help="Contestants, with commas between: lstm, gru, relational.")
-    ] = "lstm,relational",
+        str | None,
+        typer.Option(help="Contestants, with commas between; the first is the baseline."),
+    ] = None,
+    challenger: Annotated[
+        list[str] | None,
+        typer.Option(help="One more contestant, a class of your own: package.module:Name."),
+    ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Paired runs of each contestant; the preset's.")
+        int | None, typer.Option(min=1, help="Paired final runs of each contestant.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=0, help="Tuning runs of each contestant on each task.")
     ] = None,
     steps: StepsOption = None,
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
-    preset: Annotated[
-        str, typer.Option(help="quick: minutes on two cores. standard: hours.")
-    ] = "quick",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one a core by default.")
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="A Dask scheduler, tcp://host:8786, whose workers carry out the runs."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files as well.")
+    ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder of the report and of the runs that it rests on.")
     ] = Path("report"),
 ) -> None:
-    """Train the contestants at equal size on the same data, and report how they did.
+    """Race the contestants at equal size and equal tuning, and say who won, if anybody.
 
-    Ctrl-C keeps the runs that have finished; the same command goes on from there.
+    Options change what the race's file or the preset says. Ctrl-C keeps the runs that have
+    finished; the same command goes on from there.
     """
-    from lstm_baseline.comparison.plan import Plan
-    from lstm_baseline.comparison.presets import find_preset
-    from lstm_baseline.comparison.race import race
+    from lstm_baseline.comparison.race import race as run_race
+    from lstm_baseline.comparison.race_file import OWN_DATA, change, read_preset, read_race
 
-    chosen = find_preset(preset)
     _refuse_target_without_data(target, data)
     _refuse_file_as_folder(out)
     if sum(option is not None for option in (tasks, data, text)) > 1:
         raise InputError("give at most one of --tasks, --data and --text")
-    settings = chosen.settings
-    if data is not None or text is not None:
-        raced: tuple[Task, ...] = (_own_task(data, text, target),)
-        settings = chosen.file_settings
-    else:
-        names = chosen.tasks if tasks is None else _names(tasks)
-        raced = tuple(chosen.task(name) for name in names)
-    plan = Plan(
-        tasks=raced,
-        models=tuple(_names(models)),
-        seeds=seeds or chosen.seeds,
-        settings=settings.model_copy(update={"num_steps": steps or settings.num_steps}),
-        head_size=chosen.head_size,
-    )
+    if workers is not None and dask is not None:
+        raise InputError("--workers are processes here, --dask has workers of its own; give one")
+    base = read_preset(preset) if race is None else read_race(race)
+    changes: dict[str, Any] = {}
+    training = base.training.model_dump()
+    if data is not None:
+        changes["tasks"] = [{"data": data.resolve(), "target": target}]
+    elif text is not None:
+        changes["tasks"] = [{"text": text.resolve()}]
+    elif tasks is not None:
+        given = {entry.task: entry for entry in base.tasks}
+        changes["tasks"] = [given.get(name, name) for name in _names(tasks)]
+    if "tasks" in changes and tasks is None and not base.tuning.trials:
+        training |= OWN_DATA
+    contestants = [*(base.contestants if models is None else _names(models)), *(challenger or [])]
+    changes["contestants"] = contestants
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if trials is not None:
+        changes["tuning"] = base.tuning.model_dump() | {"trials": trials}
+    if steps is not None:
+        training["num_steps"] = steps
+    changes["training"] = training
+    plan = change(base, **changes).plan(Path() if race is None else race.parent)
     with _resumable():
-        report = race(plan, out, num_workers=workers, command=_this_command(), console=console)
+        report = run_race(
+            plan,
+            out,
+            num_workers=workers,
+            scheduler=dask,
+            command=_this_command(),
+            console=console,
+        )
     console.print(f"report: {report}", soft_wrap=True)
+
+
+@app.command()
+def init(
+    race: Annotated[Path, typer.Argument(help="The file to write, race.toml say.")],
+    preset: PresetOption = "quick",
+) -> None:
+    """Write a race's file, with comments, to change and give to compare."""
+    from lstm_baseline.comparison.race_file import write_preset
+
+    write_preset(preset, race)
+    console.print(f"race: {race}", soft_wrap=True)
 
 
 @app.command()
@@ -193,14 +245,17 @@ def train(
 
     A stopped run goes on from its checkpoint when the same command is given again.
     """
-    from lstm_baseline.comparison.plan import RunSpec, check_model
+    from lstm_baseline.comparison.contestant import Contestant
+    from lstm_baseline.comparison.plan import RunSpec
     from lstm_baseline.comparison.single import train_and_save
+    from lstm_baseline.models import MODELS
     from lstm_baseline.tasks import make_task
     from lstm_baseline.training import TrainingSettings
 
     if sum(option is not None for option in (task, data, text)) != 1:
         raise InputError("give one of --task, --data and --text")
-    check_model(model)
+    if model not in MODELS:
+        raise InputError(f"no model is named {model!r}; give one of: {', '.join(MODELS)}")
     _refuse_target_without_data(target, data)
     _refuse_file_as_folder(out)
     settings = TrainingSettings.model_validate(
@@ -217,7 +272,7 @@ def train(
     )
     spec = RunSpec(
         task=_own_task(data, text, target) if task is None else make_task(task),
-        model=model,
+        contestant=Contestant.model_validate(model),
         width=width or (16 if model == "relational" else 64),
         settings=settings,
         seed=seed,

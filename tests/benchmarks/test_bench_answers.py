@@ -14,8 +14,9 @@ from lstm_baseline.benchmarks import contestants, ours
 from lstm_baseline.benchmarks.answers import check, right_answer
 from lstm_baseline.benchmarks.cases import make_problem
 from lstm_baseline.benchmarks.contestants import OURS, PEERS, gather
-from lstm_baseline.benchmarks.memory import can_measure, measure_here, measure_memory
+from lstm_baseline.benchmarks.memory import measure_here, measure_memory
 from lstm_baseline.errors import WorkerError
+from lstm_baseline.peak_memory import can_measure
 
 NAMES = [peer.name for peer in PEERS]
 IDS = [case.name for case in TINY]

@@ -8,21 +8,17 @@ process, libraries included. All on one thread. It works where Linux shows ``/pr
 nothing is measured.
 """
 
-import ctypes
-import gc
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import NamedTuple
 
 from lstm_baseline.benchmarks.cases import Case, make_problem
 from lstm_baseline.benchmarks.contestants import OURS, PEERS
 from lstm_baseline.errors import WorkerError
+from lstm_baseline.peak_memory import peak_since, read_memory, reset_peak
 from lstm_baseline.threads import limit_threads
 
-_STATUS, _RECORD = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
 _CALLS = 3
 
 
@@ -36,11 +32,6 @@ class Memory(NamedTuple):
     """Peak above what was there before the calls."""
     process: int
     """Peak of the whole process."""
-
-
-def can_measure() -> bool:
-    """Return whether this system shows what is needed."""
-    return _STATUS.exists() and _RECORD.exists()
 
 
 def measure_memory(case: Case, contestant: str, peer: str) -> Memory:
@@ -72,29 +63,11 @@ def measure_here(case: Case, contestant: str, peer: str) -> tuple[int, int]:
     library = {p.name: p for p in (OURS, *PEERS)}[peer]
     with limit_threads(1):
         found = {c.name: c for c in library.contestants(make_problem(case), 1)}[contestant]
-        gc.collect()
-        _trim_heap()
-        _RECORD.write_text(_RESET_PEAK)
-        before = _read_status()
+        before = reset_peak()
         with found.during():
             for _ in range(_CALLS):
                 found.call()
-        after = _read_status()
-    code = after["RssFile"] - before["RssFile"]
-    return max(0, after["VmHWM"] - before["VmRSS"] - code), after["VmHWM"]
-
-
-def _trim_heap() -> None:
-    """Hand free heap back, or calls would fill it unseen."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
-    if trim is not None:
-        trim(0)
-
-
-def _read_status() -> dict[str, int]:
-    """Return what the kernel says of this process's memory, in bytes."""
-    lines = (line.split() for line in _STATUS.read_text().splitlines())
-    return {line[0][:-1]: 1024 * int(line[1]) for line in lines if line[-1] == "kB"}
+        return peak_since(before), read_memory().peak
 
 
 def _main() -> None:

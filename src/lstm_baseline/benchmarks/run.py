@@ -12,12 +12,13 @@ from lstm_baseline.benchmarks.cases import Case, Problem, flops, make_problem
 from lstm_baseline.benchmarks.contestants import PEERS, Answer, Peer, gather
 from lstm_baseline.benchmarks.drawing import ratios, ratios_figure
 from lstm_baseline.benchmarks.machine import Neighbours, describe_machine, matrix_product_gflops
-from lstm_baseline.benchmarks.memory import Memory, can_measure, measure_memory
+from lstm_baseline.benchmarks.memory import Memory, measure_memory
 from lstm_baseline.benchmarks.results import Entry, Report, Row, to_json
 from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
 from lstm_baseline.comparison.drawing import to_svg
 from lstm_baseline.comparison.words import counted
+from lstm_baseline.peak_memory import can_measure
 from lstm_baseline.storage import write_json, write_whole
 from lstm_baseline.threads import limit_threads
 

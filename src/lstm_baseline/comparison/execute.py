@@ -31,7 +31,13 @@ _WORKER_ENVIRONMENT = {
 
 
 def run_all(
-    specs: list[RunSpec], folder: Path, *, num_workers: int | None, console: Console
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    num_workers: int | None,
+    console: Console,
+    scheduler=None,
+    on_record=None,
 ) -> list[RunResult]:
     """Carry out every run that has not ended yet, and return all results in the order given.
 
@@ -120,13 +126,13 @@ def _follow(
 
 
 def _title(spec: RunSpec) -> str:
-    return f"{spec.task.name}  {spec.model}  seed {spec.seed}"
+    return f"{spec.task.name}  {spec.model}  {spec.title}"
 
 
 def _describe(spec: RunSpec, result: RunResult) -> str:
-    if result.score is None:
+    if result.status == "failed":
         return f"{_title(spec)}  failed: {result.reason}"
-    return f"{_title(spec)}  {spec.task.metric.name} {result.score:.3f}  {result.seconds:.1f} s"
+    return f"{_title(spec)}  {spec.task.metric.name} {result.score or result.validation_score:.3f}  {result.seconds:.1f} s"
 
 
 def _progress(console: Console) -> Progress:

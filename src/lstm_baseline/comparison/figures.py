@@ -17,7 +17,7 @@ from lstm_baseline.comparison.drawing import (
     set_score_axis,
     styled,
 )
-from lstm_baseline.comparison.results import Contestant, TaskOutcome
+from lstm_baseline.comparison.results import ContestantOutcome, TaskOutcome
 from lstm_baseline.comparison.words import metric_label, model_label, seeds
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks.base import Rung
@@ -161,7 +161,7 @@ def _axis_label(metric: Metric) -> str:
     return metric_label(metric).replace(", ", "\n")
 
 
-def _curve(contestant: Contestant, against: str) -> Curve:
+def _curve(contestant: ContestantOutcome, against: str) -> Curve:
     lines, failed = [], []
     for seed in contestant.seeds:
         history = seed.result.history

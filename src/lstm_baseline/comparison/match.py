@@ -1,65 +1,63 @@
-"""Equal size: the width at which a model has as many parameters as another."""
+"""Equal size: the widths at which all contestants have as many parameters."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lstm_baseline.errors import InputError
-from lstm_baseline.inputs import RandomSource
-from lstm_baseline.models import GRU, LSTM, MODELS, RecurrentModel, RelationalRNN
 
 TOLERANCE = 0.02
 """Largest relative difference in trainable parameters that counts as equal."""
 
 _LARGEST_WIDTH = 4096
 
-
-def build_model(
-    name: str, input_size: int, output_size: int, width: int, rng: RandomSource = None
-) -> RecurrentModel:
-    """Make a model by name; width is the hidden size, or the head size of a relational RNN."""
-    if name == "lstm":
-        return LSTM(input_size, width, output_size, rng=rng)
-    if name == "gru":
-        return GRU(input_size, width, output_size, rng=rng)
-    return RelationalRNN(input_size, output_size, head_size=width, rng=rng)
+Count = Callable[[int], int]
+"""Parameters at a width; grows with the width."""
 
 
-def count_params(name: str, input_size: int, output_size: int, width: int) -> int:
-    """Return how many parameters `build_model` would make."""
-    if name == "relational":
-        return build_model(name, input_size, output_size, width, 0).num_params
-    # An orthogonal start is too dear to be made for its size alone.
-    shapes = MODELS[name].shapes(input_size, width, output_size)
-    return sum(math.prod(shape) for shape in shapes.values())
+def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
+    """Return the width of each contestant at which all are of one size, about the one wanted.
 
-
-def match_width(name: str, count: Callable[[int], int], target: int) -> int:
-    """Return the width whose parameter count is nearest to a target.
+    Some models grow in coarse steps. The one whose steps miss the wanted size by most sets the
+    size for all others.
 
     Parameters
     ----------
-    name
-        The model's, for the message.
-    count
-        Parameters at a width; grows with the width.
-    target
-        Parameters wanted.
+    counts
+        By the contestant's name.
+    parameters
+        Trainable parameters wanted.
 
     Raises
     ------
     InputError
-        If no width comes within 2%.
+        If no widths agree within 2%.
     """
+    nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
+    sizes = {name: counts[name](width) for name, width in nearest.items()}
+    coarsest = max(sizes, key=lambda name: abs(sizes[name] - parameters))
+    target = sizes[coarsest]
+    if not parameters / 2 <= target <= 2 * parameters:
+        raise InputError(
+            f"{coarsest} has {target:,} parameters at width {nearest[coarsest]}, the nearest to "
+            f"the {parameters:,} wanted; choose another size"
+        )
+    widths = {}
+    for name, count in counts.items():
+        widths[name] = width = nearest_width(count, target)
+        if abs(count(width) - target) > TOLERANCE * target:
+            raise InputError(
+                f"{name} has {count(width):,} parameters at width {width}, the nearest to the "
+                f"{target:,} that {coarsest} has at width {nearest[coarsest]}, and they are not "
+                f"within {TOLERANCE:.0%}; choose another size"
+            )
+    return widths
+
+
+def nearest_width(count: Count, target: int) -> int:
+    """Return the width at which a count is nearest to a target."""
     low, high = 1, 2
     while count(high) < target and high < _LARGEST_WIDTH:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) < target else (low, middle)
-    width = min((low, high), key=lambda w: abs(count(w) - target))
-    if abs(count(width) - target) > TOLERANCE * target:
-        raise InputError(
-            f"{name} has {count(low)} or {count(high)} parameters at widths {low} and {high}, "
-            f"neither within {TOLERANCE:.0%} of {target}; choose another size"
-        )
-    return width
+    return min((low, high), key=lambda width: abs(count(width) - target))

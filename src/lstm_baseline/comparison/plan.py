@@ -1,25 +1,25 @@
-"""What a race consists of: every run, fixed before the first one starts."""
+"""What a race consists of: every rule, trial and run, fixed before the first one starts."""
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from lstm_baseline.comparison.match import build_model, count_params, match_width
+from lstm_baseline.comparison.contestant import Contestant, twin_seed
+from lstm_baseline.comparison.match import match_widths
+from lstm_baseline.comparison.statistics import runs_needed, smallest_p_value
+from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, Tuning
+from lstm_baseline.comparison.verdict import VerdictRule
 from lstm_baseline.errors import InputError
-from lstm_baseline.models import MODELS, RecurrentModel
-from lstm_baseline.tasks import Task
-from lstm_baseline.training import TrainingSettings
+from lstm_baseline.tasks import GeneratedTask, Task, make_task
+from lstm_baseline.training import Trainable, TrainingSettings
 
 # Bump when a run's outcome changes for the same specification, so that no old run is taken for new.
-_RUN_FORMAT = 1
-
-
-def check_model(name: str) -> None:
-    """Refuse a name that no model has."""
-    if name not in MODELS:
-        raise InputError(f"no model is named {name!r}; give one of: {', '.join(MODELS)}")
+_RUN_FORMAT = 2
+_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -27,84 +27,317 @@ class RunSpec:
     """One training run: everything that its outcome depends on."""
 
     task: Task
-    model: str
+    contestant: Contestant
     width: int
     settings: TrainingSettings
     seed: int
+    stage: Literal["trial", "final"] = "final"
+    """A trial is never scored on test samples."""
+    twin: int = 0
+    """How many contestants of the same model and arguments stand before this one."""
+    beyond: tuple[Task, ...] = ()
+    """Tasks of the same form on which the trained model is scored as well."""
+    code: str | None = None
+    """Digest of the code of a class that is not ours."""
+
+    @property
+    def model(self) -> str:
+        """The contestant's name."""
+        return self.contestant.name
 
     def config(self) -> dict[str, Any]:
         """Return the specification as plain JSON values."""
         return {
             "format": _RUN_FORMAT,
+            "stage": self.stage,
             "task": self.task.config(),
             "per_step": self.task.per_step,
-            "model": self.model,
+            "contestant": self.contestant.model_dump(mode="json"),
+            "code": self.code,
+            "twin": self.twin,
             "width": self.width,
             "settings": self.settings.model_dump(),
             "seed": self.seed,
+            "beyond": [task.config() for task in self.beyond],
         }
 
     @cached_property
     def name(self) -> str:
         """Folder of the run: readable, and different for every different specification."""
-        content = json.dumps(self.config(), sort_keys=True).encode()
-        digest = hashlib.sha256(content).hexdigest()[:8]
-        return f"{self.task.name}--{self.model}--seed{self.seed}--{digest}"
+        readable = f"{self.task.name}--{self.model}--{self.title.replace(' ', '')}"
+        return f"{_UNSAFE.sub('-', readable)[:120]}--{_digest(self.config())[:8]}"
+
+    @property
+    def title(self) -> str:
+        """Which of the contestant's runs on the task it is."""
+        if self.stage == "trial":
+            return f"trial {self.seed - FIRST_TRIAL_SEED}"
+        return f"seed {self.seed}"
 
     def estimated_work(self) -> float:
         """Return about how long the run takes, in no particular unit."""
-        return float(self.settings.num_steps * self.build_model().flops_per_step)
+        model = self.build_model()
+        per_step = getattr(model, "flops_per_step", None)
+        if per_step is None:  # each parameter is used about once a step
+            per_step = 2 * sum(value.size for value in model.params.values())
+        return float(self.settings.num_steps * self.settings.batch_size * per_step)
 
-    def build_model(self) -> RecurrentModel:
+    def build_model(self) -> Trainable:
         """Return the untrained model; its initial weights depend on the seed alone."""
-        task = self.task
-        return build_model(self.model, task.input_size, task.output_size, self.width, self.seed)
+        return self.contestant.build(self.task, self.width, twin_seed(self.seed, self.twin))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One argument of a task, varied."""
+
+    task: Task
+    vary: str
+    """The task's argument."""
+    values: tuple[Any, ...]
+    seeds: int
+    train: bool
+    """True: trained at every value. False: trained at the task's own, tested at every value."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, GeneratedTask):
+            raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
+        if len(set(map(str, self.values))) < len(self.values):
+            raise InputError(f"values names one twice: {', '.join(map(str, self.values))}")
+        forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}
+        forms.add((self.task.input_size, self.task.output_size, self.task.per_step))
+        if not self.train and len(forms) > 1:
+            raise InputError(
+                f"{self.vary} changes what {self.task.name} shows or asks, so a model trained at "
+                "one value cannot be tested at others; set train = true"
+            )
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task at every value."""
+        config = self.task.config()
+        name = config.pop("task")
+        return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
+
+
+Chosen = Mapping[tuple[int, str], TrainingSettings]
+"""Tuned settings, by the task's place and the contestant's name."""
+
+
+class Shortage(NamedTuple):
+    """Too few seeds for a verdict."""
+
+    smallest_p: float
+    """The smallest p-value that so many pairs can give."""
+    needed_p: float
+    """What Holm's correction asks of the most certain comparison."""
+    needed_seeds: int
+    race_too: bool
+    """Whether all tasks together cannot be decided either."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A race: tasks × models × seeds, all of one size and under one set of settings."""
+    """A race: tasks × contestants × seeds, all of one size and tuned alike."""
 
     tasks: tuple[Task, ...]
-    models: tuple[str, ...]
+    contestants: tuple[Contestant, ...]
+    """The first is the baseline, which every other one has to beat."""
     seeds: int
+    """Paired final runs."""
     settings: TrainingSettings
-    head_size: int
-    """Width of the relational RNN whose parameter count every contestant is given."""
+    parameters: int
+    """About how many trainable parameters everyone has."""
+    tuning: Tuning = field(default_factory=Tuning)
+    rule: VerdictRule = field(default_factory=VerdictRule)
+    sweeps: tuple[Sweep, ...] = ()
+    title: str = ""
 
     def __post_init__(self) -> None:
-        if not self.tasks or not self.models:
-            raise InputError("a race needs at least one task and one model")
-        for model in self.models:
-            check_model(model)
-        if len(set(self.models)) < len(self.models):
-            raise InputError(f"models names one twice: {', '.join(self.models)}")
+        if not self.tasks or not self.contestants:
+            raise InputError("a race needs at least one task and one contestant")
+        names = [contestant.name for contestant in self.contestants]
+        if len(set(names)) < len(names):
+            raise InputError(f"contestants names one twice: {', '.join(names)}")
         configs = [task.config() for task in self.tasks]
         if any(config in configs[:k] for k, config in enumerate(configs)):
             raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
+        for sweep in self.sweeps:
+            if sweep.seeds > self.seeds:
+                raise InputError(
+                    f"a sweep of {sweep.task.name} has {sweep.seeds} seeds; the race has "
+                    f"{self.seeds}, give at most as many"
+                )
 
-    def runs(self) -> list[RunSpec]:
-        """Return every run, seed by seed, so that a stopped race has whole pairs.
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the contestants."""
+        return tuple(contestant.name for contestant in self.contestants)
+
+    @property
+    def baseline(self) -> str:
+        """Name of the contestant to beat."""
+        return self.models[0]
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        """Names of all others."""
+        return self.models[1:]
+
+    def trials(self) -> list[RunSpec]:
+        """Return every tuning run: trial by trial, task by task.
 
         Raises
         ------
         InputError
-            If a model cannot be given the size.
+            If the contestants cannot be given one size.
         """
-        widths = {
-            (task, model): self._width(task, model) for task in self.tasks for model in self.models
-        }
         return [
-            RunSpec(task, model, widths[task, model], self.settings, seed)
-            for seed in range(self.seeds)
+            self._run(task, contestant, settings, FIRST_TRIAL_SEED + trial, stage="trial")
+            for trial, settings in enumerate(self.tuning.settings(self.settings))
             for task in self.tasks
-            for model in self.models
+            for contestant in self.contestants
         ]
 
-    def _width(self, task: Task, model: str) -> int:
-        """Return the width that gives a model the race's size on a task."""
-        sizes = (task.input_size, task.output_size)
-        target = count_params("relational", *sizes, self.head_size)
-        return match_width(model, lambda width: count_params(model, *sizes, width), target)
+    def finals(self, chosen: Chosen) -> list[RunSpec]:
+        """Return every final run, seed by seed, so that a stopped race has whole pairs."""
+        return [
+            self._run(
+                task,
+                contestant,
+                chosen[place, contestant.name],
+                seed,
+                beyond=self._beyond(task),
+            )
+            for seed in range(self.seeds)
+            for place, task in enumerate(self.tasks)
+            for contestant in self.contestants
+        ]
+
+    def sweep_runs(self, sweep: Sweep, chosen: Chosen) -> list[RunSpec]:
+        """Return the runs of a sweep that trains: with the settings of the task that it varies."""
+        place, own = self.tasks.index(sweep.task), sweep.task.config()
+        return [
+            self._run(
+                task,
+                contestant,
+                chosen[place, contestant.name],
+                seed,
+                # At the task's own value these are the race's final runs, done only once.
+                beyond=self._beyond(sweep.task) if task.config() == own else (),
+            )
+            for seed in range(sweep.seeds)
+            for task in (sweep.tasks if sweep.train else ())
+            for contestant in self.contestants
+        ]
+
+    def shortage(self) -> Shortage | None:
+        """Return by how much seeds are too few for any verdict; None if they suffice."""
+        comparisons = len(self.tasks) * len(self.challengers)
+        if not comparisons:
+            return None
+        smallest, needed = smallest_p_value(self.seeds), self.rule.level / comparisons
+        if smallest <= needed:
+            return None
+        overall = smallest_p_value(self.seeds * len(self.tasks)) * len(self.challengers)
+        return Shortage(
+            smallest,
+            needed,
+            runs_needed(self.rule.level, comparisons),
+            race_too=overall > self.rule.level,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return all that is fixed before the first run, as plain JSON values."""
+        return {
+            "format": _RUN_FORMAT,
+            "title": self.title,
+            "tasks": [
+                {
+                    **task.config(),
+                    "metric": task.metric.name,
+                    "widths": {c.name: self.width(task, c) for c in self.contestants},
+                }
+                for task in self.tasks
+            ],
+            "contestants": [
+                c.model_dump(mode="json") | {"code": self._codes[c.name]} for c in self.contestants
+            ],
+            "parameters": self.parameters,
+            "training": self.settings.model_dump(),
+            "tuning": self.tuning.model_dump()
+            | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
+            "seeds": list(range(self.seeds)),
+            "verdict": self.rule.model_dump(),
+            "sweeps": [
+                {
+                    "task": self.tasks.index(sweep.task),
+                    "vary": sweep.vary,
+                    "values": list(sweep.values),
+                    "seeds": list(range(sweep.seeds)),
+                    "train": sweep.train,
+                }
+                for sweep in self.sweeps
+            ],
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of ``config``: two races with one hash were decided by the same rules."""
+        return _digest(self.config())
+
+    def _run(
+        self,
+        task: Task,
+        contestant: Contestant,
+        settings: TrainingSettings,
+        seed: int,
+        *,
+        stage: Literal["trial", "final"] = "final",
+        beyond: tuple[Task, ...] = (),
+    ) -> RunSpec:
+        before = self.contestants[: self.contestants.index(contestant)]
+        same = (contestant.model, contestant.arguments)
+        return RunSpec(
+            task=task,
+            contestant=contestant,
+            width=self.width(task, contestant),
+            settings=settings,
+            seed=seed,
+            stage=stage,
+            twin=sum((other.model, other.arguments) == same for other in before),
+            beyond=beyond,
+            code=self._codes[contestant.name],
+        )
+
+    def _beyond(self, task: Task) -> tuple[Task, ...]:
+        """Return the tasks that models trained on one are tested on as well."""
+        of_task = [sweep for sweep in self.sweeps if sweep.task is task and not sweep.train]
+        return tuple(other for sweep in of_task for other in sweep.tasks)
+
+    def width(self, task: Task, contestant: Contestant) -> int:
+        """Return the width that gives a contestant the race's size on a task."""
+        form = (task.input_size, task.output_size)
+        if form not in self._widths:
+            self._widths[form] = match_widths(
+                {c.name: _counter(c, task) for c in self.contestants}, self.parameters
+            )
+        return self._widths[form][contestant.name]
+
+    @cached_property
+    def _widths(self) -> dict[tuple[int, int], dict[str, int]]:
+        return {}
+
+    @cached_property
+    def _codes(self) -> dict[str, str | None]:
+        return {contestant.name: contestant.code() for contestant in self.contestants}
+
+
+def _counter(contestant: Contestant, task: Task) -> Any:
+    return lambda width: contestant.count_params(task, width)
+
+
+def _digest(config: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

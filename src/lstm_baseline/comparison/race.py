@@ -1,18 +1,39 @@
-"""A whole race: every run, then the table and the report."""
+"""A whole race: the plan on disk, every trial, every final run, then verdict and report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from lstm_baseline.comparison import words
+from lstm_baseline.comparison.challenger import check_challenger
+from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execute import run_all
-from lstm_baseline.comparison.plan import Plan
+from lstm_baseline.comparison.judge import RaceOutcome, judge
+from lstm_baseline.comparison.plan import Plan, RunSpec
 from lstm_baseline.comparison.report import print_table, write_report
-from lstm_baseline.comparison.results import summarise
+from lstm_baseline.comparison.results import (
+    Runs,
+    choose_settings,
+    summarise,
+    summarise_sweep,
+)
+from lstm_baseline.errors import FileError
+from lstm_baseline.storage import read_json, write_json
+from lstm_baseline.training import Record
+
+PLAN, RUNS = "plan.json", "runs"
 
 
 def race(
-    plan: Plan, folder: Path, *, num_workers: int | None, command: str, console: Console
+    plan: Plan,
+    folder: Path,
+    *,
+    num_workers: int | None,
+    command: str,
+    console: Console,
+    scheduler: str | None = None,
+    on_record: Callable[[RunSpec, Record], None] | None = None,
 ) -> Path:
     """Carry out a race and return the path of its report.
 
@@ -21,7 +42,7 @@ def race(
     plan
         What to run.
     folder
-        Where the report goes, and the runs, each in ``runs/`` by its name. Runs that have ended
+        Where plan and report go, and the runs, each in ``runs/`` by its name. Runs that have ended
         there are taken as they are.
     num_workers
         Processes; one a core when None.
@@ -29,22 +50,103 @@ def race(
         What the user typed, for the report.
     console
         Where progress and the final table show.
+    scheduler
+        Address of a Dask scheduler whose workers carry out the runs, instead of processes here.
+    on_record
+        Called with each validation of each run as it happens.
 
     Raises
     ------
     LSTMBaselineError
-        If the plan or a file in the folder is unusable.
+        If the plan or a file in the folder is unusable, or a challenger fails a check.
     KeyboardInterrupt
         If interrupted; the same call goes on from there.
     """
-    specs = plan.runs()
+    for contestant in plan.contestants:
+        if contestant.is_own:
+            _check(plan, contestant)
+    _announce(plan, console)
+    _fix(plan, folder / PLAN)
+
+    def run(title: str, specs: list[RunSpec]) -> Runs:
+        if not specs:
+            return []
+        console.print(f"{title}: {words.counted(len(specs), 'run')}")
+        results = run_all(
+            specs,
+            folder / RUNS,
+            num_workers=num_workers,
+            scheduler=scheduler,
+            console=console,
+            on_record=on_record,
+        )
+        return list(zip(specs, results, strict=True))
+
+    trials = run("tuning", plan.trials())
+    chosen = choose_settings(plan, trials)
+    finals = plan.finals(chosen)
+    trained = [plan.sweep_runs(sweep, chosen) for sweep in plan.sweeps]
+    # A run that two of them share is done once.
+    unique = {spec.name: spec for spec in [*finals, *(spec for each in trained for spec in each)]}
+    done = {spec.name: result for spec, result in run("final runs", list(unique.values()))}
+    final_runs = [(spec, done[spec.name]) for spec in finals]
+    outcomes = summarise(plan, final_runs, trials)
+    outcome = RaceOutcome(
+        plan,
+        tuple(outcomes),
+        tuple(
+            summarise_sweep(plan, sweep, final_runs, [(spec, done[spec.name]) for spec in specs])
+            for sweep, specs in zip(plan.sweeps, trained, strict=True)
+        ),
+        judge(plan, outcomes),
+    )
+    print_table(outcome, console)
+    return write_report(outcome, folder, command)
+
+
+def _check(plan: Plan, contestant: Contestant) -> None:
+    """Refuse a class that is not ours if it cannot run in this race, before anything starts."""
+    for task in plan.tasks:
+        width = plan.width(task, contestant)
+        check_challenger(
+            lambda seed, task=task, width=width: contestant.build(task, width, seed),
+            task,
+            contestant.name,
+        )
+
+
+def _announce(plan: Plan, console: Console) -> None:
+    """Say what is about to be run, and beforehand if no verdict can come of it."""
     for task in plan.tasks:
         console.print(f"{task.name}: {task.summary}")
-    counts = {"task": len(plan.tasks), "model": len(plan.models), "seed": plan.seeds}
+    counts = {
+        "task": len(plan.tasks),
+        "contestant": len(plan.contestants),
+        "paired seed": plan.seeds,
+    }
     product = " × ".join(words.counted(count, noun) for noun, count in counts.items())
+    trials = words.counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
     steps = words.counted(plan.settings.num_steps, "step")
-    console.print(f"{words.counted(len(specs), 'run')}: {product}, {steps} each")
-    results = run_all(specs, folder / "runs", num_workers=num_workers, console=console)
-    outcomes = summarise(plan, specs, results)
-    print_table(plan, outcomes, console)
-    return write_report(plan, outcomes, folder, command)
+    console.print(f"{product}, {trials}, {steps} a run; plan {plan.hash[:12]}")
+    if (shortage := plan.shortage()) is not None:
+        console.print(words.shortage(plan, shortage))
+
+
+def _fix(plan: Plan, path: Path) -> None:
+    """Write the plan before the first run; refuse a folder that holds another race."""
+    now = plan.config()
+    content = {"hash": plan.hash, "plan": now}
+    if not path.exists():
+        write_json(path, content)
+        return
+    found = read_json(path)
+    if found == content:
+        return
+    before = found.get("plan") if isinstance(found, dict) else None
+    if not isinstance(before, dict):
+        raise FileError(f"{path} is damaged; remove it, or give another --out")
+    differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    raise FileError(
+        f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a changed "
+        "plan is a different race; give another --out"
+    )

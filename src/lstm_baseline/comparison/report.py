@@ -33,8 +33,9 @@ from lstm_baseline.comparison.inside import (
     saturation_figure,
     states_figure,
 )
+from lstm_baseline.comparison.judge import RaceOutcome
 from lstm_baseline.comparison.plan import Plan
-from lstm_baseline.comparison.results import Contestant, SeedOutcome, TaskOutcome
+from lstm_baseline.comparison.results import ContestantOutcome, SeedOutcome, TaskOutcome
 from lstm_baseline.comparison.run import MODEL
 from lstm_baseline.errors import FileError
 from lstm_baseline.models import load_model
@@ -72,8 +73,7 @@ class TaskPictures(NamedTuple):
 
 
 def write_report(
-    plan: Plan,
-    outcomes: Sequence[TaskOutcome],
+    race: RaceOutcome,
     folder: Path,
     command: str,
 ) -> Path:
@@ -96,6 +96,7 @@ def write_report(
     FileError
         If the file cannot be written.
     """
+    plan, outcomes = race.plan, race.tasks
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -121,7 +122,7 @@ def write_report(
     return path
 
 
-def print_table(plan: Plan, outcomes: Sequence[TaskOutcome], console: Console) -> None:
+def print_table(race: RaceOutcome, console: Console) -> None:
     """Print the outcome of a race, a small table for each task, within 80 columns.
 
     Parameters
@@ -133,6 +134,7 @@ def print_table(plan: Plan, outcomes: Sequence[TaskOutcome], console: Console) -
     console
         Where to print.
     """
+    plan, outcomes = race.plan, race.tasks
     for outcome in outcomes:
         console.print()
         console.print(_table_heading(outcome))
@@ -253,7 +255,7 @@ def _scores_picture(outcome: TaskOutcome) -> Picture:
 
 
 def _look_inside(
-    outcome: TaskOutcome, contestant: Contestant, folder: Path
+    outcome: TaskOutcome, contestant: ContestantOutcome, folder: Path
 ) -> tuple[InsideModel, Inside | None]:
     """Return pictures of a contestant's first run that finished."""
     label = words.model_label(contestant.model)

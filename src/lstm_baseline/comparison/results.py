@@ -1,14 +1,15 @@
 """What came out of a race: scores and speed of every contestant, held against the ladder.
 
-Pure data, no verdict. A mean with its spread over a handful of seeds is not a test, so nothing
-here says who won; it says who learned.
-
 The rules, stated once:
 
-- A run has *learned* if it finished and its test score is better than every rule of the ladder that
-  is not an oracle and better than its own network scored before training.
 - A score is *normalised* as (score − best heuristic) / (oracle − best heuristic). The best
-  heuristic is the best rule that is not an oracle, so where a task has no heuristic it is chance.
+  heuristic is the best rule that is not an oracle, so where a task has no heuristic it is chance;
+  where a task has no oracle, the metric's perfect score takes its place.
+- A run has *learned* if it finished and its test score is better than every rule of the ladder that
+  is not an oracle, and than its own network before training, by more than two standard errors of
+  the score. A contestant has learned a task if more than half of its runs have.
+- What a verdict counts of a run is its normalised score, at least that of chance. A run that failed
+  counts as chance: leaving it out would favour whoever fails most.
 - The *threshold* is the score half way from the best heuristic to the oracle, or that of the best
   heuristic where there is no oracle. A run reaches it at its first validation in training that
   is at least as good; a run that failed has not reached it. Medians over seeds count what was not
@@ -17,15 +18,25 @@ The rules, stated once:
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lstm_baseline.comparison.plan import Plan, RunSpec
+import numpy as np
+
+from lstm_baseline.comparison.plan import Chosen, Plan, RunSpec, Sweep
 from lstm_baseline.comparison.run import RunResult
+from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, choose
+from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks import GeneratedTask, Task
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.training import TrainingSettings
+
+Runs = Sequence[tuple[RunSpec, RunResult]]
+
+_CLEARLY = 2.0
+"""Standard errors."""
 
 
 class Spread(NamedTuple):
@@ -48,6 +59,17 @@ class Speed(NamedTuple):
     """Seeds that got there."""
 
 
+class Trial(NamedTuple):
+    """One tuning run."""
+
+    settings: TrainingSettings
+    score: float | None
+    """Best validation score; None when it failed."""
+    reason: str
+    """Why it failed."""
+    seconds: float
+
+
 @dataclass(frozen=True)
 class SeedOutcome:
     """One run, held against the ladder."""
@@ -55,7 +77,9 @@ class SeedOutcome:
     spec: RunSpec
     result: RunResult
     normalised: float | None
-    """None where there is no oracle, or no score."""
+    """None where there is no score, or nothing above the best heuristic."""
+    value: float | None
+    """What a verdict counts; None where nothing is above the best heuristic."""
     learned: bool
     steps: float | None
     """To the threshold; infinite if never reached, None where there is no threshold."""
@@ -64,15 +88,37 @@ class SeedOutcome:
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model on a task, over all seeds."""
+class ContestantOutcome:
+    """A contestant on a task, over all seeds."""
 
     model: str
+    """Its name."""
     width: int
     num_params: int
-    state_size: int
-    flops_per_step: int
+    state_size: int | None
+    flops_per_step: int | None
+    peak_memory: int | None
+    """Bytes that training took at most, the median over runs."""
+    settings: TrainingSettings
+    """Of its final runs."""
+    trials: tuple[Trial, ...]
+    """By which these were chosen."""
     seeds: tuple[SeedOutcome, ...]
+
+    @property
+    def learned(self) -> bool:
+        """Whether more than half of its runs learned."""
+        return 2 * self.num_learned > len(self.seeds)
+
+    @property
+    def values(self) -> FloatArray:
+        """What a verdict counts of each run, (seeds,); NaN where nothing can be."""
+        return np.array([math.nan if s.value is None else s.value for s in self.seeds])
+
+    @property
+    def tuning_seconds(self) -> float:
+        """Wall clock in training steps of all trials."""
+        return math.fsum(trial.seconds for trial in self.trials)
 
     @property
     def scores(self) -> tuple[float | None, ...]:
@@ -129,7 +175,7 @@ class TaskOutcome:
     """The task's name, with what sets it apart where the race has two of that name."""
     ladder: tuple[Rung, ...]
     """Worst first; scores are means over the seeds where they depend on the seed."""
-    contestants: tuple[Contestant, ...]
+    contestants: tuple[ContestantOutcome, ...]
     """In the plan's order."""
 
     @property
@@ -153,27 +199,68 @@ class TaskOutcome:
         return _threshold(self.ladder, self.metric)
 
 
-def summarise(
-    plan: Plan, specs: Sequence[RunSpec], results: Sequence[RunResult]
-) -> list[TaskOutcome]:
-    """Hold every run against its task's ladder.
+class Point(NamedTuple):
+    """A contestant at one value of a sweep."""
+
+    scores: tuple[float | None, ...]
+    """Test score of each seed, None where it failed."""
+    normalised: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """How scores change with difficulty."""
+
+    sweep: Sweep
+    title: str
+    """Of the task that it varies."""
+    ladders: tuple[tuple[Rung, ...], ...]
+    """At each value, worst first."""
+    points: Mapping[str, tuple[Point, ...]]
+    """By the contestant's name, at each value."""
+
+    @property
+    def metric(self) -> Metric:
+        """The task's metric."""
+        return self.sweep.task.metric
+
+
+def choose_settings(plan: Plan, trials: Runs) -> Chosen:
+    """Return what each contestant's trials chose on each task; the plan's own without trials."""
+    drawn = plan.tuning.settings(plan.settings)
+    return {
+        (place, name): choose(
+            drawn,
+            {
+                spec.seed - FIRST_TRIAL_SEED: result.validation_score
+                for spec, result in trials
+                if spec.task is task and spec.model == name and result.validation_score is not None
+            },
+            plan.settings,
+            higher_is_better=task.metric.higher_is_better,
+        )
+        for place, task in enumerate(plan.tasks)
+        for name in plan.models
+    }
+
+
+def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
+    """Hold every final run against its task's ladder.
 
     Parameters
     ----------
     plan
         The race.
-    specs, results
-        Its runs and how they ended, in the same order.
+    finals, trials
+        Its runs and how they ended.
 
     Returns
     -------
     An outcome for each task of the plan, contestants and seeds in the plan's order.
     """
-    runs = list(zip(specs, results, strict=True))
-    titles = _titles(plan.tasks)
     outcomes = []
-    for task, title in zip(plan.tasks, titles, strict=True):
-        of_task = [(spec, result) for spec, result in runs if spec.task is task]
+    for task, title in zip(plan.tasks, titles(plan.tasks), strict=True):
+        of_task = [(spec, result) for spec, result in finals if spec.task is task]
         ladders = _ladders(task, {spec.seed for spec, _ in of_task})
         contestants = tuple(
             _contestant(
@@ -181,13 +268,63 @@ def summarise(
                     _seed_outcome(spec, result, ladders[spec.seed])
                     for spec, result in of_task
                     if spec.model == model
-                ]
+                ],
+                tuple(
+                    Trial(spec.settings, result.validation_score, result.reason, result.seconds)
+                    for spec, result in trials
+                    if spec.task is task and spec.model == model
+                ),
             )
             for model in plan.models
         )
         ladder = tuple(_mean_ladder(list(ladders.values()), task.metric))
         outcomes.append(TaskOutcome(task, title, ladder, contestants))
     return outcomes
+
+
+def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> SweepOutcome:
+    """Gather a sweep's scores.
+
+    Parameters
+    ----------
+    plan
+        The race.
+    sweep
+        One of its sweeps.
+    finals
+        The race's final runs, which hold the scores of a sweep that only tests.
+    trained
+        The runs of a sweep that trains.
+    """
+    base = plan.tasks.index(sweep.task)
+    ladders = tuple(tuple(task.ladder()) for task in sweep.tasks)
+    scores: dict[str, list[list[float | None]]] = {
+        name: [[] for _ in sweep.tasks] for name in plan.models
+    }
+    for spec, result in trained if sweep.train else finals:
+        if sweep.train:
+            scores[spec.model][sweep.tasks.index(spec.task)].append(result.score)
+        elif spec.task is sweep.task and spec.seed < sweep.seeds:
+            found = result.beyond or (None,) * len(spec.beyond)
+            beyond = dict(zip(map(id, spec.beyond), found, strict=True))
+            for place, task in enumerate(sweep.tasks):
+                scores[spec.model][place].append(beyond[id(task)])
+    metric = sweep.task.metric
+    return SweepOutcome(
+        sweep,
+        titles(plan.tasks)[base],
+        ladders,
+        {
+            name: tuple(
+                Point(
+                    tuple(at_value),
+                    tuple(_normalise(score, ladder, metric) for score in at_value),
+                )
+                for at_value, ladder in zip(of_model, ladders, strict=True)
+            )
+            for name, of_model in scores.items()
+        },
+    )
 
 
 def is_better(score: float, other: float, metric: Metric) -> bool:
@@ -197,28 +334,46 @@ def is_better(score: float, other: float, metric: Metric) -> bool:
 
 def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> SeedOutcome:
     metric, score = spec.task.metric, result.score
-    best, oracle = _best_heuristic(ladder, metric), _oracle(ladder, metric)
-    to_beat = [result.untrained_score, *([] if best is None else [best.score])]
-    learned = score is not None and all(is_better(score, other, metric) for other in to_beat)
+    normalised = _normalise(score, ladder, metric)
+    floor = _normalise(ladder[0].score, ladder, metric) if ladder else None
+    value = floor if normalised is None or floor is None else max(normalised, floor)
     steps, seconds = _first_reached(result, _threshold(ladder, metric), metric)
-    return SeedOutcome(spec, result, _normalise(score, best, oracle), learned, steps, seconds)
+    return SeedOutcome(
+        spec, result, normalised, value, _learned(result, ladder, metric), steps, seconds
+    )
 
 
-def _normalise(score: float | None, best: Rung | None, oracle: Rung | None) -> float | None:
-    if score is None or best is None or oracle is None or oracle.score == best.score:
+def _learned(result: RunResult, ladder: Sequence[Rung], metric: Metric) -> bool:
+    if result.score is None:
+        return False
+    margin = _CLEARLY * (result.standard_error or 0.0)
+    surely = result.score - margin if metric.higher_is_better else result.score + margin
+    best = _best_heuristic(ladder, metric)
+    to_beat = [result.untrained_score, None if best is None else best.score]
+    return all(is_better(surely, other, metric) for other in to_beat if other is not None)
+
+
+def _normalise(score: float | None, ladder: Sequence[Rung], metric: Metric) -> float | None:
+    best, oracle = _best_heuristic(ladder, metric), _oracle(ladder, metric)
+    ceiling = metric.perfect if oracle is None else oracle.score
+    if score is None or best is None or not is_better(ceiling, best.score, metric):
         return None
-    return (score - best.score) / (oracle.score - best.score)
+    return (score - best.score) / (ceiling - best.score)
 
 
-def _contestant(seeds: Sequence[SeedOutcome]) -> Contestant:
+def _contestant(seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...]) -> ContestantOutcome:
     spec, result = seeds[0].spec, seeds[0].result
-    return Contestant(
-        spec.model,
-        spec.width,
-        result.num_params,
-        result.state_size,
-        result.flops_per_step,
-        tuple(sorted(seeds, key=lambda seed: seed.spec.seed)),
+    peaks = [s.result.peak_memory for s in seeds if s.result.peak_memory is not None]
+    return ContestantOutcome(
+        model=spec.model,
+        width=spec.width,
+        num_params=spec.contestant.count_params(spec.task, spec.width),
+        state_size=result.state_size,
+        flops_per_step=result.flops_per_step,
+        peak_memory=round(statistics.median(peaks)) if peaks else None,
+        settings=spec.settings,
+        trials=trials,
+        seeds=tuple(sorted(seeds, key=lambda seed: seed.spec.seed)),
     )
 
 
@@ -285,7 +440,7 @@ def _spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(statistics.fmean(known), std, len(known))
 
 
-def _titles(tasks: Sequence[Task]) -> list[str]:
+def titles(tasks: Sequence[Task]) -> list[str]:
     """Return the tasks' names, each with the arguments that tell it from others of its name."""
     titles = []
     for task in tasks:

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.errors import DivergenceError, FileError
 from lstm_baseline.models import RecurrentModel
-from lstm_baseline.storage import read_json, write_json
+from lstm_baseline.peak_memory import can_measure, peak_since, reset_peak
+from lstm_baseline.storage import read_json, write_json, write_tensors
 from lstm_baseline.threads import one_thread
-from lstm_baseline.training import Record, evaluate, train
+from lstm_baseline.training import Record, Trainable, evaluate, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
 
 RUN, RESULT, MODEL = "run.json", "result.json", "model.safetensors"
+WEIGHTS = "lstm-baseline challenger 1"
 
 
 class RunResult(BaseModel):
@@ -31,17 +33,28 @@ class RunResult(BaseModel):
     status: Literal["finished", "failed"]
     reason: str = ""
     """Why it failed."""
-    untrained_score: float
-    """The task's metric on the test samples before training."""
-    score: float | None
-    """The same after training; None when it failed."""
-    best_step: int
-    seconds: float
+    untrained_score: float | None = None
+    """The task's metric on the test samples before training; None in a trial."""
+    score: float | None = None
+    """The same after training; None in a trial, and when it failed."""
+    standard_error: float | None = None
+    """How far ``score`` may be off for the test samples drawn."""
+    validation_score: float | None = None
+    """Of the weights that did best in validation; None when it failed."""
+    beyond: tuple[float | None, ...] = ()
+    """The metric on test samples of each of the specification's tasks beyond its own; None where it
+    is not finite."""
+    best_step: int = 0
+    seconds: float = 0.0
     """Spent in training steps."""
-    num_params: int
-    state_size: int
-    flops_per_step: int
-    history: list[Record]
+    num_params: int | None = None
+    state_size: int | None = None
+    """Numbers carried from step to step; None where a model does not say."""
+    flops_per_step: int | None = None
+    """Of a forward step of one sequence; None where a model does not say."""
+    peak_memory: int | None = None
+    """Bytes that training took at most; None where the system does not show it."""
+    history: list[Record] = []
 
 
 def execute(
@@ -115,19 +128,20 @@ def read_history(folder: Path) -> list[Record]:
 
 def _train(
     spec: RunSpec,
-    model: RecurrentModel,
+    model: Trainable,
     folder: Path,
     on_validation: Callable[[Record], None] | None,
 ) -> RunResult:
-    task = spec.task
-    test = task.test(spec.seed)
+    task, scored = spec.task, spec.stage == "final"
     facts: dict[str, Any] = {
-        "untrained_score": evaluate(model, task, test),
-        "num_params": model.num_params,
-        "state_size": model.state_size,
-        "flops_per_step": model.flops_per_step,
+        "num_params": sum(value.size for value in model.params.values()),
+        "state_size": getattr(model, "state_size", None),
+        "flops_per_step": getattr(model, "flops_per_step", None),
     }
+    before = reset_peak() if can_measure() else None
     try:
+        if scored:
+            facts["untrained_score"] = evaluate(model, task, task.test(spec.seed))
         trained = train(
             model,
             task,
@@ -136,13 +150,45 @@ def _train(
             folder=folder,
             on_validation=on_validation,
         )
-        score = evaluate(model, task, test)
-        if not math.isfinite(score):
-            raise DivergenceError(f"{task.metric.name} is {score} on the test samples")
+        if scored:
+            facts |= _final_scores(spec, model)
     except DivergenceError as error:
-        facts |= {"status": "failed", "reason": str(error), "score": None, "best_step": 0}
+        facts |= {"status": "failed", "reason": str(error)}
     else:
-        model.save(folder / MODEL)
-        facts |= {"status": "finished", "score": score, "best_step": trained.best_step}
+        _save(spec, model, folder / MODEL)
+        facts |= {
+            "status": "finished",
+            "best_step": trained.best_step,
+            "validation_score": next(
+                r.metric for r in trained.history if r.step == trained.best_step
+            ),
+        }
+    if before is not None:
+        facts["peak_memory"] = peak_since(before)
     history = read_history(folder)
     return RunResult(**facts, history=history, seconds=history[-1].seconds if history else 0.0)
+
+
+def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
+    """Score the trained model on test samples of its own task and of those beyond."""
+    metric, test = spec.task.metric, spec.task.test(spec.seed)
+    outputs = predict(model, spec.task, test)
+    found: dict[str, Any] = {
+        "score": metric.measure(outputs, test),
+        "standard_error": metric.standard_error(outputs, test),
+        "beyond": tuple(
+            value if math.isfinite(value) else None
+            for value in (evaluate(model, task, task.test(spec.seed)) for task in spec.beyond)
+        ),
+    }
+    if not math.isfinite(found["score"]):
+        raise DivergenceError(f"{metric.name} is {found['score']} on the test samples")
+    return found
+
+
+def _save(spec: RunSpec, model: Trainable, path: Path) -> None:
+    """Write the weights: as a model of ours does, or those of somebody else's by their names."""
+    if isinstance(model, RecurrentModel):
+        model.save(path)
+    else:
+        write_tensors(path, model.params, {"format": WEIGHTS, "contestant": spec.config()})

@@ -3,7 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from lstm_baseline.comparison.results import Contestant, Spread, TaskOutcome
+from lstm_baseline.comparison.judge import Duel, TaskVerdict
+from lstm_baseline.comparison.plan import Plan, Shortage
+from lstm_baseline.comparison.results import ContestantOutcome, Spread, TaskOutcome
+from lstm_baseline.comparison.statistics import Interval
+from lstm_baseline.comparison.verdict import Comparison
 from lstm_baseline.tasks.metrics import Metric
 
 _LABELS = {"lstm": "LSTM", "gru": "GRU", "relational": "relational RNN"}
@@ -57,7 +61,7 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def learned(contestant: Contestant) -> str:
+def learned(contestant: ContestantOutcome) -> str:
     """Return whether a contestant learned a task, seed by seed."""
     count, total = contestant.num_learned, len(contestant.seeds)
     if count == 0:
@@ -75,7 +79,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def steps_to_threshold(contestant: Contestant) -> str:
+def steps_to_threshold(contestant: ContestantOutcome) -> str:
     """Return the median number of steps to the threshold, or that it was not reached."""
     speed = contestant.speed
     if speed is None:
@@ -83,7 +87,7 @@ def steps_to_threshold(contestant: Contestant) -> str:
     return f"{speed.steps:,.0f}" if math.isfinite(speed.steps) else "not reached"
 
 
-def seconds_to_threshold(contestant: Contestant) -> str:
+def seconds_to_threshold(contestant: ContestantOutcome) -> str:
     """Return the median training time to the threshold, or that it was not reached."""
     speed = contestant.speed
     if speed is None:
@@ -91,7 +95,7 @@ def seconds_to_threshold(contestant: Contestant) -> str:
     return duration(speed.seconds) if math.isfinite(speed.seconds) else "not reached"
 
 
-def reached(contestant: Contestant) -> str:
+def reached(contestant: ContestantOutcome) -> str:
     """Return how many seeds reached the threshold."""
     speed = contestant.speed
     return NOTHING if speed is None else f"{speed.reached} of {len(contestant.seeds)}"
@@ -115,3 +119,94 @@ def threshold_rule(outcome: TaskOutcome) -> str:
     if outcome.oracle is None:
         return f"as good as {outcome.best_heuristic.name}"
     return f"half way from {outcome.best_heuristic.name} to {outcome.oracle.name}"
+
+
+def shortage(plan: Plan, found: Shortage) -> str:
+    """Say before a race that too few seeds leave no room for a verdict."""
+    comparisons = counted(len(plan.tasks) * len(plan.challengers), "comparison")
+    race = "any task" if found.race_too else "any single task, only the race over all tasks"
+    return (
+        f"{seeds(plan.seeds)} cannot decide {race}: p is at least {found.smallest_p:.3g}, and over "
+        f"{comparisons} at a level of {plan.rule.level:g} one has to reach {found.needed_p:.2g}; "
+        f"{seeds(found.needed_seeds)} can"
+    )
+
+
+def interval(values: Interval, confidence: float) -> str:
+    """Return an interval as a sentence has it."""
+    scale = max(abs(values.low), abs(values.high), 0.1)
+    low, high = (number(end, like=scale) for end in (values.low, values.high))
+    return f"{confidence:.0%} interval {low} to {high}"
+
+
+def verdict(plan: Plan, duel: Duel) -> str:
+    """Return the outcome of a duel in one sentence that can be quoted."""
+    one, other = model_label(duel.challenger), model_label(duel.baseline)
+    if duel.overall is None:
+        return f"No verdict on {one} against {other}: {_why_not_compared(plan, duel)}."
+    difference = duel.overall.difference
+    of_tasks = f"{counted(len(duel.compared), 'task')} and {counted(plan.seeds, 'paired seed')}"
+    figures = (
+        f"over {of_tasks} the interquartile mean of its normalised scores is "
+        f"{number(duel.challenger_score)}, that of the {other} {number(duel.baseline_score)}, a "
+        f"difference of {number(difference.estimate, like=0.1)} "
+        f"({interval(difference, 1 - plan.rule.level)}; p = {p_value(duel.overall)})"
+    )
+    if duel.outcome == "challenger wins":
+        return f"The {one} beats the {other}: {figures}."
+    if duel.outcome == "baseline wins":
+        return f"The baseline wins, {other} over {one}: {figures}."
+    return (
+        f"Inconclusive between {one} and {other}: {figures}, but {_why_inconclusive(plan, duel)}."
+    )
+
+
+def p_value(comparison: Comparison) -> str:
+    """Return a p-value after Holm's correction."""
+    p = comparison.adjusted_p_value
+    return f"{p:.2g}" if p >= 1e-4 else "less than 0.0001"
+
+
+def _why_not_compared(plan: Plan, duel: Duel) -> str:
+    if plan.seeds < 2:
+        return "one seed shows what can happen, not what usually does"
+    barriers = {barrier(task, duel) for task in duel.tasks}
+    return barriers.pop() if len(barriers) == 1 else "there is no task that both learned"
+
+
+def barrier(task: TaskVerdict, duel: Duel) -> str:
+    """Return why two contestants are not compared on a task."""
+    one, other = model_label(duel.challenger), model_label(duel.baseline)
+    return {
+        "neither learned": "neither learned",
+        "only the challenger learned": f"only the {one} learned",
+        "only the baseline learned": f"only the {other} learned",
+        "no ceiling": "its best heuristic is perfect already",
+        None: "one seed is no comparison",
+    }[task.barrier]
+
+
+def _why_inconclusive(plan: Plan, duel: Duel) -> str:
+    assert duel.overall is not None
+    if duel.disqualified:
+        ahead = duel.challenger if duel.overall.difference.estimate > 0 else duel.baseline
+        behind = duel.baseline if ahead == duel.challenger else duel.challenger
+        return (
+            f"the {model_label(ahead)} did not learn {listing(duel.disqualified)}, which the "
+            f"{model_label(behind)} did"
+        )
+    return unmet(plan, duel.overall)
+
+
+def unmet(plan: Plan, comparison: Comparison) -> str:
+    """Return which conditions of a win were not met."""
+    rule = plan.rule
+    texts = {
+        "significance": f"p is above {rule.level:g}",
+        "margin": f"the interval reaches within the margin of {rule.margin:g}",
+        "probability": (
+            f"the one ahead does better in fewer than {rule.probability:.0%} of the pairs"
+        ),
+        "probability interval": "doing better in half of the pairs or fewer is not excluded",
+    }
+    return listing([texts[condition] for condition in comparison.unmet])

@@ -95,6 +95,8 @@ class RecurrentModel(ABC):
     input_weights: ClassVar[tuple[str, str]] = ("W", "b")
     """The weights and bias that x meets first."""
 
+    width_argument: ClassVar[str] = "hidden_size"
+    """The constructor argument that a race solves for equal size."""
     unset: ClassVar[dict[str, Any]] = {}
     """Constructor arguments for a model whose parameters are about to be set."""
     batch_axis: int = 0

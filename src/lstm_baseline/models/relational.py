@@ -58,6 +58,7 @@ class RelationalRNN(RecurrentModel):
     """
 
     input_weights: ClassVar[tuple[str, str]] = ("W_in", "b_in")
+    width_argument: ClassVar[str] = "head_size"
 
     def __init__(
         self,

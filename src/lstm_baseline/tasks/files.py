@@ -15,10 +15,10 @@ regression      floats (N,), or (N, T) with one value a      values, standardise
 
 15% of the rows, drawn once, are the test rows of every seed, so that nothing is ever chosen on
 them. Each seed splits the others anew, 70% of all for training, 15% for validation; beyond 2,000
-validation rows the rest is trained on. Inputs and values to predict are standardised by the mean and the scale (standard deviation) of that seed's
-training rows, feature by feature; `ArrayFile.scaling` and `ArrayFile.target_scaling` return both,
-so that a trained model can take them over into its weights. The mean squared error is reported in
-the units of the file.
+validation rows the rest is trained on. Inputs and values to predict are standardised by the mean
+and the scale (standard deviation) of that seed's training rows, feature by feature;
+`ArrayFile.scaling` and `ArrayFile.target_scaling` return both, so that a trained model can take
+them over into its weights. The mean squared error is reported in the units of the file.
 
 Ladder, on the test rows: any class (chance) and the training rows' majority class, or the
 training rows' mean (chance). There is no oracle.

@@ -1,7 +1,7 @@
 """Training: losses, optimizers, schedules, and the loop with its checkpoints."""
 
 from lstm_baseline.training.checkpoint import Record
-from lstm_baseline.training.loop import Trainable, TrainingResult, evaluate, train
+from lstm_baseline.training.loop import Trainable, TrainingResult, evaluate, predict, train
 from lstm_baseline.training.losses import cross_entropy, mean_squared_error
 from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
 from lstm_baseline.training.schedules import learning_rate_at
@@ -20,5 +20,6 @@ __all__ = [
     "evaluate",
     "learning_rate_at",
     "mean_squared_error",
+    "predict",
     "train",
 ]

@@ -95,12 +95,17 @@ def train(
 
 def evaluate(model: Trainable, task: Task, batch: Batch) -> float:
     """Return the task's metric of a model on some samples."""
+    return task.metric.measure(predict(model, task, batch), batch)
+
+
+def predict(model: Trainable, task: Task, batch: Batch) -> FloatArray:
+    """Return a model's outputs for some samples, in the form that the task's metric takes."""
     outputs = []
     for start in range(0, len(batch.x), _EVALUATION_ROWS):
         rows = slice(start, start + _EVALUATION_ROWS)
         lengths = None if batch.lengths is None else batch.lengths[rows]
         outputs.append(model.forward(batch.x[rows], task.per_step, lengths=lengths))
-    return task.metric.measure(np.concatenate(outputs), batch)
+    return np.concatenate(outputs)
 
 
 class _Run:
