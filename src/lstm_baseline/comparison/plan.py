@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 
 from lstm_baseline.comparison.contestant import Contestant, twin_seed
@@ -336,7 +336,7 @@ class Plan:
 
 
 def _counter(contestant: Contestant, task: Task) -> Any:
-    return lambda width: contestant.count_params(task, width)
+    return cache(lambda width: contestant.count_params(task, width))
 
 
 def _digest(config: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 `docs/races.md` explains every key; `lstm-baseline init` writes a file to start from.
 """
 
+import difflib
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.plan import Plan, Sweep
-from lstm_baseline.comparison.tuning import Tuning
+from lstm_baseline.comparison.tuning import Choices, Range, Tuning
 from lstm_baseline.comparison.verdict import VerdictRule
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.storage import write_whole
@@ -131,6 +132,23 @@ class RaceFile(BaseModel):
         )
 
 
+_KEYS = {
+    key
+    for model in (
+        RaceFile,
+        TaskEntry,
+        SweepEntry,
+        Contestant,
+        TrainingSettings,
+        Tuning,
+        Range,
+        Choices,
+        VerdictRule,
+    )
+    for key in model.model_fields
+}
+
+
 def read_race(path: Path) -> RaceFile:
     """Read a race's file.
 
@@ -194,11 +212,16 @@ def _parse(text: str, source: str) -> RaceFile:
 
 def _first_problem(error: ValidationError) -> str:
     """Say the place of the first wrong key or value, what it is and what is wrong with it."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("Range", "Choices"))
+    # A key that is unknown explains why another one is missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    # What pydantic calls the alternatives of a union is no place in a file.
+    parts = [part for part in map(str, first["loc"]) if " " not in part]
+    place = ".".join(parts)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f"{place} is no key that a race has; see docs/races.md"
+        likely = difflib.get_close_matches(parts[-1], _KEYS, n=1)
+        suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
+        return f"{place} is no key that a race has{suggestion}; docs/races.md lists them"
     if first["type"] == "missing":
         return f"{place} is missing"
     given = f" is {first['input']!r}" if first["type"] != "value_error" else ""

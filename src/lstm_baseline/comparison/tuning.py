@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from lstm_baseline.training import TrainingSettings
 
@@ -69,6 +77,17 @@ class Choices(BaseModel):
         return self.choices[rng.integers(len(self.choices))]
 
 
+def _kind(value: Any) -> str:
+    given = value if isinstance(value, dict) else vars(value) if value else {}
+    return "some choices" if "choices" in given else "a range"
+
+
+Drawn = Annotated[
+    Annotated[Range, Tag("a range")] | Annotated[Choices, Tag("some choices")], Discriminator(_kind)
+]
+"""Told apart by their keys, so that a wrong value is complained of in the right words."""
+
+
 class Tuning(BaseModel):
     """Random search over training settings."""
 
@@ -76,7 +95,7 @@ class Tuning(BaseModel):
 
     trials: Annotated[int, Field(ge=0)] = 0
     """Of each contestant on each task; with 0 everyone trains with the settings given."""
-    space: dict[str, Range | Choices] = Field(default_factory=dict)
+    space: dict[str, Drawn] = Field(default_factory=dict)
     """What each trial draws, by the names of training settings."""
 
     @model_validator(mode="after")
