@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -25,31 +26,43 @@ from lstm_baseline.training import Record
 PLAN, RUNS = "plan.json", "runs"
 
 
-def race(
+def race(plan: Plan, folder: Path, *, command: str, console: Console, **execution: Any) -> Path:
+    """Carry out a race, print its outcome and return the path of its report.
+
+    Parameters
+    ----------
+    plan, folder, console, execution
+        As for ``carry_out``.
+    command
+        What the user typed, for the report.
+    """
+    outcome = carry_out(plan, folder, console=console, **execution)
+    print_table(outcome, console)
+    return write_report(outcome, folder, command)
+
+
+def carry_out(
     plan: Plan,
     folder: Path,
     *,
-    num_workers: int | None,
-    command: str,
     console: Console,
+    num_workers: int | None = None,
     scheduler: str | None = None,
     on_record: Callable[[RunSpec, Record], None] | None = None,
-) -> Path:
-    """Carry out a race and return the path of its report.
+) -> RaceOutcome:
+    """Carry out every trial and every final run of a race, and judge it.
 
     Parameters
     ----------
     plan
         What to run.
     folder
-        Where plan and report go, and the runs, each in ``runs/`` by its name. Runs that have ended
-        there are taken as they are.
+        Where the plan goes, and the runs, each in ``runs/`` by its name. Runs that have ended there
+        are taken as they are.
+    console
+        Where progress shows.
     num_workers
         Processes; one a core when None.
-    command
-        What the user typed, for the report.
-    console
-        Where progress and the final table show.
     scheduler
         Address of a Dask scheduler whose workers carry out the runs, instead of processes here.
     on_record
@@ -91,7 +104,7 @@ def race(
     done = {spec.name: result for spec, result in run("final runs", list(unique.values()))}
     final_runs = [(spec, done[spec.name]) for spec in finals]
     outcomes = summarise(plan, final_runs, trials)
-    outcome = RaceOutcome(
+    return RaceOutcome(
         plan,
         tuple(outcomes),
         tuple(
@@ -100,8 +113,6 @@ def race(
         ),
         judge(plan, outcomes),
     )
-    print_table(outcome, console)
-    return write_report(outcome, folder, command)
 
 
 def _check(plan: Plan, contestant: Contestant) -> None:
