@@ -1,5 +1,7 @@
-"""Public checks that a user's own cell can be held to."""
+"""Public checks that a user's own model or cell can be held to."""
 
+from lstm_baseline.testing.cell_check import check_cell
+from lstm_baseline.testing.conformance import ModelConformance
 from lstm_baseline.testing.gradient_check import GradientErrors, check_gradients
 
-__all__ = ["GradientErrors", "check_gradients"]
+__all__ = ["GradientErrors", "ModelConformance", "check_cell", "check_gradients"]

@@ -1,0 +1,105 @@
+"""A cell of the user's own, held to what the loop over time and the derivative ask of it."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from lstm_baseline.cells import Cell, unroll, unroll_backward
+from lstm_baseline.inputs import RandomSource
+from lstm_baseline.models import Gradients
+from lstm_baseline.shapes import FloatArray
+from lstm_baseline.testing.gradient_check import GradientErrors, check_gradients
+
+
+def check_cell(
+    cell: Cell,
+    params: Mapping[str, FloatArray],
+    input_size: int,
+    *,
+    num_rows: int = 3,
+    num_steps: int = 4,
+    max_entries: int = 20,
+    rng: RandomSource = 0,
+) -> GradientErrors:
+    """Compare a cell's ``step_backward`` and ``project_backward`` with central differences.
+
+    The cell is run over random inputs from a random state: all rows of full length, then of lengths
+    from 0 to T, with a loss of every output and of the last state.
+
+    Parameters
+    ----------
+    cell
+        Equations and derivatives, as ``cells.Cell`` has them.
+    params
+        Arrays by name, float64; at no place of symmetry, as where a bias is 0. They are not
+        changed.
+    input_size
+        I.
+    num_rows, num_steps
+        B and T.
+    max_entries
+        Entries tried in each array.
+    rng
+        Generator or seed of inputs, state, weights of the loss and entries.
+
+    Returns
+    -------
+    The largest error of each parameter, "x" and the arrays of "initial_state", each in parts of the
+    array's largest gradient; below 1e-6 if all is right. See ``check_gradients``.
+    """
+    rng = np.random.default_rng(rng)
+    model = _Unrolled(cell, params)
+    x = rng.standard_normal((num_rows, num_steps, input_size))
+    own = cell.initial_state(model.params, num_rows)
+    state = tuple(rng.standard_normal(part.shape) for part in own)
+    worst: GradientErrors = {}
+    for lengths in (None, np.arange(num_rows) * num_steps // max(1, num_rows - 1)):
+        errors = check_gradients(
+            model,
+            x,
+            initial_state=state,
+            lengths=lengths,
+            final_state=True,
+            max_entries=max_entries,
+            rng=rng,
+        )
+        worst = {name: max(worst.get(name, 0.0), error) for name, error in errors.items()}
+    return worst
+
+
+@final
+class _Unrolled:
+    """A cell run over time, as ``check_gradients`` takes it: with every output and the state."""
+
+    def __init__(self, cell: Cell, params: Mapping[str, FloatArray]) -> None:
+        self.cell = cell
+        self.params = {name: np.array(value) for name, value in params.items()}
+
+    def forward(self, x: FloatArray, return_sequences: bool, **options: Any) -> tuple[Any, ...]:
+        outputs, state, _ = self._run(x, keep_cache=False, **options)
+        return (outputs, *state)
+
+    def forward_with_cache(
+        self, x: FloatArray, return_sequences: bool, **options: Any
+    ) -> tuple[FloatArray, Any]:
+        outputs, _, cache = self._run(x, keep_cache=True, **options)
+        return outputs, cache
+
+    def backward(self, d_outputs: FloatArray, cache: Any, d_state: tuple[Any, ...]) -> Gradients:
+        d_params, d_x, d_initial = unroll_backward(
+            self.cell, self.params, d_outputs, cache, self.cell.state_type(*d_state)
+        )
+        return Gradients(d_params, lambda: d_x, d_initial)
+
+    def _run(
+        self,
+        x: FloatArray,
+        *,
+        keep_cache: bool,
+        initial_state: tuple[Any, ...],
+        lengths: Any = None,
+        return_state: bool = True,
+    ) -> tuple[FloatArray, tuple[Any, ...], Any]:
+        state = self.cell.state_type(*initial_state)
+        return unroll(self.cell, self.params, x, state, lengths, keep_cache=keep_cache)
