@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 
+from lstm_baseline.comparison.challenger import flops_per_step
 from lstm_baseline.comparison.contestant import Contestant, twin_seed
 from lstm_baseline.comparison.match import match_widths
 from lstm_baseline.comparison.statistics import runs_needed, smallest_p_value
@@ -77,8 +78,8 @@ class RunSpec:
     def estimated_work(self) -> float:
         """Return about how long the run takes, in no particular unit."""
         model = self.build_model()
-        per_step = getattr(model, "flops_per_step", None)
-        if per_step is None:  # each parameter is used about once a step
+        per_step = flops_per_step(model, self.task)
+        if per_step is None:  # a parameter is used about once a step
             per_step = 2 * sum(value.size for value in model.params.values())
         return float(self.settings.num_steps * self.settings.batch_size * per_step)
 

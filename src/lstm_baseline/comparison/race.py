@@ -1,6 +1,7 @@
 """A whole race: the plan on disk, every trial, every final run, then verdict and report."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
     """Refuse a class that is not ours if it cannot run in this race, before anything starts."""
     for task in plan.tasks:
         width = plan.width(task, contestant)
-        check_challenger(
-            lambda seed, task=task, width=width: contestant.build(task, width, seed),
-            task,
-            contestant.name,
-        )
+        check_challenger(partial(contestant.build, task, width), task, contestant.name)
 
 
 def _announce(plan: Plan, console: Console) -> None:

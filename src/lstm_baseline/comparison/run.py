@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lstm_baseline.comparison.challenger import flops_per_step
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.errors import DivergenceError, FileError
 from lstm_baseline.models import RecurrentModel
@@ -136,7 +137,7 @@ def _train(
     facts: dict[str, Any] = {
         "num_params": sum(value.size for value in model.params.values()),
         "state_size": getattr(model, "state_size", None),
-        "flops_per_step": getattr(model, "flops_per_step", None),
+        "flops_per_step": flops_per_step(model, task),
     }
     before = reset_peak() if can_measure() else None
     try:
