@@ -149,11 +149,11 @@ def test_mean_interval_of_equal_differences_has_no_width():
 
 
 def test_coverage_of_the_mean_interval():
-    """Of ten normal runs, a 95% interval holds the true mean in about 91 of 100 cases."""
+    """Of ten normal runs, a 95% interval holds the true mean in about 90 of 100 cases."""
     differences = rng(7).normal(size=(10, 4000))
     intervals = np.array(mean_interval(differences, 0.95, rng(), num_resamples=1000))
     coverage = ((intervals[:, 1] <= 0) & (intervals[:, 2] >= 0)).mean()
-    assert coverage == pytest.approx(0.905, abs=0.015)
+    assert coverage == pytest.approx(0.90, abs=0.015)
 
 
 def test_probability_better_counts_ties_half():

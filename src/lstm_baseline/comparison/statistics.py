@@ -154,7 +154,7 @@ def mean_interval(
     deviations from the mean.
 
     With few runs the interval is too narrow: of ten runs with normal noise, one of 95% holds the
-    true mean in about 91% of cases. Significance is the permutation test's to say, not its own.
+    true mean in about 90% of cases. Significance is the permutation test's to say, not its own.
 
     Parameters
     ----------
