@@ -1,5 +1,6 @@
 """The command line: what each command does, and one clear line for each wrong use."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["compare", "--data", "missing.npz"], "missing.npz"),
         (["compare", "--text", "missing.txt"], "missing.txt"),
         (["compare", "--data", "a", "--text", "b"], "at most one of --tasks, --data and --text"),
-        (["compare", "--tasks", ""], "at least one task"),
+        (["compare", "--tasks", ""], "tasks is empty; give at least one"),
+        (["compare", "race.toml"], "cannot read race.toml"),
+        (["compare", "--models", "lstm,lstm"], "contestants names one twice: lstm, lstm"),
+        (["compare", "--challenger", "mine"], "no model is named 'mine'"),
+        (["compare", "--challenger", "mine:Net"], "there is no module mine"),
+        (["compare", "--trials", "3"], "trials is 3, but space is empty"),
+        (["compare", "--workers", "2", "--dask", "tcp://x:1"], "give one"),
+        (["init", "race.toml", "--preset", "slow"], "no preset is named 'slow'"),
         (["train"], "give one of --task, --data and --text"),
         (["train", "--task", "qa", "--model", "rnn"], "no model is named 'rnn'"),
         (["train", "--task", "qa", "--optimizer", "lion"], "--optimizer is 'lion'"),
@@ -190,3 +198,54 @@ def test_output_that_is_full_is_one_line() -> None:
 
 def test_version_is_shown() -> None:
     assert run("--version").stdout == f"{lstm_baseline.__version__}\n"
+
+
+RACE = """
+contestants = ["lstm", "gru"]
+parameters = 1000
+seeds = 2
+training = { num_steps = 20, evaluate_every = 10 }
+
+[[tasks]]
+task = "pair-matching"
+num_pairs = 2
+num_symbols = 4
+"""
+
+BROKEN = """
+class Silent:
+    def __init__(self, input_size, output_size, hidden_size):
+        raise RuntimeError("no {room}, no\\nluck")
+"""
+
+
+def test_a_race_is_run_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "race.toml").write_text(RACE)
+    ended = run("compare", "race.toml", "--seeds", 1, "--workers", 1, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    plan = json.loads((tmp_path / "report" / "plan.json").read_text())["plan"]
+    assert plan["seeds"] == [0]  # options change what the file says
+    assert plan["training"]["num_steps"] == 20
+    assert (tmp_path / "report" / "index.html").is_file()
+    again = run("compare", "race.toml", "--seeds", 2, "--workers", 1, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "holds another race, with other seeds" in again.stderr
+
+
+def test_init_writes_a_race_that_runs_and_leaves_files_alone(tmp_path: Path) -> None:
+    ended = run("init", "race.toml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    written = (tmp_path / "race.toml").read_text()
+    assert run("init", "race.toml", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "race.toml").read_text() == written
+    few = ("--seeds", 1, "--steps", 2, "--tasks", "qa")
+    assert run("compare", "race.toml", *few, cwd=tmp_path).returncode == 0
+
+
+def test_a_challenger_that_fails_a_check_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BROKEN)
+    ended = run("compare", "--challenger", "mine:Silent", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "no {room}, no luck" in ended.stderr
+    assert not (tmp_path / "report").exists()

@@ -58,9 +58,7 @@ def test_splits_share_out_all_rows(save, x):
         assert batch.y.dtype == np.int64
     # Settings are chosen on validation rows: no seed's may be among another one's test rows.
     assert set(rows_of(task, task.test(0), 0)) == set(rows_of(task, task.test(1), 1))
-    assert set(rows_of(task, task.validation(0), 0)) != set(
-        rows_of(task, task.validation(1), 1)
-    )
+    assert set(rows_of(task, task.validation(0), 0)) != set(rows_of(task, task.validation(1), 1))
 
 
 def test_every_epoch_shows_every_training_row_once(save, x):

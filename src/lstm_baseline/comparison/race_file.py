@@ -224,6 +224,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"{place} is no key that a race has{suggestion}; docs/races.md lists them"
     if first["type"] == "missing":
         return f"{place} is missing"
+    if first["type"] == "too_short":
+        return f"{place} is empty; give at least one"
     given = f" is {first['input']!r}" if first["type"] != "value_error" else ""
     return f"{place}{given}: {message}"
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from lstm_baseline.comparison.plan import Chosen, Plan, RunSpec, Sweep
 from lstm_baseline.comparison.run import RunResult
+from lstm_baseline.comparison.statistics import share_reached
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, choose
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks import GeneratedTask, Task
@@ -52,7 +53,7 @@ class Speed(NamedTuple):
     """How soon a contestant's runs reached the threshold."""
 
     steps: float
-    """Median over all seeds; infinite when half of them or more never got there."""
+    """By which half of all seeds had got there; infinite when fewer ever did."""
     seconds: float
     """The same in seconds of training."""
     reached: int
@@ -163,7 +164,9 @@ class ContestantOutcome:
         if not steps:
             return None
         reached = sum(math.isfinite(step) for step in steps)
-        return Speed(statistics.median(steps), statistics.median(seconds), reached)
+        return Speed(
+            share_reached(np.array(steps)).median, share_reached(np.array(seconds)).median, reached
+        )
 
 
 @dataclass(frozen=True)
