@@ -137,7 +137,7 @@ def check_params(model: Any) -> None:
 
 def check_outputs(model: Trainable, call: str, outputs: Any, shape: tuple[int, ...]) -> None:
     """Refuse outputs that are not finite arrays of a shape in the parameters' dtype."""
-    _check_array(f"{call} returned", outputs, shape, _dtype(model))
+    _check_array(f"{call}'s output", outputs, shape, _dtype(model))
 
 
 def check_gradients_fit(model: Trainable, gradients: Any) -> None:
@@ -155,7 +155,7 @@ def check_gradients_fit(model: Trainable, gradients: Any) -> None:
         if names:
             raise InputError(f"backward's gradients {word} {', '.join(sorted(map(str, names)))}")
     for name, value in model.params.items():
-        _check_array(f"backward's gradient of {name} is", found[name], value.shape, value.dtype)
+        _check_array(f"backward's gradient of {name}", found[name], value.shape, value.dtype)
 
 
 def check_construction(make: Callable[[int], Trainable]) -> Trainable:
@@ -222,17 +222,30 @@ def check_independence(model: Trainable, sample: Sample) -> None:
 
 
 def check_backward(model: Trainable, sample: Sample) -> None:
-    """Refuse wrong gradients, and passes that change what they are given."""
+    """Refuse wrong gradients, and passes that change what they are given or leave a trace."""
     given = {"x": sample.x, "lengths": sample.lengths, "params": model.params}
+    evaluated = np.array(_forward(model, sample))
     with unchanged("forward_with_cache", **given):
-        outputs, cache = _forward_with_cache(model, sample)
+        outputs, _ = _forward_with_cache(model, sample)
     check_outputs(model, "forward_with_cache", outputs, sample.output_shape)
+    first = outputs.copy()
+    outputs, cache = _forward_with_cache(model, sample)
+    if not np.array_equal(first, outputs):
+        raise InputError(
+            "forward_with_cache gives other outputs for the same rng; draw from the rng that it "
+            "is given and nothing else, or in a torch module from PyTorch's own generator"
+        )
     d_outputs = sample.live(np.ones_like(outputs))
     with unchanged("backward", d_outputs=d_outputs, **given):
         gradients = _backward(model, d_outputs, cache)
     check_gradients_fit(model, gradients)
     if not any(gradient.any() for gradient in gradients.params.values()):
         raise InputError("backward gives zero for every parameter")
+    if not np.array_equal(evaluated, _forward(model, sample)):
+        raise InputError(
+            "forward gives other outputs after a training pass, though params are the same; a "
+            "checkpoint holds params and no running averages"
+        )
 
 
 def check_twins(make: Callable[[int], Trainable], sample: Sample) -> None:
@@ -249,10 +262,7 @@ def check_twins(make: Callable[[int], Trainable], sample: Sample) -> None:
     if not np.array_equal(evaluated, evaluated_2):
         raise InputError("forward differs between two challengers of one seed")
     if not np.array_equal(outputs, outputs_2):
-        raise InputError(
-            "forward_with_cache gives other outputs for the same rng; draw from the rng that it "
-            "is given and nothing else, or in a torch module from PyTorch's own generator"
-        )
+        raise InputError("forward_with_cache differs between two challengers of one seed")
     if not _same_params(gradients, gradients_2):
         raise InputError("backward gives other gradients for the same outputs of the same seed")
 
@@ -340,13 +350,13 @@ def _train(
 
 def _check_array(what: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if not isinstance(value, np.ndarray):
-        raise InputError(f"{what} a {type(value).__name__}; give a NumPy array")
+        raise InputError(f"{what} is a {type(value).__name__}; give a NumPy array")
     if value.shape != shape:
-        raise InputError(f"{what} of shape {value.shape}; expected {shape}")
+        raise InputError(f"{what} has shape {value.shape}; expected {shape}")
     if value.dtype != dtype:
-        raise InputError(f"{what} {value.dtype}; expected {dtype}, as params are")
+        raise InputError(f"{what} is {value.dtype}; expected {dtype}, as params are")
     if not np.isfinite(value).all():
-        raise InputError(f"{what} not finite")
+        raise InputError(f"{what} is not finite")
 
 
 def _forward(model: Trainable, sample: Sample, call: str = "forward") -> FloatArray:
