@@ -285,7 +285,7 @@ def check_derivative(model: Trainable, sample: Sample) -> None:
 
     The loss is Σ w ⊙ outputs, with random weights w and always the same rng. Each parameter is
     moved by itself along random directions d, and its slope (L(p + δd) − L(p − δd)) / 2δ is held
-    against gradient · d, within a tenth of the larger one. δ gets smaller until they agree, or until
+    against gradient · d, within a tenth of the larger one. δ gets smaller until they agree or
     rounding takes over; then it is an error if the last two slopes agree with each other. In
     float32, beside the corner of a ReLU or where a layer norm magnifies, they may not.
 
