@@ -135,7 +135,7 @@ class TorchModel:
         x, lengths = self._checked(x, lengths)
         with torch.no_grad(), _set_up(self.module, None):
             outputs = self._run(torch.tensor(x), lengths, return_sequences)
-        copied: FloatArray = outputs.numpy().copy()
+        copied: FloatArray = outputs.detach().numpy().copy()  # it may be a parameter
         return copied
 
     def forward_with_cache(

@@ -102,9 +102,11 @@ class ModelConformance(ABC):
         padded = np.where(valid[..., None], x, np.nan)
         every = model.forward(padded, True, lengths=_LENGTHS)
         _demand(bool(np.isfinite(every[valid]).all()), "NaN in the padding reaches the outputs")
+        last = model.forward(padded, False, lengths=_LENGTHS)
         for row, length in enumerate(_LENGTHS):
             alone = model.forward(x[row : row + 1, :length], True)[0]
             self._same(every[row, :length], alone, f"a row of {length} steps and its steps alone")
+            self._same(last[row], alone[-1], f"the last output of {length} steps and that alone")
         outputs, cache = model.forward_with_cache(padded, True, lengths=_LENGTHS)
         d_outputs = np.where(valid[..., None], np.ones_like(outputs), 0)
         gradients = model.backward(d_outputs, cache)

@@ -33,15 +33,22 @@ class Trainable(Protocol):
     """What a contestant must have: the contract that the package's own models follow."""
 
     params: Params
+    """Live arrays by name, of one dtype: what an optimizer updates in place."""
 
     def forward(self, *args: Any, **options: Any) -> Any:
-        """Return outputs for x (B, T, I), at every step or the last."""
+        """Return outputs for (x, return_sequences, lengths=): (B, T, O) or each row's last, (B, O).
+
+        x is (B, T, I); lengths (B,) are the valid steps of each row, or None for all.
+        """
 
     def forward_with_cache(self, *args: Any, **options: Any) -> tuple[FloatArray, Any]:
-        """Return outputs and what ``backward`` needs."""
+        """Return outputs and what ``backward`` needs, for the same and rng=.
+
+        What is dropped out is drawn from rng, a Generator, and from nothing else.
+        """
 
     def backward(self, *args: Any, **options: Any) -> Any:
-        """Return gradients, their ``params`` by the names of ``params``."""
+        """Return gradients for (d_outputs, cache), their ``params`` by the names of ``params``."""
 
 
 class TrainingResult(NamedTuple):
