@@ -111,14 +111,16 @@ class TestLoading:
 
 class TestWidth:
     def test_hidden_size_unless_another_is_named(self):
-        assert width_argument(LSTM) == "hidden_size"
-        named = type("Named", (RelationalRNN,), {"width_argument": "head_size"})
-        assert width_argument(named) == "head_size"
+        class Plain:
+            def __init__(self, input_size, output_size, hidden_size):
+                pass
 
-    @pytest.mark.parametrize("named", [None, "depth", 3, "input_size", "rng"])
+        assert width_argument(Plain) == "hidden_size"
+        assert width_argument(RelationalRNN) == "head_size"
+
+    @pytest.mark.parametrize("named", ["hidden_size", "depth", 3, "input_size", "rng"])
     def test_it_must_be_an_argument_of_the_constructor(self, named):
-        attributes = {} if named is None else {"width_argument": named}
-        cls = type("Odd", (RelationalRNN,), attributes)
+        cls = type("Odd", (RelationalRNN,), {"width_argument": named})
         with pytest.raises(InputError, match=r"Odd has no argument .*\(it takes num_slots, "):
             width_argument(cls)
 

@@ -134,7 +134,7 @@ def test_quick_race_can_come_to_a_verdict() -> None:
         ("values = [8, 12]", "values = [8, 1]", r"tasks\.0\.sweeps\.0: num_facts is 1"),
         ('vary = "num_facts"', 'vary = "facts"', r"tasks\.0\.sweeps\.0: qa has no 'facts'"),
         ('model = "relational"', 'modle = "relational"', r"contestants\.1\.\w+ is"),
-        ('contestants = ["lstm"', "contestants = [3", r"contestants\.0"),
+        ('    "lstm",', "    3,", r"contestants\.0 is 3"),
         ("[training]", "[training", "is not TOML: .* line 9"),
         ("[tuning]", "[verdict]\nlevel = 2\n[tuning]", r"verdict\.level is 2"),
     ],
