@@ -87,8 +87,9 @@ template <class T>
 nb::tuple forward(nb::handle x, nb::handle h, nb::handle W, nb::handle U, nb::handle b,
                   nb::handle b_u, nb::handle lengths, bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
-    const int H = int(size_of(U, 1)), I = int(size_of(W, 1));
-    numbers<T>(x, {-1, -1, I}, "x");
+    numbers<T>(x, {-1, -1, -1}, "x");
+    numbers<T>(b_u, {-1}, "b_u");
+    const int H = int(size_of(b_u, 0)), I = int(size_of(x, 2));
     auto order = std::make_shared<const BatchOrder>(batch_order(x, lengths));
     const Batch batch = order->batch();
     const npy_intp B = batch.B;
@@ -101,7 +102,7 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle W, nb::handle U, nb::ha
                       numbers<T>(W, {3 * H, I}, "W"),
                       numbers<T>(U, {3 * H, H}, "U"),
                       numbers<T>(b, {3 * H}, "b"),
-                      numbers<T>(b_u, {H}, "b_u"),
+                      data_of<T>(b_u),
                       data_of<T>(y),
                       data_of<T>(h_last),
                       keep,
