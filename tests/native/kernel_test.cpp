@@ -428,7 +428,7 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
 
     const Optional<T> d_y(c, "d_y"), d_h_last(c, "d_h_last");
     CallerMemory<T> d_W(size_t(3 * H * I)), d_U(size_t(3 * H * H)), d_b(size_t(3 * H)),
-        d_b_u(size_t(H)), d_h_first(size_t(B * H)), d_x(c["x"].numbers.size());
+        d_b_u(c["b_u"].numbers.size()), d_h_first(size_t(B * H)), d_x(c["x"].numbers.size());
     OwnMemory<T> d_u(stored * 3 * width);
     GRUBackward<T> backward{batch,           I,           H,          x.data(),
                             h.data(),        gates.data(), U.data(),  d_y.data(),
