@@ -152,7 +152,7 @@ struct GRUBackwardWork {
         Slices<T> slices{run.work};
         const size_t stored = size_t(run.batch.begin[run.batch.T]);
         const size_t units = size_t(padded<T>(run.H)), lanes = GRU_GATES * units;
-        const int M = 1 + (run.I > run.H ? run.I : run.H);
+        const int M = run.I > run.H ? run.I : run.H;
         d_h = slices.take(run.batch.B * units);
         d_v = slices.take(stored * lanes);
         packed = slices.take(lanes * size_t(run.H));
@@ -232,6 +232,19 @@ struct GRUBackwardStepper {
     }
 };
 
+/// Σ over n stored rows, half by half: gradients of biases lean to one side, and a chain of them
+/// would lose more than PyTorch does, which adds up each step first.
+template <class T>
+Vec<T> pairwise_sum(const T* d, ptrdiff_t stride, int64_t n) {
+    if (n > 16) {
+        const Vec<T> first = pairwise_sum(d, stride, n / 2);
+        return first + pairwise_sum(d + n / 2 * stride, stride, n - n / 2);
+    }
+    Vec<T> sum = {};
+    for (int64_t k = 0; k < n; ++k) sum += load(d + k * stride);
+    return sum;
+}
+
 /// d_W = Σ d_u xᵀ, d_b = Σ d_u, d_U = Σ d_v h'ᵀ and d_b_u = Σ d_q, the last gate of d_v, over all
 /// rows and steps, in the order of time.
 template <class T>
@@ -248,18 +261,19 @@ void gru_sum_gradients(const GRUBackward<T>& run, const GRUBackwardStepper<T>& s
             work.h_rows[k] = stepper.h_before(t, row);
         }
     team.wait();
-    const Part<T> x{work.x_rows, I}, h{work.h_rows, H}, one{nullptr, 1};
+    const Part<T> x{work.x_rows, I}, h{work.h_rows, H};
     // Lanes of a gate's units, and where they stand in W, U and b.
     const auto units_of = [&](int v) { return H - v % blocks * L < L ? H - v % blocks * L : L; };
     const auto row_of = [&](int v) { return ptrdiff_t(v / blocks) * H + v % blocks * L; };
-    sum_over_rows<T>({x, one}, run.d_u, stepper.lanes, N, work, team, [&](int v, const T* from) {
+    sum_over_rows<T>({x}, run.d_u, stepper.lanes, N, work, team, [&](int v, const T* from) {
         unpack_transposed(from, 4 * L, units_of(v), I, run.d_W + row_of(v) * I, I);
-        store(run.d_b + row_of(v), load(from + ptrdiff_t(I) * 4 * L), units_of(v));
+        store(run.d_b + row_of(v), pairwise_sum(run.d_u + v * L, stepper.lanes, N), units_of(v));
     });
-    sum_over_rows<T>({h, one}, work.d_v, stepper.lanes, N, work, team, [&](int v, const T* from) {
+    sum_over_rows<T>({h}, work.d_v, stepper.lanes, N, work, team, [&](int v, const T* from) {
         unpack_transposed(from, 4 * L, units_of(v), H, run.d_U + row_of(v) * H, H);
-        if (v / blocks == GRU_GATES - 1)
-            store(run.d_b_u + v % blocks * L, load(from + ptrdiff_t(H) * 4 * L), units_of(v));
+        if (v >= 2 * blocks)
+            store(run.d_b_u + row_of(v) - 2 * H, pairwise_sum(work.d_v + v * L, stepper.lanes, N),
+                  units_of(v));
     });
 }
 
