@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from lstm_baseline.cells import (
     Cache,
     Cell,
+    GRUEquations,
     LSTMEquations,
     LSTMVariantEquations,
     Regularization,
@@ -21,7 +22,7 @@ from lstm_baseline.cells import (
 )
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import one_of
-from lstm_baseline.native import lstm, lstm_variants, relational
+from lstm_baseline.native import gru, lstm, lstm_variants, relational
 from lstm_baseline.native.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.shapes import Array, FloatArray, IntArray, Params
 
@@ -32,6 +33,7 @@ _NOT_BUILT = "the compiled core was not built when this package was installed"
 _KERNELS: dict[type[Cell], ModuleType] = {
     LSTMEquations: lstm,
     LSTMVariantEquations: lstm_variants,
+    GRUEquations: gru,
     RelationalEquations: relational,
 }
 """Cells that the core can run, and the modules that call it."""
@@ -39,6 +41,7 @@ _KERNELS: dict[type[Cell], ModuleType] = {
 _KERNELS_OF_CACHES: dict[type[Any], ModuleType] = {
     lstm.LSTMCache: lstm,
     lstm_variants.LSTMVariantCache: lstm_variants,
+    gru.GRUCache: gru,
     relational.RelationalCache: relational,
 }
 

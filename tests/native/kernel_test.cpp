@@ -389,6 +389,69 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
 }
 
 template <class T>
+Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
+    const Order order(c);
+    const Batch batch = order.batch();
+    const int B = batch.B, I = c.size("x", 2), H = c.size("U", 1), L = kernels.lanes;
+    const size_t width = size_t((H + L - 1) / L * L), stored = size_t(order.num_stored());
+    const CallerMemory<T> x(c["x"]), W(c["W"]), U(c["U"]), b(c["b"]), b_u(c["b_u"]);
+    const Optional<T> h_first(c, "h_first");
+    OwnMemory<T> h((stored + B) * width), gates(stored * 4 * width);
+    Results<T> results;
+    for (const char* what : {"with a cache", "without", "without outputs"}) {
+        const bool keep = std::strcmp(what, "with a cache") == 0;
+        const bool outputs = std::strcmp(what, "without outputs") != 0;
+        OwnMemory<T> passing_h(B * width), passing_gates(B * 4 * width),
+            work(kernels.gru_forward_work(batch, I, H));
+        CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * H));
+        const GRUForward<T> forward{batch,
+                                    I,
+                                    H,
+                                    x.data(),
+                                    h_first.data(),
+                                    W.data(),
+                                    U.data(),
+                                    b.data(),
+                                    b_u.data(),
+                                    outputs ? y.data() : nullptr,
+                                    h_last.data(),
+                                    keep,
+                                    keep ? h.data() : passing_h.data(),
+                                    keep ? gates.data() : passing_gates.data(),
+                                    work.data()};
+        threads.run([&](const Team& team) { kernels.gru_forward(forward, team); });
+        if (keep) results = {{"y", y.numbers()}, {"h_last", h_last.numbers()}};
+        if (!same_bits(h_last.numbers(), results["h_last"]) ||
+            (outputs && !same_bits(y.numbers(), results["y"])))
+            wrong("%s: other bits %s", c.name.c_str(), what);
+    }
+
+    const Optional<T> d_y(c, "d_y"), d_h_last(c, "d_h_last");
+    CallerMemory<T> d_W(size_t(3 * H * I)), d_U(size_t(3 * H * H)), d_b(size_t(3 * H)),
+        d_b_u(c["b_u"].numbers.size()), d_h_first(size_t(B * H)), d_x(c["x"].numbers.size());
+    OwnMemory<T> d_u(stored * 3 * width);
+    GRUBackward<T> backward{batch,           I,           H,          x.data(),
+                            h.data(),        gates.data(), U.data(),  d_y.data(),
+                            d_h_last.data(), d_W.data(),  d_U.data(), d_b.data(),
+                            d_b_u.data(),    d_h_first.data(), d_u.data(), nullptr};
+    OwnMemory<T> work(kernels.gru_backward_work(backward, threads.size));
+    backward.work = work.data();
+    threads.run([&](const Team& team) { kernels.gru_backward(backward, team); });
+    OwnMemory<T> columns(kernels.lstm_input_gradient_work(I, H, 3));
+    const LSTMInputGradient<T> input{batch,      I,          H,         3, W.data(),
+                                     d_u.data(), d_x.data(), columns.data()};
+    threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
+
+    results["d_W"] = d_W.numbers();
+    results["d_U"] = d_U.numbers();
+    results["d_b"] = d_b.numbers();
+    results["d_b_u"] = d_b_u.numbers();
+    results["d_h_first"] = d_h_first.numbers();
+    results["d_x"] = d_x.numbers();
+    return results;
+}
+
+template <class T>
 Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
     const Order order(c);
     const Batch batch = order.batch();
@@ -529,6 +592,7 @@ template <class T>
 Results<T> run_case(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
     if (c.kind == "lstm") return run_lstm(c, kernels, threads);
     if (c.kind == "lstm_variant") return run_lstm_variant(c, kernels, threads);
+    if (c.kind == "gru") return run_gru(c, kernels, threads);
     if (c.kind == "relational") return run_relational(c, kernels, threads);
     if (c.kind == "affine") return run_affine(c, kernels, threads);
     if (c.kind == "cross_entropy") return run_cross_entropy(c, kernels, threads);

@@ -5,7 +5,30 @@ import pytest
 
 from engines import INSTRUCTION_SETS, NO_CORE, core, run_python, running
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN, backend
+from lstm_baseline.cells import Cache, Cell, GRUState
 from lstm_baseline.native.core import ENGINE_VARIABLE, ISA_VARIABLE
+
+
+class Leak(Cell):
+    """A cell without kernels: h = x + h' / 2."""
+
+    state_type = GRUState
+
+    def project(self, params, x):
+        return x
+
+    def step(self, params, u_t, state):
+        return GRUState(u_t + state.h / 2), None
+
+    def step_backward(self, params, d_state, cache, d_params):
+        return d_state.h, GRUState(d_state.h / 2)
+
+    def project_backward(self, params, d_u, x, d_params):
+        return d_u
+
+    def initial_state(self, params, num_rows):
+        return GRUState(np.zeros((num_rows, 1)))
+
 
 needs_core = pytest.mark.skipif(core is None, reason=NO_CORE)
 
@@ -43,6 +66,15 @@ class TestWithTheCore:
         for engine in ("native", "reference"):
             model = kind(4, engine=engine, **options)
             assert model.astype(np.float64).engine.name == engine
+
+    def test_a_cell_without_kernels_runs_on_the_reference(self):
+        native = backend.select_engine("native")
+        outputs, last, cache = native.unroll(Leak(), {}, np.ones((1, 3, 1)), None, None, True)
+        np.testing.assert_array_equal(outputs.ravel(), [1, 1.5, 1.75])
+        assert isinstance(cache, Cache)
+        _, d_x, d_first = native.unroll_backward(Leak(), {}, None, cache, last)
+        np.testing.assert_array_equal(d_x().ravel(), [1.75 / 4, 1.75 / 2, 1.75])
+        np.testing.assert_array_equal(d_first.h, [[1.75 / 8]])
 
     def test_description(self, monkeypatch):
         with running(INSTRUCTION_SETS[-1]):

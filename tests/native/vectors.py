@@ -12,6 +12,7 @@ them by these names. A case whose words hold "together" also serves for concurre
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +20,8 @@ from unittest.mock import patch
 import numpy as np
 
 from lstm_baseline.cells import (
+    Cell,
+    GRUEquations,
     LSTMEquations,
     LSTMVariantEquations,
     Regularization,
@@ -56,6 +59,9 @@ def all_cases() -> Iterator[tuple[str, Arrays]]:
     for B, T, I, H, options, around, pieces in VARIANT_CASES:
         words = f"lstm_variant B={B} T={T} I={I} H={H} {options}".strip()
         yield f"{words} {around} {pieces}", variant_case(rng, B, T, I, H, options, around, pieces)
+    for B, T, I, H, options in GRU_CASES:
+        words = f"gru B={B} T={T} I={I} H={H} {options}".strip()
+        yield words, gru_case(rng, B, T, I, H, options)
     for B, T, I, options, sizes in RELATIONAL_CASES:
         words = f"relational B={B} T={T} I={I} {options}".strip() + f" {sizes}"
         yield words, relational_case(rng, B, T, I, options, **sizes)
@@ -101,23 +107,57 @@ def lstm_case(
     state: h_first and c_first; last: d_h_last and d_c_last; last-only: no d_y; outputs-only: d_y
     and nothing else; lengths: lengths (B), with NaN behind each row's end; no-steps: all 0.
     """
-    words = options.split()
+    inputs = gated_inputs(rng, LSTMEquations(), B, T, I, H, options.split())
+    return with_results(inputs, partial(gated_results, LSTMEquations()))
+
+
+GRU_CASES = [
+    (1, 1, 1, 1, ""),
+    (1, 5, 3, 2, "state"),
+    (2, 3, 1, 7, "state last"),
+    (3, 4, 5, 8, "lengths"),
+    (5, 6, 2, 9, "lengths state last together"),
+    (7, 3, 16, 16, "outputs-only"),
+    (4, 7, 3, 17, "lengths last last-only"),
+    (13, 5, 40, 33, "lengths state last"),
+    (23, 9, 3, 5, "lengths last together"),
+    (3, 0, 2, 4, "state last"),
+    (0, 3, 2, 4, ""),
+    (4, 3, 2, 5, "no-steps state last"),
+    (9, 61, 3, 5, "lengths state last"),  # more stored rows than one chunk of a sum holds
+    (2, 3, 150, 140, "state last"),  # more terms than one chain of a sum holds
+]
+"""Sizes, and what else a case has as in ``lstm_case``."""
+
+
+def gru_case(rng: np.random.Generator, B: int, T: int, I: int, H: int, options: str) -> Arrays:
+    """Return x (B, T, I), W, U, b, b_u, what was asked for, and the results."""
+    inputs = gated_inputs(rng, GRUEquations(), B, T, I, H, options.split())
+    inputs["b_u"] = rng.standard_normal(H)
+    return with_results(inputs, partial(gated_results, GRUEquations()))
+
+
+def gated_inputs(
+    rng: np.random.Generator, cell: Cell, B: int, T: int, I: int, H: int, words: list[str]
+) -> Arrays:
+    """Return x, W, U and b of a cell that has a product for each gate, and what was asked for."""
+    G, parts = {LSTMEquations: 4, GRUEquations: 3}[type(cell)] * H, cell.state_type._fields
     inputs = {
         "x": rng.standard_normal((B, T, I)),
-        "W": rng.standard_normal((4 * H, I)) / math.sqrt(I),
-        "U": rng.standard_normal((4 * H, H)) / math.sqrt(H),
-        "b": rng.standard_normal(4 * H),
+        "W": rng.standard_normal((G, I)) / math.sqrt(I),
+        "U": rng.standard_normal((G, H)) / math.sqrt(H),
+        "b": rng.standard_normal(G),
     }
     if "state" in words:
-        inputs |= {name: rng.standard_normal((B, H)) for name in ("h_first", "c_first")}
+        inputs |= {f"{name}_first": rng.standard_normal((B, H)) for name in parts}
     if "last" in words:
-        inputs |= {name: rng.standard_normal((B, H)) for name in ("d_h_last", "d_c_last")}
+        inputs |= {f"d_{name}_last": rng.standard_normal((B, H)) for name in parts}
     if "last-only" not in words:
         inputs["d_y"] = rng.standard_normal((B, T, H))
     if "lengths" in words or "no-steps" in words:
         inputs["lengths"] = some_lengths(rng, B, T) * float("no-steps" not in words)
         fill_padding(inputs, "x", "d_y")
-    return with_results(inputs, lstm_results)
+    return inputs
 
 
 OTHERS = ("hard_sigmoid", ("leaky_relu", 0.1), "softsign")
@@ -323,27 +363,21 @@ def fill_padding(inputs: Arrays, *names: str) -> None:
                 row[int(length) :] = np.nan
 
 
-def lstm_results(inputs: Arrays) -> Arrays:
-    """Return what the reference makes of the inputs of an LSTM."""
-    params = {name: inputs[name] for name in ("W", "U", "b")}
+def gated_results(cell: Cell, inputs: Arrays) -> Arrays:
+    """Return what the reference makes of ``gated_inputs``."""
+    params = {name: inputs[name] for name in ("W", "U", "b", "b_u") if name in inputs}
     zeros = np.zeros((len(inputs["x"]), inputs["U"].shape[1]), inputs["x"].dtype)
-    y, last, cache = recurrence.unroll(
-        LSTMEquations(),
-        params,
-        inputs["x"],
-        LSTMState(inputs.get("h_first", zeros), inputs.get("c_first", zeros)),
-        lengths_of(inputs),
-    )
-    d_last = LSTMState(inputs.get("d_h_last", zeros), inputs.get("d_c_last", zeros))
+    state, parts = cell.state_type, cell.state_type._fields
+    first = state(*(inputs.get(f"{name}_first", zeros) for name in parts))
+    y, last, cache = recurrence.unroll(cell, params, inputs["x"], first, lengths_of(inputs))
+    d_last = state(*(inputs.get(f"d_{name}_last", zeros) for name in parts))
     d_y = np.nan_to_num(inputs["d_y"]) if "d_y" in inputs else np.zeros_like(y)
-    d_params, d_x, d_first = recurrence.unroll_backward(LSTMEquations(), params, d_y, cache, d_last)
+    d_params, d_x, d_first = recurrence.unroll_backward(cell, params, d_y, cache, d_last)
     return {
         "y": y,
-        "h_last": last.h,
-        "c_last": last.c,
+        **{f"{name}_last": part for name, part in zip(parts, last, strict=True)},
         **{f"d_{name}": d for name, d in d_params.items()},
-        "d_h_first": d_first.h,
-        "d_c_first": d_first.c,
+        **{f"d_{name}_first": d for name, d in zip(parts, d_first, strict=True)},
         "d_x": d_x,
     }
 
@@ -356,7 +390,7 @@ def activation_case() -> Arrays:
     b = np.concatenate([rng.permutation(z) for _ in range(4)])
     inputs = {"x": np.ones((1, 1, 1)), "W": np.zeros((4 * H, 1)), "U": np.zeros((4 * H, H)), "b": b}
     inputs |= {"c_first": rng.standard_normal((1, H)), "d_y": rng.standard_normal((1, 1, H))}
-    return with_results(inputs, lstm_results)
+    return with_results(inputs, partial(gated_results, LSTMEquations()))
 
 
 def affine_case(rng: np.random.Generator, rows: int, K: int, O: int) -> Arrays:

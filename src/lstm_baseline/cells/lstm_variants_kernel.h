@@ -760,10 +760,10 @@ struct LSTMVariantBackwardStepper {
 };
 
 /// give(vector, Σ) for this thread's vectors of d's columns: Σ over all stored rows of parts ⊗ d,
-/// whose M numbers for a lane lie 4 L apart.
-template <class T, size_t PARTS, class Give>
+/// whose M numbers for a lane lie 4 L apart; work has `outer` and `tiles`.
+template <class T, size_t PARTS, class Work, class Give>
 void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
-                   const LSTMVariantBackwardWork<T>& work, const Team& team, Give give) {
+                   const Work& work, const Team& team, Give give) {
     constexpr int L = LANES<T>;
     int M = 0;
     for (const Part<T>& part : parts) M += part.width;

@@ -147,6 +147,7 @@ int lstm_team_size(const BatchOrder& order, int I, int H, double passes);
 void bind_lstm(nb::module_& module);
 void bind_lstm_variants(nb::module_& module);
 void bind_frozen(nb::module_& module);
+void bind_gru(nb::module_& module);
 void bind_relational(nb::module_& module);
 void bind_training(nb::module_& module);
 

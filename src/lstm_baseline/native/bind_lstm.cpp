@@ -76,16 +76,7 @@ public:
 
     /// f, i, c̃, o, tanh c (0 to 4) at every step as (B, T, H), zeros past a row's end.
     nb::object stored(int which) const override {
-        const Batch batch = order_->batch();
-        nb::object result = new_array<T>({batch.B, batch.T, H_});
-        T* to = data_of<T>(result);
-        std::fill(to, to + size_t(batch.B) * size_t(batch.T) * size_t(H_), T(0));
-        for (int t = 0; t < batch.T; ++t)
-            for (int row = 0; row < batch.live[t]; ++row) {
-                const T* from = gates.as<T>() + ((batch.begin[t] + row) * 5 + which) * width;
-                std::copy(from, from + H_, to + (ptrdiff_t(batch.order[row]) * batch.T + t) * H_);
-            }
-        return result;
+        return in_rows(*order_, gates.as<T>() + which * width, 5 * width, H_);
     }
 
     ptrdiff_t width;

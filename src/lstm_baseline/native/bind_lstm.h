@@ -1,9 +1,24 @@
-// What the LSTM and its variants hand to Python alike.
+// What the LSTM, its variants and the GRU hand to Python alike.
 #pragma once
 
 #include "arrays.h"
 
 namespace lb {
+
+/// Numbers of stored rows, so far apart, as (B, T, width), zeros past a row's end.
+template <class T>
+nb::object in_rows(const BatchOrder& order, const T* stored, ptrdiff_t stride, int width) {
+    const Batch batch = order.batch();
+    nb::object result = new_array<T>({batch.B, batch.T, width});
+    T* to = data_of<T>(result);
+    std::fill(to, to + size_t(batch.B) * size_t(batch.T) * size_t(width), T(0));
+    for (int t = 0; t < batch.T; ++t)
+        for (int row = 0; row < batch.live[t]; ++row) {
+            const T* from = stored + (batch.begin[t] + row) * stride;
+            std::copy(from, from + width, to + (ptrdiff_t(batch.order[row]) * batch.T + t) * width);
+        }
+    return result;
+}
 
 /// Gradients of the pre-activations, from which that of x comes when it is asked for.
 class LSTMInputGradientBase {

@@ -67,7 +67,7 @@ struct LSTMInputGradient {
     Batch batch;
     int I, H, gates;
     const T* W;    ///< (gates · H, I)
-    const T* d_z;  ///< as LSTMBackward left it
+    const T* d_z;  ///< as LSTMBackward left it; d_a of LSTMVariantBackward, d_u of GRUBackward
     T* d_x;        ///< (B, T, I)
     T* packed;     ///< lstm_input_gradient_work numbers
 };
@@ -135,6 +135,36 @@ struct LSTMVariantBackward {
     T *d_h_first, *d_c_first;      ///< (B, P) and (B, H)
     T* d_a;                        ///< (N, gates, H') gradients of W x
     T* work;                       ///< lstm_variant_backward_work numbers
+};
+
+template <class T>
+struct GRUForward {
+    Batch batch;
+    int I, H;
+    const T* x;                ///< (B, T, I)
+    const T* h_first;          ///< (B, H), or null for zeros
+    const T *W, *U, *b, *b_u;  ///< (3H, I), (3H, H), (3H), (H)
+    T* y;                      ///< (B, T, H), or null where nobody asks for it
+    T* h_last;                 ///< (B, H)
+    bool keep;                 ///< whether backward is to follow
+    /// Stored for backward: h (B + N, H'), gates (N, 4, H') as r, z, n, q. Otherwise B rows of each.
+    T *h, *gates;
+    T* work;                   ///< gru_forward_work numbers
+};
+
+template <class T>
+struct GRUBackward {
+    Batch batch;
+    int I, H;
+    const T* x;                    ///< (B, T, I)
+    const T *h, *gates;            ///< as GRUForward stored them
+    const T* U;                    ///< (3H, H)
+    const T* d_y;                  ///< (B, T, H), or null for zeros
+    const T* d_h_last;             ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b, *d_b_u;    ///< (3H, I), (3H, H), (3H), (H)
+    T* d_h_first;                  ///< (B, H)
+    T* d_u;                        ///< (N, 3, H') gradients of W x
+    T* work;                       ///< gru_backward_work numbers
 };
 
 /// Sizes and constants of a relational memory, as relational.py names them.
@@ -248,6 +278,11 @@ struct Kernels {
     void (*lstm_variant_backward)(const LSTMVariantBackward<T>&, const Team&);
     void (*lstm_variant_gate)(const Batch& batch, const LSTMVariant<T>& cell, T* cache, int which,
                               T* result);
+
+    size_t (*gru_forward_work)(const Batch& batch, int I, int H);
+    void (*gru_forward)(const GRUForward<T>&, const Team&);
+    size_t (*gru_backward_work)(const GRUBackward<T>&, int num_threads);
+    void (*gru_backward)(const GRUBackward<T>&, const Team&);
 
     size_t (*relational_cache_size)(const Batch& batch, const RelationalSizes& sizes);
     size_t (*relational_forward_work)(const RelationalSizes& sizes, bool keep, int num_threads);

@@ -69,6 +69,7 @@ NB_MODULE(_core, module) {
     lb::bind_lstm(module);
     lb::bind_lstm_variants(module);
     lb::bind_frozen(module);
+    lb::bind_gru(module);
     lb::bind_relational(module);
     lb::bind_training(module);
 }

@@ -27,6 +27,7 @@ int64_t calls = 0;
 #include "../cells/layers_kernel.h"
 #include "../cells/gate_activations_kernel.h"
 #include "../cells/lstm_variants_kernel.h"
+#include "../cells/gru_kernel.h"
 #include "../cells/relational_kernel.h"
 #include "../training/losses_kernel.h"
 #include "../training/optimizers_kernel.h"
@@ -54,6 +55,10 @@ constexpr Kernels<T> table() {
             lstm_variant_backward_work<T>,
             lstm_variant_backward<T>,
             lstm_variant_gate<T>,
+            gru_forward_work<T>,
+            gru_forward<T>,
+            gru_backward_work<T>,
+            gru_backward<T>,
             relational_cache_size<T>,
             relational_forward_work<T>,
             relational_forward<T>,
