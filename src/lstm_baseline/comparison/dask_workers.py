@@ -5,13 +5,14 @@ returns its files; whoever started the race writes them. Each record of a run's 
 of them as an event. Encryption and certificates are Dask's own configuration.
 """
 
+import asyncio
 import logging
 import secrets
 import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -19,14 +20,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from distributed import Client, KilledWorker, Worker, get_worker
+from distributed import Client, KilledWorker, Security, Worker, get_worker, rpc
 
 from lstm_baseline import __version__
 from lstm_baseline.backend import describe
-from lstm_baseline.comparison.bars import title
-from lstm_baseline.comparison.local_workers import killed_reason
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.comparison.run import RunResult, execute, record_failure, store
+from lstm_baseline.comparison.workers import killed_reason
 from lstm_baseline.errors import FileError, WorkerError
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Record
@@ -169,13 +169,17 @@ class DaskWorkers:
 
     def _connect(self) -> Client:
         try:
+            # In a thread, as a notebook has a loop of its own.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _ask_who_answers(self._scheduler)).result()
             with warnings.catch_warnings():
                 # Whether installations agree in what matters here, _check_worker says.
                 warnings.simplefilter("ignore")
                 return Client(self._scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # of the address, of the network, of certificates
+            reason = str(error) or f"silent for {_CONNECT_SECONDS} s"
             raise WorkerError(
-                f"no Dask scheduler answers at {self._scheduler!r} ({error}); start one with "
+                f"no Dask scheduler answers at {self._scheduler!r} ({reason}); start one with "
                 "`dask scheduler` and give the address that it prints"
             ) from error
 
@@ -214,6 +218,19 @@ def _carry_out(
         folder = Path(name)
         execute(spec, folder, tell)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def _ask_who_answers(address: str) -> None:
+    """Refuse an address where no scheduler answers; a client itself may wait there for ever."""
+
+    async def ask() -> str:
+        connection = Security().get_connection_args("client")
+        async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=connection) as server:
+            return str((await server.identity())["type"])
+
+    kind = await asyncio.wait_for(ask(), _CONNECT_SECONDS + 1)
+    if kind != "Scheduler":
+        raise ValueError(f"a {kind} is there")
 
 
 def _itself(task: Task) -> Task:

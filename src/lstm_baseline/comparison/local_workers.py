@@ -14,6 +14,7 @@ from loky.process_executor import TerminatedWorkerError
 from lstm_baseline.comparison.bars import title
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.comparison.run import RunResult, execute, read_history, record_failure
+from lstm_baseline.comparison.workers import killed_reason
 from lstm_baseline.errors import WorkerError
 from lstm_baseline.training import Record
 
@@ -68,6 +69,7 @@ class LocalWorkers:
 
     def submit(self, spec: RunSpec, worker: str) -> Future[RunResult]:
         """Start a run in a free process."""
+        future: Future[RunResult]
         try:
             future = self._pools[worker].submit(execute, spec, self._folder / spec.name)
         except BrokenProcessPool:  # killed between two runs: neither is to blame
@@ -115,11 +117,6 @@ class LocalWorkers:
         """Give a worker a new process in place of one that is gone."""
         self._pools[worker].shutdown(wait=True, kill_workers=True)
         self._pools[worker] = self._new_pool()
-
-
-def killed_reason(times: int) -> str:
-    """Return why a run failed that did not outlive its processes."""
-    return f"its process was killed {times} times, often for lack of memory"
 
 
 def _leave_interrupts_to_parent() -> None:

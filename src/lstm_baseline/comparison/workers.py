@@ -40,3 +40,8 @@ class Workers(Protocol):
 
     def history(self, spec: RunSpec) -> list[Record]:
         """Return what is known of the history of a run under way."""
+
+
+def killed_reason(times: int) -> str:
+    """Return why a run failed that did not outlive its processes."""
+    return f"its process was killed {times} times, often for lack of memory"
