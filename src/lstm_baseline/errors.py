@@ -21,7 +21,7 @@ class WriteError(FileError):
 
 
 class WorkerError(LSTMBaselineError):
-    """A process that carried out a run was killed."""
+    """Runs cannot be carried out where they were to be."""
 
 
 class DivergenceError(LSTMBaselineError):

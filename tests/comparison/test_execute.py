@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
+from runs import comparable, outcomes, quiet, troubled
 
 from lstm_baseline import FileError
 from lstm_baseline.comparison.execute import run_all
@@ -28,19 +27,6 @@ PLAN = Plan(
     settings=TrainingSettings(num_steps=20, evaluate_every=10),
     head_size=10,
 )
-
-
-def quiet() -> Console:
-    return Console(quiet=True)
-
-
-def comparable(results: list[Any]) -> list[dict[str, Any]]:
-    """Results without what a clock says."""
-    return [
-        result.model_dump(exclude={"seconds", "history"})
-        | {"history": [record._replace(seconds=0.0) for record in result.history]}
-        for result in results
-    ]
 
 
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
@@ -126,18 +112,65 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
     assert (tmp_path / "report" / "index.html").is_file()
 
 
-def test_killed_worker_is_one_clear_line_and_the_same_command_continues(tmp_path: Path) -> None:
-    compare = ("compare", "--tasks", "qa", "--seeds", 1, "--steps", 1500, "--out", tmp_path)
-    process = start(*compare)
-    runs = tmp_path / "runs"
-    wait_until(lambda: len(list(runs.glob("*/metrics.jsonl"))) == 2, process)
+def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_race(
+    tmp_path: Path,
+) -> None:
+    compare = ("compare", "--tasks", "pair-matching", "--seeds", 1, "--steps", 300)
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    process = start(*compare, "--out", killed)
+    wait_until(lambda: len(list(killed.glob("runs/*/metrics.jsonl"))) == 2, process)
     workers = subprocess.run(
         ["pgrep", "-g", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
     ).stdout.split()
     os.kill(int(workers[0]), signal.SIGKILL)
-    _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert complaint.count("\n") == 1
-    assert "a process was killed from outside" in complaint
-    again = run(*compare)
-    assert again.returncode == 0, again.stderr
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    assert said.count("its process was killed; it is done again") == 1
+    assert run(*compare, "--out", undisturbed).returncode == 0
+    assert outcomes(killed / "runs") == outcomes(undisturbed / "runs")
+
+
+def test_run_that_outlives_no_process_has_failed_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    specs = troubled("kill")
+    told: dict[str, list[int]] = {spec.name: [] for spec in specs}
+    first, second, third = run_all(
+        specs,
+        tmp_path,
+        num_workers=2,
+        console=quiet(),
+        on_record=lambda spec, record: told[spec.name].append(record.step),
+    )
+    assert (first.status, third.status) == ("finished", "finished")
+    assert second.status == "failed"
+    assert second.reason == "its process was killed 3 times, often for lack of memory"
+    assert [record.step for record in second.history] == [0, 10]
+    assert read_result(specs[1], tmp_path / specs[1].name) == second
+    # However often a run was begun, each line of its history is told once and in order.
+    assert list(told.values()) == [[0, 10, 20], [0, 10], [0, 10, 20]]
+    # Of runs that have ended nothing is told again.
+    run_all(specs, tmp_path, num_workers=2, console=quiet(), on_record=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("type", "TypeError: unsupported operand"),
+        ("memory", "MemoryError: no room for 8 bytes"),
+        ("exit", "SystemExit: 3"),
+    ],
+)
+def test_whatever_a_contestant_raises_is_recorded(
+    tmp_path: Path, trouble: str, reason: str
+) -> None:
+    spec = troubled(trouble)[1]
+    result = execute(spec, tmp_path)
+    assert (result.status, result.reason) == ("failed", reason)
+    assert [record.step for record in result.history] == [0, 10]
+    assert read_result(spec, tmp_path) == result
+
+
+def test_disk_that_cannot_be_written_stops_the_race(tmp_path: Path) -> None:
+    specs = PLAN.runs()[:1]
+    (tmp_path / specs[0].name).write_text("a file where the run's folder is to be")
+    with pytest.raises(FileError, match="cannot write"):
+        run_all(specs, tmp_path, num_workers=1, console=quiet())

@@ -1,33 +1,26 @@
-"""Carry out a race's runs on all cores, one process a run, with live progress."""
+"""Carry out a race's runs, here or on many machines, with live progress."""
 
-import signal
 import time
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
+from typing import Any
 
-from loky import ProcessPoolExecutor, cpu_count
+from loky import cpu_count
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
+from lstm_baseline.comparison.bars import Bars
+from lstm_baseline.comparison.local_workers import LocalWorkers
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult, execute, read_history, read_result
-from lstm_baseline.errors import WorkerError
+from lstm_baseline.comparison.run import RunResult, read_result
+from lstm_baseline.comparison.workers import Workers
+from lstm_baseline.errors import InputError
+from lstm_baseline.training import Record
+
+OnRecord = Callable[[RunSpec, Record], None]
 
 _POLL_SECONDS = 0.25
-
-# A training step frees what the next one asks for again. Left to itself, glibc hands it back to the
-# system in between, which costs a sixth of a run's time. Other systems take no notice.
-_WORKER_ENVIRONMENT = {
-    "MALLOC_TRIM_THRESHOLD_": str(2**28),
-    "MALLOC_MMAP_THRESHOLD_": str(2**28),
-}
 
 
 def run_all(
@@ -36,10 +29,14 @@ def run_all(
     *,
     num_workers: int | None,
     console: Console,
-    scheduler=None,
-    on_record=None,
+    scheduler: str | None = None,
+    modules: Sequence[Path] = (),
+    on_record: OnRecord | None = None,
 ) -> list[RunResult]:
     """Carry out every run that has not ended yet, and return all results in the order given.
+
+    A run that fails, whatever its model raises, is recorded with the reason and stops no other. So
+    is one whose process was killed several times; before that it is done again.
 
     Parameters
     ----------
@@ -48,104 +45,97 @@ def run_all(
     folder
         Where each run has its folder, by its name.
     num_workers
-        Processes; one a core when None.
+        Processes on this machine; one a core when None. A scheduler has workers of its own.
     console
         Where progress shows; a line for each run that ends, bars where it is a terminal.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers carry out the runs
+        instead of this machine. They need no common file system; a run's files are written here
+        when it has ended.
+    modules
+        Python files that the scheduler's workers need besides their installation, such as a
+        contestant's.
+    on_record
+        Called here with each line of a run's history, in order, while it runs. A run that goes on
+        from a checkpoint, or is done again, is reported from its first line, each line once; one
+        that had ended before is not.
 
     Raises
     ------
+    FileError
+        If a file of a run cannot be read or written.
+    InputError
+        If Dask is not installed.
     WorkerError
-        If a worker was killed; finished runs stay.
+        If the scheduler cannot be reached or is lost, or a worker cannot be used.
     KeyboardInterrupt
-        If interrupted. Workers are stopped first; finished runs stay, the others keep their
-        checkpoints, and the same call goes on from there.
+        If interrupted. Workers are stopped first.
+
+    After any of these finished runs stay, and the same call goes on from there; on this machine
+    also from the checkpoints of the others.
     """
     results = {spec.name: read_result(spec, folder / spec.name) for spec in specs}
     waiting = [spec for spec in specs if results[spec.name] is None]
     if len(waiting) < len(specs):
         console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
     if waiting:
-        # The longest first, so that all cores end together.
+        # The longest first, so that all workers end together.
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
-        workers = min(num_workers or cpu_count(), len(waiting))
-        pool = ProcessPoolExecutor(
-            max_workers=workers,
-            initializer=_leave_interrupts_to_parent,
-            # Each worker has its share of the cores.
-            env={**_WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(max(1, cpu_count() // workers))},
-        )
-        try:
-            futures = {pool.submit(execute, spec, folder / spec.name): spec for spec in waiting}
-            with _progress(console) as progress:
-                results |= _follow(futures, folder, progress)
-        except BrokenProcessPool as error:
-            raise WorkerError(
-                "a process was killed from outside, often for lack of memory; "
-                "give fewer --workers: the same command goes on from the finished runs"
-            ) from error
-        finally:
-            # After an error or an interrupt nobody waits for the runs under way. A second Ctrl-C
-            # must not come between.
-            handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            pool.shutdown(wait=True, kill_workers=True)
-            signal.signal(signal.SIGINT, handler)
+        if scheduler is None:
+            workers: Workers = LocalWorkers(folder, min(num_workers or cpu_count(), len(waiting)))
+        else:
+            workers = _dask_workers(folder, scheduler, modules)
+        with workers:
+            if scheduler is not None:
+                console.print(f"{scheduler} has {len(workers.free())} workers", soft_wrap=True)
+            with Bars(console, waiting) as bars:
+                results |= _carry_out(waiting, workers, bars, on_record)
     return [result for spec in specs if (result := results[spec.name]) is not None]
 
 
-def _follow(
-    futures: dict[Future[RunResult], RunSpec], folder: Path, progress: Progress
+def _dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Workers:
+    try:
+        from lstm_baseline.comparison.dask_workers import DaskWorkers
+    except ImportError as error:
+        raise InputError(
+            f"Dask cannot be imported ({error}); pip install 'lstm-baseline[dask]'"
+        ) from error
+    return DaskWorkers(folder, scheduler, modules)
+
+
+def _carry_out(
+    specs: list[RunSpec], workers: Workers, bars: Bars, on_record: OnRecord | None
 ) -> dict[str, RunResult]:
-    """Show how far every run is until all have ended."""
-    work = {spec.name: spec.estimated_work() for spec in futures.values()}
-    total = progress.add_task("all runs", total=sum(work.values()))
-    bars: dict[str, TaskID] = {}
-    pending, results = dict(futures), {}
-    while pending:
-        time.sleep(_POLL_SECONDS)
-        for future in [future for future in pending if future.done()]:
-            spec = pending.pop(future)
-            results[spec.name] = result = future.result()
-            if spec.name in bars:
-                progress.remove_task(bars.pop(spec.name))
-            progress.console.print(_describe(spec, result))
-        completed = sum(work[name] for name in results)
-        for future, spec in pending.items():
-            history = read_history(folder / spec.name) if future.running() else []
-            if not history:
-                continue
-            if spec.name not in bars:
-                bars[spec.name] = progress.add_task(_title(spec), total=spec.settings.num_steps)
-            progress.update(
-                bars[spec.name],
-                completed=history[-1].step,
-                description=f"{_title(spec)}  {history[-1].metric:.3f}",
-            )
-            completed += work[spec.name] * history[-1].step / spec.settings.num_steps
-        progress.update(total, completed=completed)
+    """Keep all workers busy, in the order given, until every run has ended."""
+    waiting = deque(specs)
+    under_way: dict[Future[Any], RunSpec] = {}
+    reported: Counter[str] = Counter()
+    results = {}
+
+    def report(spec: RunSpec, history: list[Record]) -> None:
+        for record in history[reported[spec.name] :]:
+            reported[spec.name] += 1
+            bars.update(spec, record)
+            if on_record is not None:
+                on_record(spec, record)
+
+    while waiting or under_way:
+        for worker in workers.free()[: len(waiting)]:
+            spec = waiting.popleft()
+            under_way[workers.submit(spec, worker)] = spec
+        if not under_way:  # the first worker has yet to come
+            time.sleep(_POLL_SECONDS)
+        ended, _ = wait(under_way, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in ended:
+            spec = under_way.pop(future)
+            result = workers.result(spec, future)
+            if result is None:
+                bars.say(spec, "its process was killed; it is done again")
+                waiting.appendleft(spec)
+            else:
+                report(spec, result.history)
+                results[spec.name] = result
+                bars.end(spec, result)
+        for spec in under_way.values():
+            report(spec, workers.history(spec))
     return results
-
-
-def _title(spec: RunSpec) -> str:
-    return f"{spec.task.name}  {spec.model}  {spec.title}"
-
-
-def _describe(spec: RunSpec, result: RunResult) -> str:
-    if result.status == "failed":
-        return f"{_title(spec)}  failed: {result.reason}"
-    return f"{_title(spec)}  {spec.task.metric.name} {result.score or result.validation_score:.3f}  {result.seconds:.1f} s"
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=12),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("left"),
-        TimeRemainingColumn(compact=True),
-        console=console,
-    )
-
-
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches the whole process group; the parent decides what happens to workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -17,7 +17,7 @@ from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.errors import DivergenceError, FileError
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.peak_memory import can_measure, peak_since, reset_peak
-from lstm_baseline.storage import read_json, write_json, write_tensors
+from lstm_baseline.storage import read_json, write_json, write_tensors, write_whole
 from lstm_baseline.threads import one_thread
 from lstm_baseline.training import Record, Trainable, evaluate, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
@@ -63,23 +63,66 @@ def execute(
 ) -> RunResult:
     """Carry out a run in its folder, from its checkpoint if there is one; once ended, never again.
 
-    A run whose loss or gradient is not finite is recorded as failed, with the reason.
+    A run that diverges, or whose model or task raises anything, is recorded as failed, with the
+    reason.
 
     Raises
     ------
     FileError
-        If the folder holds another run, or a damaged file.
+        If the folder holds another run, or a damaged file, or cannot be written.
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
     _refuse_another_run(spec, folder)
-    model = spec.build_model()
     write_json(folder / RUN, spec.config())
-    with one_thread():
-        result = _train(spec, model, folder, on_validation)
+    try:
+        model = spec.build_model()
+        with one_thread():
+            result = _train(spec, model, folder, on_validation)
+    except FileError:
+        raise
+    except (Exception, SystemExit) as error:  # a contestant's code may do anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return record_failure(spec, folder, reason, read_history(folder))
     write_json(folder / RESULT, result.model_dump())
     if result.status == "finished":
         (folder / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def record_failure(spec: RunSpec, folder: Path, reason: str, history: list[Record]) -> RunResult:
+    """Record that a run came to an end before it had a result."""
+    result = RunResult(
+        status="failed",
+        reason=reason,
+        score=None,
+        best_step=0,
+        seconds=history[-1].seconds if history else 0.0,
+        history=history,
+    )
+    write_json(folder / RUN, spec.config())
+    write_json(folder / RESULT, result.model_dump())
+    return result
+
+
+def store(spec: RunSpec, folder: Path, files: dict[str, bytes]) -> RunResult:
+    """Write the files of a run that was carried out elsewhere, and return how it ended.
+
+    The result comes last: without it the run has not ended.
+
+    Raises
+    ------
+    FileError
+        If the folder holds another run, or a file is damaged or cannot be written.
+    """
+    _refuse_another_run(spec, folder)
+    for name in sorted(files, key=RESULT.__eq__):
+        write_whole(folder / name, files[name])
+    if CHECKPOINT not in files:  # of an earlier attempt, on this machine
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    result = read_result(spec, folder)
+    if result is None:
+        raise FileError(f"{folder} came back without {RESULT}")
     return result
 
 

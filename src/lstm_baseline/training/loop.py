@@ -231,7 +231,7 @@ class _Run:
             return
         kept = ""
         if self.folder is not None and self.progress.history:
-            kept = f"; the checkpoint of step {self.progress.step} in {self.folder} is kept"
+            kept = f"; the checkpoint of step {self.progress.step} is kept"
         raise DivergenceError(
             f"{name} is {value} at step {step}{kept}; lower the learning rate or check the data"
         )

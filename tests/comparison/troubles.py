@@ -1,0 +1,29 @@
+"""A task whose code goes wrong for one seed, as a contestant's may."""
+
+import os
+import signal
+import sys
+
+from lstm_baseline.tasks.pair_matching import PairMatching
+
+
+class Troubled(PairMatching):
+    """Pair matching, until seed 1 comes to its twelfth step."""
+
+    name = "troubled"
+
+    def __init__(self, trouble="none", num_pairs=2, num_symbols=6):
+        super().__init__(num_pairs, num_symbols)
+        self.trouble = trouble
+
+    def train_batch(self, step, size, seed):
+        if seed == 1 and step == 12:
+            if self.trouble == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.trouble == "exit":
+                sys.exit(3)
+            if self.trouble == "memory":
+                raise MemoryError("no room for\n8 bytes")
+            if self.trouble == "type":
+                raise TypeError("unsupported operand")
+        return super().train_batch(step, size, seed)
