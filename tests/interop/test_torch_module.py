@@ -219,6 +219,15 @@ class TestGradients:
         slope = ((moved - model.forward_with_cache(x, rng=7)[0]) * outputs).sum() / 1e-6
         assert first.x[1, 2, 0] == pytest.approx(slope, rel=1e-4)
 
+    def test_the_module_runs_once_unless_more_is_asked(self):
+        calls = []
+        model = TorchModel(module_of(lambda m, x: calls.append(len(x)) or linear(m, x)))
+        outputs, cache = model.forward_with_cache(normal(2, 4, I))
+        gradients = model.backward(outputs, cache)
+        assert len(calls) == 1
+        assert gradients.x is gradients.x
+        assert len(calls) == 2
+
     def test_dropout_follows_the_rng_and_nothing_else(self):
         model, x = TorchModel(seeded(Recurrent, dropout=0.5)), normal(2, 4, I)
         before = torch.get_rng_state()
@@ -453,6 +462,11 @@ class Returning(Width):
         return self.cell(x)
 
 
+class Misfit(Width):
+    def forward(self, x):
+        return self.readout(x)
+
+
 class Counting(Width):
     calls = 0
 
@@ -480,6 +494,7 @@ class Normalised(Width):
         (Detached, "backward gives zero for every parameter"),
         (Batched, "a row's output depends on the rows beside it"),
         (Returning, "Returning returned a tuple; return a tensor"),
+        (Misfit, r"forward raised RuntimeError: .* \(test_torch_module\.py, line \d+\)$"),
         (Counting, "forward_with_cache gives other outputs for the same rng"),
         (Normalised, r"buffer norm\.running_mean changes in training"),
     ],
