@@ -26,6 +26,7 @@ from distributed import Client
 from rich.console import Console
 
 from lstm_baseline.benchmarks.machine import describe_machine
+from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execute import run_all
 from lstm_baseline.comparison.local_workers import WORKER_ENVIRONMENT
 from lstm_baseline.comparison.plan import RunSpec
@@ -33,6 +34,7 @@ from lstm_baseline.comparison.run import MODEL
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import Record, TrainingSettings
 
+LSTM = Contestant.model_validate("lstm")
 NUM_RUNS = 8
 NUM_EMPTY_RUNS = 200
 NUM_WORKERS = (1, 2)
@@ -50,7 +52,7 @@ class Race(NamedTuple):
 def timed_runs(num_steps: int) -> list[RunSpec]:
     """Return equal runs of seconds each."""
     settings = TrainingSettings(num_steps=num_steps, batch_size=32, evaluate_every=100)
-    return [RunSpec(make_task("qa"), "lstm", 64, settings, seed) for seed in range(NUM_RUNS)]
+    return [RunSpec(make_task("qa"), LSTM, 64, settings, seed) for seed in range(NUM_RUNS)]
 
 
 def empty_runs() -> list[RunSpec]:
@@ -58,7 +60,7 @@ def empty_runs() -> list[RunSpec]:
     task = make_task("adding", length=2)
     task.validation_size = task.test_size = 4
     settings = TrainingSettings(num_steps=1, batch_size=1, evaluate_every=1)
-    return [RunSpec(task, "lstm", 2, settings, seed) for seed in range(NUM_EMPTY_RUNS)]
+    return [RunSpec(task, LSTM, 2, settings, seed) for seed in range(NUM_EMPTY_RUNS)]
 
 
 @contextmanager

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from runs import comparable, outcomes, quiet, troubled
+from runs import LSTM, comparable, finals, outcomes, quiet, troubled
 
 from lstm_baseline import FileError
+from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execute import run_all
 from lstm_baseline.comparison.plan import Plan, RunSpec
 from lstm_baseline.comparison.run import RESULT, RUN, execute, read_result
@@ -22,15 +23,15 @@ from processes import interrupt, run, start, wait_until
 PAIRS = make_task("pair-matching", num_pairs=2, num_symbols=6)
 PLAN = Plan(
     tasks=(PAIRS,),
-    models=("lstm", "relational"),
+    contestants=(LSTM, Contestant.model_validate("relational")),
     seeds=2,
     settings=TrainingSettings(num_steps=20, evaluate_every=10),
-    head_size=10,
+    parameters=17_000,
 )
 
 
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    specs = PLAN.runs()
+    specs = finals(PLAN)
     one = run_all(specs, tmp_path / "one", num_workers=1, console=quiet())
     two = run_all(specs, tmp_path / "two", num_workers=2, console=quiet())
     alone = [execute(spec, tmp_path / "alone" / spec.name) for spec in specs]
@@ -39,7 +40,7 @@ def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_ended_run_is_never_repeated(tmp_path: Path) -> None:
-    specs = PLAN.runs()[:1]
+    specs = finals(PLAN)[:1]
     run_all(specs, tmp_path, num_workers=1, console=quiet())
     path = tmp_path / specs[0].name / RESULT
     changed = json.loads(path.read_text()) | {"score": 0.125}
@@ -52,7 +53,7 @@ def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
     settings = TrainingSettings(
         num_steps=50, optimizer="sgd", learning_rate=1e30, clip_norm=None, evaluate_every=10
     )
-    spec = RunSpec(make_task("adding", length=5), "lstm", 4, settings, seed=0)
+    spec = RunSpec(make_task("adding", length=5), LSTM, 4, settings, seed=0)
     result = execute(spec, tmp_path)
     assert result.status == "failed"
     assert result.score is None
@@ -64,7 +65,7 @@ def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_damaged_result_is_refused_by_name(tmp_path: Path) -> None:
-    spec = PLAN.runs()[0]
+    spec = finals(PLAN)[0]
     execute(spec, tmp_path)
     (tmp_path / RESULT).write_text("{}")
     with pytest.raises(FileError, match=r"result\.json is damaged .*; remove it"):
@@ -75,10 +76,10 @@ def test_damaged_result_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
-    first, second, *_ = PLAN.runs()
+    first, second, *_ = finals(PLAN)
     write_json(tmp_path / RUN, first.config())  # begun, not ended
     before = (tmp_path / RUN).read_bytes()
-    with pytest.raises(FileError, match="holds a run with other model, width"):
+    with pytest.raises(FileError, match="holds a run with other contestant, width"):
         execute(second, tmp_path)
     assert (tmp_path / RUN).read_bytes() == before
     execute(first, tmp_path)
@@ -170,7 +171,7 @@ def test_whatever_a_contestant_raises_is_recorded(
 
 
 def test_disk_that_cannot_be_written_stops_the_race(tmp_path: Path) -> None:
-    specs = PLAN.runs()[:1]
+    specs = finals(PLAN)[:1]
     (tmp_path / specs[0].name).write_text("a file where the run's folder is to be")
     with pytest.raises(FileError, match="cannot write"):
         run_all(specs, tmp_path, num_workers=1, console=quiet())

@@ -47,8 +47,8 @@ def test_every_record_of_a_race_is_there_once(tmp_path: Path) -> None:
         )
     for spec, result in zip(specs, results, strict=True):
         directory = files.directory(spec)
-        assert directory.parent == tmp_path / "tensorboard" / "troubled" / "lstm"
-        assert directory.name.startswith(f"seed{spec.seed}")
+        assert directory.parent == tmp_path / "tensorboard"
+        assert directory.name.startswith(f"troubled--lstm--seed{spec.seed}")
         assert read(directory) == expected(result.history)
 
 

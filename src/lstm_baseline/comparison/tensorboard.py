@@ -17,7 +17,7 @@ _MOST_OPEN = 100
 
 
 class EventFiles:
-    """Event files of a race, a directory a run: ``tensorboard/<task>/<model>/seed…``.
+    """Event files of a race, a directory a run, by the run's name.
 
     Scalars are ``training/loss``, ``training/gradient_norm``, ``training/learning_rate`` and the
     task's metric, such as ``validation/accuracy``, by training step, in float32. Steps that are
@@ -80,8 +80,7 @@ class EventFiles:
 
     def directory(self, spec: RunSpec) -> Path:
         """Return where a run's event files are."""
-        run = spec.name.removeprefix(f"{spec.task.name}--{spec.model}--")
-        return self._folder / spec.task.name / spec.model / run
+        return self._folder / spec.name
 
 
 def _scalars(spec: RunSpec, record: Record) -> Iterator[tuple[str, float]]:
