@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -186,12 +186,18 @@ def compare(
         training["num_steps"] = steps
     changes["training"] = training
     plan = change(base, **changes).plan(Path() if race is None else race.parent)
-    with _resumable():
+    with _resumable(), ExitStack() as stack:
+        on_record = None
+        if tensorboard:
+            from lstm_baseline.comparison.tensorboard import EventFiles
+
+            on_record = stack.enter_context(EventFiles(out)).write
         report = run_race(
             plan,
             out,
             num_workers=workers,
             scheduler=dask,
+            on_record=on_record,
             command=_this_command(),
             console=console,
         )

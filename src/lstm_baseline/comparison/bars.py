@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from lstm_baseline.comparison import words
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.training import Record
@@ -49,7 +50,7 @@ class Bars:
         self._progress.update(
             self._bars[spec.name],
             completed=record.step,
-            description=f"{title(spec)}  {record.metric:.3f}",
+            description=f"{title(spec)}  {words.number(record.metric)}",
         )
         self._add(spec, record.step / num_steps)
 
@@ -80,4 +81,5 @@ def _describe(spec: RunSpec, result: RunResult) -> str:
     if result.status == "failed":
         return f"{title(spec)}  failed: {result.reason}"
     score = result.validation_score if spec.stage == "trial" else result.score
-    return f"{title(spec)}  {spec.task.metric.name} {score:.3f}  {result.seconds:.1f} s"
+    metric = spec.task.metric.name
+    return f"{title(spec)}  {metric} {words.number(score)}  {words.duration(result.seconds)}"

@@ -64,14 +64,20 @@ class Contestant(BaseModel):
 
     def code(self) -> str | None:
         """Return a digest of the file that one's own class is in; None for our models."""
+        path = self.source()
+        return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+    def source(self) -> Path | None:
+        """Return the file that one's own class is in; None for our models."""
         if not self.is_own:
             return None
         try:
             path = inspect.getsourcefile(_find_class(self.model))
-            content = Path(path or "").read_bytes()
-        except (OSError, TypeError) as error:
-            raise InputError(f"{self.model} has no source file that can be read") from error
-        return hashlib.sha256(content).hexdigest()[:16]
+        except TypeError:
+            path = None
+        if path is None or not Path(path).is_file():
+            raise InputError(f"{self.model} has no source file that can be read")
+        return Path(path)
 
 
 @cache

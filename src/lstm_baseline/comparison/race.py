@@ -91,6 +91,7 @@ def carry_out(
             folder / RUNS,
             num_workers=num_workers,
             scheduler=scheduler,
+            modules=_modules(plan),
             console=console,
             on_record=on_record,
         )
@@ -121,6 +122,13 @@ def _check(plan: Plan, contestant: Contestant) -> None:
     for task in plan.tasks:
         width = plan.width(task, contestant)
         check_challenger(partial(contestant.build, task, width), task, contestant.name)
+
+
+def _modules(plan: Plan) -> list[Path]:
+    """Return files of contestants that other machines lack: modules in no package."""
+    own = [contestant for contestant in plan.contestants if contestant.is_own]
+    files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
+    return sorted(file for file in files if file is not None)
 
 
 def _announce(plan: Plan, console: Console) -> None:
