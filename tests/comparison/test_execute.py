@@ -169,8 +169,11 @@ def test_whatever_a_contestant_raises_is_recorded(
     assert read_result(spec, tmp_path) == result
 
 
-def test_disk_that_cannot_be_written_stops_the_race(tmp_path: Path) -> None:
-    specs = PLAN.runs()[:1]
-    (tmp_path / specs[0].name).write_text("a file where the run's folder is to be")
-    with pytest.raises(FileError, match="cannot write"):
-        run_all(specs, tmp_path, num_workers=1, console=quiet())
+def test_damaged_checkpoint_stops_the_race_and_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    spec = PLAN.runs()[0]
+    folder = tmp_path / spec.name
+    folder.mkdir()
+    (folder / CHECKPOINT).write_text("cut")
+    with pytest.raises(FileError, match=r"checkpoint\.safetensors is damaged"):
+        run_all([spec], tmp_path, num_workers=1, console=quiet())
+    assert not (folder / RESULT).exists()
