@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from lstm_baseline.comparison import dask_workers
 # Long enough that nothing has ended when the first records come.
 SPECS = troubled("none", num_steps=500)
 MODULES = [Path(troubles.__file__)]
+SOURCE = str(Path(dask_workers.__file__).parents[2])
 
 
 class Cluster:
@@ -34,10 +37,9 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[Any]] = []
-        source = str(Path(dask_workers.__file__).parents[2])
         self.environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]),
+            "PYTHONPATH": os.pathsep.join([SOURCE, os.environ.get("PYTHONPATH", "")]),
             "DASK_TEMPORARY_DIRECTORY": str(folder),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
         }
@@ -193,3 +195,26 @@ def race(
         modules=modules,
         **options,
     )
+
+
+def test_commands_of_the_page_run(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "many-machines.md").read_text()
+    (block,) = re.findall(r"```sh\npip install .*?\n(.*?)```", page, flags=re.DOTALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": SOURCE,
+    }
+    done = subprocess.run(
+        ["bash", "-c", block.replace("8786", port) + "wait"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # of scheduler and workers
+        text=True,
+        timeout=60,
+    )
+    assert f"tcp://127.0.0.1:{port} has " in done.stdout
+    assert len(list(tmp_path.glob(f"runs/*/{RESULT}"))) == 6

@@ -175,3 +175,13 @@ def test_disk_that_cannot_be_written_stops_the_race(tmp_path: Path) -> None:
     (tmp_path / specs[0].name).write_text("a file where the run's folder is to be")
     with pytest.raises(FileError, match="cannot write"):
         run_all(specs, tmp_path, num_workers=1, console=quiet())
+
+
+def test_damaged_checkpoint_stops_the_race_and_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    spec = finals(PLAN)[0]
+    folder = tmp_path / spec.name
+    folder.mkdir()
+    (folder / CHECKPOINT).write_text("cut")
+    with pytest.raises(FileError, match=r"checkpoint\.safetensors is damaged"):
+        run_all([spec], tmp_path, num_workers=1, console=quiet())
+    assert not (folder / RESULT).exists()

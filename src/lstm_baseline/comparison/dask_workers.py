@@ -54,6 +54,7 @@ class DaskWorkers:
 
     def __init__(self, folder: Path, scheduler: str, modules: Sequence[Path]) -> None:
         self._folder, self._scheduler, self._modules = folder, scheduler, modules
+        self._installation = _installation()
         self._topic = f"lstm-baseline-{secrets.token_hex(8)}"
         self._busy: dict[Future[Any], str] = {}
         self._tasks: dict[Task, Any] = {}
@@ -80,7 +81,7 @@ class DaskWorkers:
             try:
                 for module in self._modules:
                     self._client.upload_file(str(module))
-                self._client.run(_check_worker, _installation())
+                self._client.run(_check_worker, self._installation)
             except WorkerError:
                 raise
             except Exception as error:  # whatever another installation makes of it
@@ -131,7 +132,7 @@ class DaskWorkers:
                 _carry_out,
                 self._tasks[spec.task],
                 others,
-                _installation(),
+                self._installation,
                 self._topic,
                 workers=[worker],
             )

@@ -10,6 +10,7 @@ from typing import Any
 from loky import cpu_count
 from rich.console import Console
 
+from lstm_baseline.comparison import words
 from lstm_baseline.comparison.bars import Bars
 from lstm_baseline.comparison.local_workers import LocalWorkers
 from lstm_baseline.comparison.plan import RunSpec
@@ -87,7 +88,8 @@ def run_all(
             workers = _dask_workers(folder, scheduler, modules)
         with workers:
             if scheduler is not None:
-                console.print(f"{scheduler} has {len(workers.free())} workers", soft_wrap=True)
+                found = words.counted(len(workers.free()), "worker")
+                console.print(f"{scheduler} has {found}", soft_wrap=True)
             with Bars(console, waiting) as bars:
                 results |= _carry_out(waiting, workers, bars, on_record)
     return [result for spec in specs if (result := results[spec.name]) is not None]

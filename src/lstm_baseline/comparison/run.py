@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lstm_baseline.comparison.challenger import flops_per_step
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.errors import DivergenceError, FileError
+from lstm_baseline.errors import DivergenceError, FileError, InputError
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.peak_memory import can_measure, peak_since, reset_peak
 from lstm_baseline.storage import read_json, write_json, write_tensors, write_whole
@@ -70,18 +70,22 @@ def execute(
     ------
     FileError
         If the folder holds another run, or a damaged file, or cannot be written.
+    InputError
+        If the model cannot be built as specified.
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
     _refuse_another_run(spec, folder)
-    write_json(folder / RUN, spec.config())
     try:
         model = spec.build_model()
+        write_json(folder / RUN, spec.config())
         with one_thread():
             result = _train(spec, model, folder, on_validation)
     except FileError:
         raise
     except (Exception, SystemExit) as error:  # a contestant's code may do anything
+        if isinstance(error, InputError) and not (folder / RUN).exists():
+            raise  # a size that no model can have: nothing has begun
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return record_failure(spec, folder, reason, read_history(folder))
     write_json(folder / RESULT, result.model_dump())
