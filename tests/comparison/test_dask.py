@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -197,24 +198,38 @@ def race(
     )
 
 
-def test_commands_of_the_page_run(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "many-machines.md").read_text()
+def test_commands_of_the_page_run_with_a_challenger_that_workers_lack(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "many-machines.md").read_text()
     (block,) = re.findall(r"```sh\npip install .*?\n(.*?)```", page, flags=re.DOTALL)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    shutil.copy(root / "examples" / "own_cell.py", here)
+    few = "--tasks pair-matching --seeds 1 --steps 3 --challenger own_cell:MinimalGatedUnit"
+    for command, run in (
+        ("8786", port),
+        ("dask worker", f"env -C {elsewhere} dask worker"),
+        ("lstm-baseline compare", f"{sys.executable} -m lstm_baseline compare {few}"),
+    ):
+        assert command in block
+        block = block.replace(command, run)
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": SOURCE,
     }
     done = subprocess.run(
-        ["bash", "-c", block.replace("8786", port) + "wait"],
-        cwd=tmp_path,
+        ["bash", "-c", block + "wait"],
+        cwd=here,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # of scheduler and workers
         text=True,
-        timeout=60,
+        timeout=100,
     )
     assert f"tcp://127.0.0.1:{port} has " in done.stdout
-    assert len(list(tmp_path.glob(f"runs/*/{RESULT}"))) == 6
+    results = [json.loads(path.read_text()) for path in here.glob(f"report/runs/*/{RESULT}")]
+    assert [result["status"] for result in results] == ["finished"] * 3
