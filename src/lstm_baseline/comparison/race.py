@@ -20,7 +20,7 @@ from lstm_baseline.comparison.results import (
     summarise,
     summarise_sweep,
 )
-from lstm_baseline.errors import FileError
+from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.storage import read_json, write_json
 from lstm_baseline.training import Record
 
@@ -119,6 +119,12 @@ def carry_out(
 
 def _check(plan: Plan, contestant: Contestant) -> None:
     """Refuse a class that is not ours if it cannot run in this race, before anything starts."""
+    for setting in ("truncate", "recompute"):
+        if getattr(plan.settings, setting):
+            raise InputError(
+                f"training.{setting} is set, which only models of this package offer; "
+                f"{contestant.name} is a class of your own"
+            )
     for task in plan.tasks:
         width = plan.width(task, contestant)
         check_challenger(partial(contestant.build, task, width), task, contestant.name)
