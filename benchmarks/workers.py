@@ -87,7 +87,7 @@ def dask_cluster(num_workers: int) -> Iterator[str]:
             }.items()
         )
         try:
-            while not about.exists():
+            while not (about.exists() and about.read_text().endswith("}")):
                 time.sleep(0.1)
             yield json.loads(about.read_text())["address"]
         finally:

@@ -48,7 +48,8 @@ class Cluster:
             *("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"),
             *("--no-dashboard", "--scheduler-file", str(about)),
         )
-        wait_until(about.exists, self.scheduler)
+        # The file is there before it is written.
+        wait_until(lambda: about.exists() and about.read_text().endswith("}"), self.scheduler)
         self.address: str = json.loads(about.read_text())["address"]
 
     def add_worker(
