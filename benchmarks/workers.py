@@ -72,7 +72,14 @@ def dask_cluster(num_workers: int) -> Iterator[str]:
         }
         scheduler, workers = (
             subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{role}", *options],
+                [
+                    sys.executable,
+                    "-m",
+                    f"distributed.cli.dask_{role}",
+                    "--host",
+                    "127.0.0.1",
+                    *options,
+                ],
                 env=environment,
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
