@@ -74,7 +74,14 @@ def dask_cluster(num_workers: int) -> Iterator[str]:
         }
         scheduler, workers = (
             subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{role}", *options],
+                [
+                    sys.executable,
+                    "-m",
+                    f"distributed.cli.dask_{role}",
+                    "--host",
+                    "127.0.0.1",
+                    *options,
+                ],
                 env=environment,
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
@@ -89,7 +96,7 @@ def dask_cluster(num_workers: int) -> Iterator[str]:
             }.items()
         )
         try:
-            while not about.exists():
+            while not (about.exists() and about.read_text().endswith("}")):
                 time.sleep(0.1)
             yield json.loads(about.read_text())["address"]
         finally:

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 from distributed import Client, KilledWorker, Security, Worker, get_worker, rpc
+from distributed.comm import CommClosedError
 
 from lstm_baseline import __version__
 from lstm_baseline.backend import describe
@@ -113,29 +114,38 @@ class DaskWorkers:
             raise self._lost()
         try:
             present = list(self._client.nthreads())
-        except (OSError, ValueError) as error:
+        except (Exception, asyncio.CancelledError) as error:  # whatever it was in the midst of
             raise self._lost() from error
         free = [worker for worker in present if worker not in self._busy.values()]
         # A run whose worker is gone is done by one of the others.
         return free[: max(0, len(present) - len(self._busy))]
 
     def submit(self, spec: RunSpec, worker: str) -> Future[Any]:
-        """Start a run on a free worker."""
+        """Start a run on a free worker.
+
+        Raises
+        ------
+        WorkerError
+            If the scheduler is lost, or the run cannot be sent.
+        """
         others = {f.name: getattr(spec, f.name) for f in fields(spec) if f.init}
         others.pop("task")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a user's arrays may be large
-            if spec.task not in self._tasks:
-                # Not scattered: what a lost worker held could not be made again.
-                self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
-            future: Future[Any] = self._executor.submit(
-                _carry_out,
-                self._tasks[spec.task],
-                others,
-                self._installation,
-                self._topic,
-                workers=[worker],
-            )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a user's arrays may be large
+                if spec.task not in self._tasks:
+                    # Not scattered: what a lost worker held could not be made again.
+                    self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
+                future: Future[Any] = self._executor.submit(
+                    _carry_out,
+                    self._tasks[spec.task],
+                    others,
+                    self._installation,
+                    self._topic,
+                    workers=[worker],
+                )
+        except Exception as error:
+            raise self._reason(error) from error
         self._busy[future] = worker
         self._histories.setdefault(spec.name, [])
         return future
@@ -162,7 +172,7 @@ class DaskWorkers:
         except (FileError, WorkerError):
             raise
         except Exception as error:
-            raise _unusable(error) from error
+            raise self._reason(error) from error
 
     def history(self, spec: RunSpec) -> list[Record]:
         """Return what has come of a run's history."""
@@ -191,6 +201,12 @@ class DaskWorkers:
         record = Record(*message["record"])
         if history is not None and (not history or history[-1].step < record.step):
             history.append(record)
+
+    def _reason(self, error: Exception) -> WorkerError:
+        """Return what an error of Dask's means: no scheduler any more, or an unlike worker."""
+        if isinstance(error, CommClosedError) or self._client.status != "running":
+            return self._lost()
+        return _unusable(error)
 
     def _lost(self) -> WorkerError:
         return WorkerError(
