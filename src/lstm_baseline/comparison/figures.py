@@ -11,6 +11,8 @@ from lstm_baseline.comparison.drawing import (
     INK,
     add_legend,
     draw_ladder,
+    label_columns,
+    legend_label,
     model_style,
     new_axes,
     note_cut,
@@ -141,19 +143,19 @@ def learning_curves_figure(data: LearningCurves) -> Figure:
 @styled
 def final_scores_figure(data: FinalScores) -> Figure:
     """Draw final scores: a dot for each seed, a bar for the mean, the untrained control hollow."""
-    any_failed = any(points.num_failed for points in data.points)
-    figure, axes = new_axes(*SIZE, bottom=0.48 if any_failed else 0.32)
+    figure, axes = new_axes(*SIZE)
     models = [points.model for points in data.points]
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
     shown = [s for points in data.points for s in (*points.scores, *points.untrained)]
     set_score_axis(axes, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(-0.6, len(models) - 0.4)
-    axes.set_xticks(range(len(models)), [_tick(points) for points in data.points])
+    axes.set_xticks([])
     axes.set_ylabel(data.y_label)
     note_cut(axes, shown)
     _explain_points(axes)
     draw_ladder(axes, data.ladder)
+    label_columns(axes, [_tick(points) for points in data.points])
     return figure
 
 
@@ -191,7 +193,6 @@ def _curve(contestant: ContestantOutcome, against: str) -> Curve:
 
 def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
     style = model_style(curve.model, models)
-    label = model_label(curve.model)
     if curve.num_seeds > 1:
         axes.fill_between(curve.x, curve.low, curve.high, color=style.color, alpha=0.2, linewidth=0)
     axes.plot(
@@ -203,7 +204,7 @@ def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
         marker=style.marker,
         markersize=4.5,
         markevery=0.12,
-        label=label,
+        label=legend_label(model_label(curve.model)),
     )
     for line in curve.failed:
         axes.plot(line.x, line.score, color=style.color, linestyle=style.dash, linewidth=0.8)

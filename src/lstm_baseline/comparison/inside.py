@@ -23,6 +23,7 @@ from lstm_baseline.comparison.drawing import (
     PART_STYLES,
     LineStyle,
     add_legend,
+    legend_label,
     model_style,
     new_axes,
     styled,
@@ -133,17 +134,21 @@ def saturation_figure(data: Inside) -> Figure:
 
 
 @styled
-def gradient_figure(data: Sequence[Inside]) -> Figure:
-    """Draw the gradient's norm against the step of the state, one line for each model."""
+def gradient_figure(data: Sequence[Inside], models: Sequence[str] | None = None) -> Figure:
+    """Draw the gradient's norm against the step of the state, one line for each model.
+
+    ``models`` are all contestants of the race, whose places give styles; those in data when None.
+    """
     figure, axes = new_axes(*GRADIENT_SIZE)
-    models = [inside.model for inside in data]
+    if models is None:
+        models = [inside.model for inside in data]
     for inside in data:
         style = model_style(inside.model, models)
         # What is exactly zero has no place on a logarithmic axis.
         low, median, high = (np.where(part > 0, part, np.nan) for part in inside.gradient)
         x = np.arange(len(median))
         axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
-        _line(axes, x, median, style, model_label(inside.model))
+        _line(axes, x, median, style, legend_label(model_label(inside.model)))
     if any((inside.gradient.median > 0).any() for inside in data):
         axes.set_yscale("log")
         bottom, top = axes.get_ylim()
