@@ -1,18 +1,17 @@
 """Races written by hand whose figures are drawn: trials, sweeps, any number of tasks and names."""
 
-from races import SETTINGS, LadderTask, run
+from races import LADDER, SETTINGS, LadderTask
 
 from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.judge import RaceOutcome, judge
 from lstm_baseline.comparison.plan import Plan, RunSpec, Sweep
-from lstm_baseline.comparison.results import summarise, summarise_sweep
+from lstm_baseline.comparison.results import Point, SweepOutcome, summarise
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED
 from lstm_baseline.comparison.verdict import VerdictRule
-from lstm_baseline.tasks import GeneratedTask
-from lstm_baseline.tasks.metrics import ACCURACY
+from lstm_baseline.tasks import make_task
 
 HOSTILE = (
-    "$\\frac{1}{0$ <script>alert(1)</script> & --> %s {x} \\n # _a^b",
+    "$\\frac{1}{0$ <script>alert(1)</script> & --> %s {x} \\n _a^b",
     "W" * 60,
     "_an underscore first, and then a name of sixty characters, …",
     "模型 with glyphs that a font may lack, ünïcödé ☃ and so on 1",
@@ -64,56 +63,22 @@ def outcome(runs, task=None, *, trials=None):
     return race([(task or LadderTask(), runs)], trials=trials).tasks[0]
 
 
-class LevelTask(GeneratedTask):
-    """A task whose ladder is a function of its one argument."""
+def sweep(values, scores, ladder=LADDER, *, task="adding", vary="length", train=True):
+    """Return how scores go with an argument of a task.
 
-    name, loss, per_step = "levels", "cross_entropy", False
-    input_size, output_size, metric = 2, 3, ACCURACY
-    summary = "nothing is shown, nothing is asked"
-    ladders = None
-    """Level -> ladder; set on a subclass."""
-
-    def __init__(self, level=1):
-        self.level = level
-
-    def sample(self, size, rng):
-        raise NotImplementedError
-
-    def predictors(self):
-        return []
-
-    def ladder(self, seed=0):
-        return list(type(self).ladders(self.level))
-
-
-def sweep(task, values, scores, *, train=True):
-    """Return how scores go with a task's level.
-
-    ``scores`` holds, for each contestant, a score for each seed at each value, None for a failure.
+    ``scores`` holds, for each contestant, a score for each seed at each value, None for a failure;
+    ``ladder`` is that of every value, or a function of the value.
     """
     num_seeds = len(next(iter(scores.values()))[0])
-    varied = Sweep(task, "level", tuple(values), num_seeds, train)
-    plan = Plan((task,), contestants(scores), num_seeds, SETTINGS, 4, sweeps=(varied,))
-    runs = {
-        (name, seed): [at_value[seed] for at_value in of_name]
-        for name, of_name in scores.items()
-        for seed in range(num_seeds)
-    }
-    if train:
-        trained = [
-            (_spec(at_value, plan, name, seed), run(score))
-            for (name, seed), of_seed in runs.items()
-            for at_value, score in zip(varied.tasks, of_seed, strict=True)
-        ]
-        return summarise_sweep(plan, varied, [], trained)
-    finals = [
-        (
-            _spec(task, plan, name, seed, beyond=varied.tasks),
-            run(0.5).model_copy(update={"beyond": tuple(of_seed)}),
-        )
-        for (name, seed), of_seed in runs.items()
-    ]
-    return summarise_sweep(plan, varied, finals, [])
+    return SweepOutcome(
+        Sweep(make_task(task), vary, tuple(values), num_seeds, train),
+        task,
+        tuple(ladder(value) if callable(ladder) else ladder for value in values),
+        {
+            name: tuple(Point(tuple(at_value), (None,) * num_seeds) for at_value in of_name)
+            for name, of_name in scores.items()
+        },
+    )
 
 
 def _spec(task, plan, name, seed, **options):

@@ -75,6 +75,7 @@ PART_STYLES = (
 
 FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
 """In points."""
+_DPI = 100
 
 RUNG_DASHES: dict[RungKind, Any] = {
     "chance": (0, (1, 2)),
@@ -145,7 +146,7 @@ def legend_label(text: str) -> str:
 
 def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, Axes]:
     """Return a figure of a size in inches, with so much room below, and its axes."""
-    figure = Figure(figsize=(width, height), dpi=100)
+    figure = Figure(figsize=(width, height), dpi=_DPI)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
         left=0.6 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - 0.36 / height
@@ -164,20 +165,20 @@ def grow(figure: Figure, *, above: float = 0.0, below: float = 0.0) -> None:
     figure.subplots_adjust(bottom=(bottom + below) / whole, top=(top + below) / whole)
 
 
-def fit(figure: Figure, text: str, width: float, size: float = FONT_SIZE) -> str:
+def fit(text: str, width: float) -> str:
     """Break a text into lines of at most so many inches, within words where it must be."""
-    renderer = _renderer(figure)
-    font = FontProperties(family=_STYLE["font.family"], size=size)
-
-    def is_narrow(line: str) -> bool:
-        extent, _, _ = renderer.get_text_width_height_descent(line, font, False)
-        return bool(extent <= width * figure.dpi)
-
     for characters in range(len(text), 1, -1):
         lines = textwrap.wrap(text, characters)
-        if all(map(is_narrow, lines)):
+        if all(width_of(line) <= width for line in lines):
             return "\n".join(lines)
     return "\n".join(textwrap.wrap(text, 1))
+
+
+def width_of(line: str) -> float:
+    """Return the width of a line of text in inches."""
+    font = FontProperties(family=_STYLE["font.family"], size=FONT_SIZE)
+    width, _, _ = _text_renderer().get_text_width_height_descent(line, font, False)
+    return float(width) / _DPI
 
 
 def add_legend(axes: Axes) -> None:
@@ -197,7 +198,7 @@ def add_legend(axes: Axes) -> None:
     room = (figure.bbox.width - axes.get_window_extent().x0) / figure.dpi
     for columns in range(4, 0, -1):
         if columns == 1:
-            names = [fit(figure, name, room - 0.6) for name in names]
+            names = [fit(name, room - 0.6) for name in names]
         legend = axes.legend(
             handles,
             names,
@@ -221,13 +222,11 @@ def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> 
 
     Call it when limits and the axes' width are final.
     """
-    renderer = _renderer(_figure(axes))
-    font = FontProperties(family=_STYLE["font.family"], size=FONT_SIZE)
     middles = axes.transData.transform([(place, 0.0) for place in places])[:, 0]
     kept: list[int] = []
     edge = np.inf
     for k in reversed(range(len(places))):
-        width, _, _ = renderer.get_text_width_height_descent(labels[k], font, False)
+        width = width_of(labels[k]) * _DPI
         if middles[k] + width / 2 + 4 <= edge:
             kept.append(k)
             edge = middles[k] - width / 2
@@ -243,11 +242,25 @@ def label_columns(axes: Axes, labels: Sequence[str]) -> None:
     figure = _figure(axes)
     low, high = axes.get_xlim()
     room = axes.get_window_extent().width / figure.dpi / (high - low) - 0.06
-    lines = ["\n".join(fit(figure, part, room) for part in label.split("\n")) for label in labels]
+    lines = ["\n".join(fit(part, room) for part in label.split("\n")) for label in labels]
     axes.set_xticks(range(len(lines)), lines)
-    ticks = axes.xaxis.get_tightbbox(_renderer(figure))
-    if ticks is not None:
-        grow(figure, below=0.06 - ticks.y0 / figure.dpi)
+    make_room_below(axes)
+
+
+def wrapped_label(axes: Axes, *lines: str) -> str:
+    """Return lines of a label below the axes, broken to stay within the figure."""
+    figure, frame = _figure(axes), axes.get_window_extent()
+    middle, width = (frame.x0 + frame.x1) / 2, figure.bbox.width
+    room = 2 * min(middle, width - middle) / figure.dpi - 0.1
+    return "\n".join(fit(line, room) for line in lines)
+
+
+def make_room_below(axes: Axes) -> None:
+    """Give the labels of the x axis the room below that they need, and no more."""
+    figure = _figure(axes)
+    labels = axes.xaxis.get_tightbbox(_renderer(figure))
+    if labels is not None:
+        grow(figure, below=0.06 - labels.y0 / figure.dpi)
 
 
 def set_score_axis(
@@ -420,7 +433,16 @@ def _figure(axes: Axes) -> Figure:
 def _renderer(figure: Figure) -> RendererAgg:
     """Return what measures a figure's texts, until its size changes."""
     assert isinstance(figure.canvas, FigureCanvasAgg)
-    return figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    renderer: RendererAgg = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    return renderer
+
+
+@functools.cache
+def _text_renderer() -> Any:
+    """Return what measures texts that belong to no figure yet."""
+    figure = Figure(figsize=(1, 1), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    return _renderer(figure)
 
 
 @styled
@@ -442,9 +464,7 @@ def to_svg(figure: Figure) -> bytes:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG on white, 200 dots an inch."""
     content = io.BytesIO()
-    figure.savefig(
-        content, format="png", dpi=200, facecolor="white", metadata={"Software": None}
-    )
+    figure.savefig(content, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return content.getvalue()
 
 

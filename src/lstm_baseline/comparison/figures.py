@@ -27,6 +27,7 @@ from lstm_baseline.tasks.metrics import Metric
 
 SIZE = (5.4, 3.5)
 """Of a figure, in inches."""
+X_LABELS = {"steps": "training steps", "seconds": "seconds of training, on one core"}
 
 _MOST_POINTS = 200
 
@@ -94,8 +95,8 @@ def learning_curves(
     joins them, and after it stopped it keeps its last score.
     """
     return LearningCurves(
-        "training steps" if against == "steps" else "seconds of training, on one core",
-        f"validation {_axis_label(outcome.metric)}",
+        X_LABELS[against],
+        f"validation {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(_curve(contestant, against) for contestant in outcome.contestants),
         outcome.ladder,
@@ -105,7 +106,7 @@ def learning_curves(
 def final_scores(outcome: TaskOutcome) -> FinalScores:
     """Return the final test scores of a task, every seed on its own."""
     return FinalScores(
-        f"test {_axis_label(outcome.metric)}",
+        f"test {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(
             Points(
@@ -159,7 +160,8 @@ def final_scores_figure(data: FinalScores) -> Figure:
     return figure
 
 
-def _axis_label(metric: Metric) -> str:
+def axis_label(metric: Metric) -> str:
+    """Return the metric, and below which way is better."""
     return metric_label(metric).replace(", ", "\n")
 
 
