@@ -186,7 +186,7 @@ def _draw_curve(
         linewidth=1.8,
         marker=style.marker,
         markersize=4.5,
-        transform=aside + axes.transData,
+        transform=axes.transData + aside,
         label=legend_label(model_label(curve.model)),
     )
     axes.vlines(
@@ -195,7 +195,7 @@ def _draw_curve(
         curve.high,
         color=style.color,
         linewidth=1.2,
-        transform=aside + axes.transData,
+        transform=axes.transData + aside,
     )
     failed = places[curve.num_failed > 0]
     axes.plot(
@@ -204,7 +204,7 @@ def _draw_curve(
         color=style.color,
         marker="x",
         linestyle="none",
-        transform=aside + axes.get_xaxis_transform(),
+        transform=axes.get_xaxis_transform() + aside,
     )
 
 
@@ -247,7 +247,8 @@ def _set_places(
     else:
         margin = 0.06 * (high - low) or 0.5
         axes.set_xlim(low - margin, high + margin)
-    texts = [f"{v:,g}" if isinstance(v, float) else str(v) for v in data.values]
+    numbers = _are_numbers(data.values)
+    texts = [f"{value:,}" if numbers else str(value) for value in data.values]
     label_places(axes, places.tolist(), texts)
 
 

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.ticker import NullFormatter
 
 from lstm_baseline import palette
 from lstm_baseline.comparison.words import number
@@ -232,6 +233,7 @@ def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> 
             edge = middles[k] - width / 2
     axes.set_xticks([places[k] for k in kept], [labels[k] for k in kept])
     axes.set_xticks([place for k, place in enumerate(places) if k not in kept], minor=True)
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def label_columns(axes: Axes, labels: Sequence[str]) -> None:
