@@ -13,6 +13,7 @@ from lstm_baseline.comparison.drawing import (
     MUTED,
     RUNG_DASHES,
     add_legend,
+    label_columns,
     label_places,
     label_right,
     legend_label,
@@ -240,16 +241,18 @@ def _set_places(
     """Set scale, limits and ticks of the x axis."""
     ends = [*places, trained_at] if trained_at is not None else [*places]
     low, high = min(ends), max(ends)
-    if _are_numbers(data.values) and low > 0 and high >= _LOGARITHMIC * low:
+    numbers = _are_numbers(data.values)
+    if numbers and low > 0 and high >= _LOGARITHMIC * low:
         axes.set_xscale("log")
         beyond = (high / low) ** 0.06
         axes.set_xlim(low / beyond, high * beyond)
     else:
-        margin = 0.06 * (high - low) or 0.5
+        margin = numbers * 0.06 * (high - low) or 0.5
         axes.set_xlim(low - margin, high + margin)
-    numbers = _are_numbers(data.values)
-    texts = [f"{value:,}" if numbers else str(value) for value in data.values]
-    label_places(axes, places.tolist(), texts)
+    if numbers:
+        label_places(axes, places.tolist(), [f"{value:,}" for value in data.values])
+    else:
+        label_columns(axes, [str(value) for value in data.values])
 
 
 def _how_to_read(data: DifficultyCurves) -> str:
