@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_baseline.cells.relational import RelationalEquations
 from lstm_baseline.errors import InputError
 from lstm_baseline.inputs import as_sequence
 from lstm_baseline.models import RecurrentModel
@@ -15,12 +16,16 @@ from lstm_baseline.shapes import FloatArray
 
 
 class Trace(NamedTuple):
-    """States and gates at every step."""
+    """States, gates and attention at every step."""
 
     states: dict[str, FloatArray]
     """By name ("h", "c", "memory"), (B, T, width)."""
     gates: dict[str, FloatArray]
     """By name ("forget gate", …), (B, T, width); between 0 and 1 where gates are sigmoids."""
+    attention: FloatArray | None
+    """(B, T, blocks, heads, S+1, S+1) of a relational memory, None of any other cell: row n of the
+    last two axes says what share of its attention slot n gives to each slot and, last, to the
+    input; the last row is the input's own. Each row sums to 1."""
 
 
 class Statistics(NamedTuple):
@@ -41,7 +46,9 @@ class Saturation(NamedTuple):
 
 
 def trace(model: RecurrentModel, x: FloatArray) -> Trace:
-    """Return states and gates of a model at every step of x (B, T, I).
+    """Return states, gates and attention of a model at every step of x (B, T, I).
+
+    Attention is computed by the reference, from the states that the model's own engine gives.
 
     Raises
     ------
@@ -54,8 +61,12 @@ def trace(model: RecurrentModel, x: FloatArray) -> Trace:
     states: dict[str, list[FloatArray]] = {name: [] for name in names}
     fields = model.cell.gate_fields
     gates: dict[str, list[FloatArray]] = {name: [] for name in fields}
+    attention: list[FloatArray] = []
     for t in range(x.shape[1]):
-        _, cache = model.forward_with_cache(x[:, t : t + 1], initial_state=state)
+        x_t = x[:, t : t + 1]
+        if isinstance(model.cell, RelationalEquations):
+            attention.append(model.cell.attention(model.params, x_t, state))
+        _, cache = model.forward_with_cache(x_t, initial_state=state)
         state = cache.cell.state
         for name, part in zip(names, state, strict=True):
             states[name].append(_flat(part, model.batch_axis))
@@ -64,6 +75,7 @@ def trace(model: RecurrentModel, x: FloatArray) -> Trace:
     return Trace(
         {name: np.stack(parts, axis=1) for name, parts in states.items()},
         {name: np.stack(parts, axis=1) for name, parts in gates.items()},
+        np.stack(attention, axis=1) if attention else None,
     )
 
 

@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
-from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE, LadderTask, outcome, run
+from figure_races import outcome
+from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE, LadderTask, run
 
 from lstm_baseline import GRU, LSTM, RelationalRNN
 from lstm_baseline.analysis import Saturation, gradient_norms, trace

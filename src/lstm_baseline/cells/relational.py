@@ -200,6 +200,16 @@ class RelationalEquations(Cell):
         identity = xp.eye(self.num_slots, self.slot_size, dtype=W.dtype, device=device(W))
         return RelationalState(xp.tile(identity[None, :, :], (num_rows, 1, 1)))
 
+    def attention(
+        self, params: Params, x: Float[Array, "B 1 I"], state: RelationalState
+    ) -> Float[Array, "B K H N N"]:
+        """Return A of R4 for one step x and the state before it, of every block and head.
+
+        There are N = S + 1 rows, the slots and last the input: row n says where row n looks.
+        """
+        _, step = self.step(params, self.project(params, x)[:, 0, :], state)
+        return array_namespace(x).stack([block.A for block in step.blocks], axis=1)
+
     def _block(
         self, params: Params, k: int, X: Float[Array, "B N F"]
     ) -> tuple[Float[Array, "B N F"], BlockCache]:

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from lstm_baseline import palette
@@ -62,6 +63,8 @@ _OTHER_STYLES = (
     LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
     LineStyle(palette.ORANGE, (0, (8, 2)), "v"),
     LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
+    LineStyle(INK, (0, (9, 1.5, 2, 1.5)), "X"),
+    LineStyle(palette.GREY, (0, (2, 2.5)), "p"),
 )
 PART_STYLES = (
     LineStyle(palette.ORANGE, "-", "o"),
@@ -70,7 +73,11 @@ PART_STYLES = (
 )
 """For what is inside a model: its states, its gates."""
 
-_RUNG_DASHES: dict[RungKind, Any] = {
+FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
+"""In points."""
+_DPI = 100
+
+RUNG_DASHES: dict[RungKind, Any] = {
     "chance": (0, (1, 2)),
     "heuristic": (0, (5, 2.5)),
     "oracle": "-",
@@ -78,7 +85,7 @@ _RUNG_DASHES: dict[RungKind, Any] = {
 
 _STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
-    "font.size": 9.0,
+    "font.size": FONT_SIZE,
     "text.usetex": False,
     "text.parse_math": False,
     "text.color": INK,
@@ -116,16 +123,30 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def model_style(model: str, models: Sequence[str]) -> LineStyle:
-    """Return a model's own style, or one of the spare ones by its place among ``models``."""
+    """Return a contestant's style, the same wherever ``models`` names the same contestants.
+
+    Contestants of a known name have styles of their own; the others get what these leave, by their
+    place. From the ninth contestant on colours come again, with other dashes and markers.
+    """
     if model in _MODEL_STYLES:
         return _MODEL_STYLES[model]
-    others = [other for other in models if other not in _MODEL_STYLES]
-    return _OTHER_STYLES[others.index(model) % len(_OTHER_STYLES)]
+    unused = [style for name, style in _MODEL_STYLES.items() if name not in models]
+    spare = [*_OTHER_STYLES, *unused]
+    turn, place = divmod(
+        [other for other in models if other not in _MODEL_STYLES].index(model), len(spare)
+    )
+    dash, marker = (spare[(place + k * turn) % len(spare)] for k in (1, 2))
+    return LineStyle(spare[place].color, dash.dash, marker.marker)
+
+
+def legend_label(text: str) -> str:
+    """Return a text as a label that shows: matplotlib leaves out those that start with "_"."""
+    return f" {text}" if text.startswith("_") else text
 
 
 def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, Axes]:
     """Return a figure of a size in inches, with so much room below, and its axes."""
-    figure = Figure(figsize=(width, height), dpi=100)
+    figure = Figure(figsize=(width, height), dpi=_DPI)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
         left=0.6 / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - 0.36 / height
@@ -135,18 +156,52 @@ def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, 
     return figure, axes
 
 
+def grow(figure: Figure, *, above: float = 0.0, below: float = 0.0) -> None:
+    """Make a figure of `new_axes` higher by so many inches; its axes keep their size."""
+    width, height = figure.get_size_inches()
+    bottom, top = (height * part for part in (figure.subplotpars.bottom, figure.subplotpars.top))
+    whole = height + above + below
+    figure.set_size_inches(width, whole)
+    figure.subplots_adjust(bottom=(bottom + below) / whole, top=(top + below) / whole)
+
+
+def fit(text: str, width: float) -> str:
+    """Break a text into lines of at most so many inches, within words where it must be."""
+    for characters in range(len(text), 1, -1):
+        lines = textwrap.wrap(text, characters)
+        if all(width_of(line) <= width for line in lines):
+            return "\n".join(lines)
+    return "\n".join(textwrap.wrap(text, 1))
+
+
+def width_of(line: str) -> float:
+    """Return the width of a line of text in inches."""
+    font = FontProperties(family=_STYLE["font.family"], size=FONT_SIZE)
+    width, _, _ = _text_renderer().get_text_width_height_descent(line, font, False)
+    return float(width) / _DPI
+
+
 def add_legend(axes: Axes) -> None:
     """Put a legend above the axes, where it hides nothing, in as many rows as it takes.
 
     Call it when limits and labels are final: it makes room for the labels of the y axis too.
     """
-    figure, renderer = _canvas(axes)
+    figure = _figure(axes)
+    renderer = _renderer(figure)
     labels = axes.yaxis.get_tightbbox(renderer)
     if labels is not None:
         needed = axes.get_window_extent().x0 - labels.x0 + 0.06 * figure.dpi
         figure.subplots_adjust(left=needed / figure.bbox.width)
+    handles, names = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    room = (figure.bbox.width - axes.get_window_extent().x0) / figure.dpi
     for columns in range(4, 0, -1):
+        if columns == 1:
+            names = [fit(name, room - 0.6) for name in names]
         legend = axes.legend(
+            handles,
+            names,
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),
             borderaxespad=0.2,
@@ -157,7 +212,55 @@ def add_legend(axes: Axes) -> None:
         extent = legend.get_window_extent(renderer)
         if extent.x1 <= figure.bbox.width:
             break
-    figure.subplots_adjust(top=1 - (extent.height + 0.06 * figure.dpi) / figure.bbox.height)
+    above = figure.bbox.height - axes.get_window_extent().y1
+    needed = extent.height + 0.06 * figure.dpi
+    grow(figure, above=(needed - above) / figure.dpi)
+
+
+def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
+    """Put ticks on the x axis, ascending, leaving out a label that would touch one to its right.
+
+    Call it when limits and the axes' width are final.
+    """
+    middles = axes.transData.transform([(place, 0.0) for place in places])[:, 0]
+    kept: list[int] = []
+    edge = np.inf
+    for k in reversed(range(len(places))):
+        width = width_of(labels[k]) * _DPI
+        if middles[k] + width / 2 + 4 <= edge:
+            kept.append(k)
+            edge = middles[k] - width / 2
+    axes.set_xticks([places[k] for k in kept], [labels[k] for k in kept])
+    axes.set_xticks([place for k, place in enumerate(places) if k not in kept], minor=True)
+
+
+def label_columns(axes: Axes, labels: Sequence[str]) -> None:
+    """Name the places 0, 1, … of the x axis, each in the width that it has.
+
+    Call it last: it makes room below.
+    """
+    figure = _figure(axes)
+    low, high = axes.get_xlim()
+    room = axes.get_window_extent().width / figure.dpi / (high - low) - 0.06
+    lines = ["\n".join(fit(part, room) for part in label.split("\n")) for label in labels]
+    axes.set_xticks(range(len(lines)), lines)
+    make_room_below(axes)
+
+
+def wrapped_label(axes: Axes, *lines: str) -> str:
+    """Return lines of a label below the axes, broken to stay within the figure."""
+    figure, frame = _figure(axes), axes.get_window_extent()
+    middle, width = (frame.x0 + frame.x1) / 2, figure.bbox.width
+    room = 2 * min(middle, width - middle) / figure.dpi - 0.1
+    return "\n".join(fit(line, room) for line in lines)
+
+
+def make_room_below(axes: Axes) -> None:
+    """Give the labels of the x axis the room below that they need, and no more."""
+    figure = _figure(axes)
+    labels = axes.xaxis.get_tightbbox(_renderer(figure))
+    if labels is not None:
+        grow(figure, below=0.06 - labels.y0 / figure.dpi)
 
 
 def set_score_axis(
@@ -215,46 +318,63 @@ def note_cut(axes: Axes, scores: Iterable[float]) -> None:
 def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
     """Draw each rung as a line across, labelled to the right of the axes.
 
-    Call it when the axis limits are final. Labels whose rungs lie too close are moved apart, and a
-    thin line leads from the rung to its label. The figure's right margin is made to fit.
+    Call it when the axis limits are final. The figure's right margin is made to fit.
     """
-    figure, renderer = _canvas(axes)
     low, high = axes.get_ylim()
-    shown = sorted((r for r in ladder if low <= r.score <= high), key=lambda rung: rung.score)
-    if not shown:
-        return []
+    shown = [rung for rung in ladder if low <= rung.score <= high]
     for rung in shown:
         axes.axhline(
-            rung.score, color=MUTED, linewidth=1, linestyle=_RUNG_DASHES[rung.kind], zorder=1
+            rung.score, color=MUTED, linewidth=1, linestyle=RUNG_DASHES[rung.kind], zorder=1
         )
-    labels = [
+    return label_right(
+        axes,
+        [
+            (rung.score, "\n".join([*textwrap.wrap(rung.name, 18), number(rung.score)]))
+            for rung in shown
+        ],
+    )
+
+
+def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
+    """Put texts to the right of the axes, each at its place on the y axis or near it.
+
+    Texts whose places lie too close are moved apart, and a thin line leads from the place to its
+    text. The figure's right margin is made to fit.
+    """
+    figure = _figure(axes)
+    renderer = _renderer(figure)
+    low, high = axes.get_ylim()
+    labels = sorted(labels)
+    if not labels:
+        return []
+    texts = [
         axes.text(
             1.0,
-            rung.score,
-            "\n".join([*textwrap.wrap(rung.name, 18), number(rung.score)]),
+            place,
+            text,
             color=MUTED,
-            fontsize=8,
+            fontsize=SMALL_FONT_SIZE,
             verticalalignment="center",
             transform=axes.get_yaxis_transform(),
             clip_on=False,
         )
-        for rung in shown
+        for place, text in labels
     ]
-    boxes = [label.get_window_extent(renderer) for label in labels]
+    boxes = [text.get_window_extent(renderer) for text in texts]
     lead = 0.16 * figure.dpi
     margin = max(box.width for box in boxes) + lead + 0.06 * figure.dpi
     figure.subplots_adjust(right=1 - margin / figure.bbox.width)
 
     frame = axes.get_window_extent()
-    wanted = [frame.y0 + frame.height * (r.score - low) / (high - low) for r in shown]
+    wanted = [frame.y0 + frame.height * (place - low) / (high - low) for place, _ in labels]
     centres = spread_out(wanted, [box.height + 2 for box in boxes], 0.0, frame.y1)
-    for rung, label, centre in zip(shown, labels, centres, strict=True):
+    for (place, _), text, centre in zip(labels, texts, centres, strict=True):
         y = low + (high - low) * (centre - frame.y0) / frame.height
         x = 1 + lead / frame.width
-        label.set_position((x, y))
+        text.set_position((x, y))
         axes.plot(
             [1, x - 0.03 * figure.dpi / frame.width],
-            [rung.score, y],
+            [place, y],
             transform=axes.get_yaxis_transform(),
             color=FAINT,
             linewidth=0.8,
@@ -262,7 +382,7 @@ def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
             scaley=False,
             scalex=False,
         )
-    return labels
+    return texts
 
 
 def spread_out(
@@ -303,12 +423,26 @@ def spread_out(
     return places
 
 
-def _canvas(axes: Axes) -> tuple[Figure, RendererAgg]:
-    """Return the figure of `new_axes` and what measures its texts."""
+def _figure(axes: Axes) -> Figure:
+    """Return the figure of `new_axes`."""
     figure = axes.figure
     assert isinstance(figure, Figure)
+    return figure
+
+
+def _renderer(figure: Figure) -> RendererAgg:
+    """Return what measures a figure's texts, until its size changes."""
     assert isinstance(figure.canvas, FigureCanvasAgg)
-    return figure, figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    renderer: RendererAgg = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    return renderer
+
+
+@functools.cache
+def _text_renderer() -> Any:
+    """Return what measures texts that belong to no figure yet."""
+    figure = Figure(figsize=(1, 1), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    return _renderer(figure)
 
 
 @styled
@@ -324,6 +458,14 @@ def to_svg(figure: Figure) -> bytes:
     style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
     start = svg.index(">", svg.index("<svg")) + 1
     return (svg[:start] + style + svg[start:]).encode()
+
+
+@styled
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG on white, 200 dots an inch."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    return content.getvalue()
 
 
 def _smaller(svg: str) -> str:

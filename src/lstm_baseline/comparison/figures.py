@@ -11,6 +11,8 @@ from lstm_baseline.comparison.drawing import (
     INK,
     add_legend,
     draw_ladder,
+    label_columns,
+    legend_label,
     model_style,
     new_axes,
     note_cut,
@@ -25,6 +27,7 @@ from lstm_baseline.tasks.metrics import Metric
 
 SIZE = (5.4, 3.5)
 """Of a figure, in inches."""
+X_LABELS = {"steps": "training steps", "seconds": "seconds of training, on one core"}
 
 _MOST_POINTS = 200
 
@@ -92,8 +95,8 @@ def learning_curves(
     joins them, and after it stopped it keeps its last score.
     """
     return LearningCurves(
-        "training steps" if against == "steps" else "seconds of training, on one core",
-        f"validation {_axis_label(outcome.metric)}",
+        X_LABELS[against],
+        f"validation {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(_curve(contestant, against) for contestant in outcome.contestants),
         outcome.ladder,
@@ -103,7 +106,7 @@ def learning_curves(
 def final_scores(outcome: TaskOutcome) -> FinalScores:
     """Return the final test scores of a task, every seed on its own."""
     return FinalScores(
-        f"test {_axis_label(outcome.metric)}",
+        f"test {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(
             Points(
@@ -141,23 +144,24 @@ def learning_curves_figure(data: LearningCurves) -> Figure:
 @styled
 def final_scores_figure(data: FinalScores) -> Figure:
     """Draw final scores: a dot for each seed, a bar for the mean, the untrained control hollow."""
-    any_failed = any(points.num_failed for points in data.points)
-    figure, axes = new_axes(*SIZE, bottom=0.48 if any_failed else 0.32)
+    figure, axes = new_axes(*SIZE)
     models = [points.model for points in data.points]
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
     shown = [s for points in data.points for s in (*points.scores, *points.untrained)]
     set_score_axis(axes, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(-0.6, len(models) - 0.4)
-    axes.set_xticks(range(len(models)), [_tick(points) for points in data.points])
+    axes.set_xticks([])
     axes.set_ylabel(data.y_label)
     note_cut(axes, shown)
     _explain_points(axes)
     draw_ladder(axes, data.ladder)
+    label_columns(axes, [_tick(points) for points in data.points])
     return figure
 
 
-def _axis_label(metric: Metric) -> str:
+def axis_label(metric: Metric) -> str:
+    """Return the metric, and below which way is better."""
     return metric_label(metric).replace(", ", "\n")
 
 
@@ -191,7 +195,6 @@ def _curve(contestant: ContestantOutcome, against: str) -> Curve:
 
 def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
     style = model_style(curve.model, models)
-    label = model_label(curve.model)
     if curve.num_seeds > 1:
         axes.fill_between(curve.x, curve.low, curve.high, color=style.color, alpha=0.2, linewidth=0)
     axes.plot(
@@ -203,7 +206,7 @@ def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
         marker=style.marker,
         markersize=4.5,
         markevery=0.12,
-        label=label,
+        label=legend_label(model_label(curve.model)),
     )
     for line in curve.failed:
         axes.plot(line.x, line.score, color=style.color, linestyle=style.dash, linewidth=0.8)

@@ -19,15 +19,19 @@ from lstm_baseline.analysis import (
     trace,
 )
 from lstm_baseline.comparison.drawing import (
+    FONT_SIZE,
     MUTED,
     PART_STYLES,
     LineStyle,
     add_legend,
+    label_places,
+    legend_label,
     model_style,
     new_axes,
     styled,
 )
 from lstm_baseline.comparison.words import model_label
+from lstm_baseline.errors import InputError
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.shapes import FloatArray, NDArray
 from lstm_baseline.tasks import Task
@@ -38,6 +42,10 @@ from lstm_baseline.training.losses import LOSSES
 SIZE = (3.7, 2.8)
 GRADIENT_SIZE = (5.4, 3.0)
 """Of a figure of one model and of the figure of all, in inches."""
+ATTENTION_SIZE = (5.4, 2.0)
+
+_PANELS = ((0.1, 0.54), (0.6, 0.84), (0.865, 0.89))
+"""From where to where each panel of attention and their scale reach, in shares of the width."""
 
 _MOST_ROWS = 100
 _STATE_LABELS = {"h": "hidden state h", "c": "cell state c"}
@@ -66,6 +74,9 @@ class Inside(NamedTuple):
     gradient: Quartiles
     """Norm of the gradient of a row's loss at the last step, with respect to the state after steps
     0 … T − 1, step 0 being the initial state."""
+    attention: FloatArray | None
+    """(T, S+1, S+1) of a relational memory, mean over rows, heads and blocks, None of other models:
+    what share of its attention a slot, last the input, gives to each slot and, last, the input."""
 
 
 def look_inside(name: str, model: RecurrentModel, task: Task, seed: int) -> Inside:
@@ -84,6 +95,7 @@ def look_inside(name: str, model: RecurrentModel, task: Task, seed: int) -> Insi
         {gate: statistics_over_time(values) for gate, values in seen.gates.items()},
         {gate: gate_saturation(values) for gate, values in seen.gates.items()},
         Quartiles(*np.quantile(norms, (0.25, 0.5, 0.75), axis=0)),
+        None if seen.attention is None else seen.attention.mean(axis=(0, 2, 3), dtype=np.float64),
     )
 
 
@@ -133,17 +145,21 @@ def saturation_figure(data: Inside) -> Figure:
 
 
 @styled
-def gradient_figure(data: Sequence[Inside]) -> Figure:
-    """Draw the gradient's norm against the step of the state, one line for each model."""
+def gradient_figure(data: Sequence[Inside], models: Sequence[str] | None = None) -> Figure:
+    """Draw the gradient's norm against the step of the state, one line for each model.
+
+    ``models`` are all contestants of the race, whose places give styles; those in data when None.
+    """
     figure, axes = new_axes(*GRADIENT_SIZE)
-    models = [inside.model for inside in data]
+    if models is None:
+        models = [inside.model for inside in data]
     for inside in data:
         style = model_style(inside.model, models)
         # What is exactly zero has no place on a logarithmic axis.
         low, median, high = (np.where(part > 0, part, np.nan) for part in inside.gradient)
         x = np.arange(len(median))
         axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
-        _line(axes, x, median, style, model_label(inside.model))
+        _line(axes, x, median, style, legend_label(model_label(inside.model)))
     if any((inside.gradient.median > 0).any() for inside in data):
         axes.set_yscale("log")
         bottom, top = axes.get_ylim()
@@ -159,6 +175,49 @@ def gradient_figure(data: Sequence[Inside]) -> Figure:
             horizontalalignment="center",
         )
     _finish(axes, "gradient norm\nmedian and quartiles", "state after step")
+    return figure
+
+
+@styled
+def attention_figure(data: Inside) -> Figure:
+    """Draw what each memory slot attends to: the input at each step, and all slots on average.
+
+    Raises
+    ------
+    InputError
+        If the model has no attention.
+    """
+    if data.attention is None:
+        raise InputError(f"{data.model} has no attention; give what a relational memory showed")
+    num_steps, num_rows, _ = data.attention.shape
+    to_input, average = data.attention[:, :-1, -1].T, data.attention[:, :-1].mean(axis=0)
+    figure, over_time = new_axes(*ATTENTION_SIZE)
+    between, scale = figure.add_subplot(), figure.add_subplot()
+    for axes, (left, right) in zip((over_time, between, scale), _PANELS, strict=True):
+        axes.set_position((left, 0.24, right - left, 0.62))
+        axes.spines[:].set_visible(False)
+    most = max(to_input.max(), average.max())
+    for axes, image, columns in ((over_time, to_input, num_steps), (between, average, num_rows)):
+        extent = (0.5, columns + 0.5, num_rows - 0.5, 0.5)
+        axes.imshow(image, aspect="auto", interpolation="none", vmin=0, vmax=most, extent=extent)
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    over_time.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    over_time.set_title("to the input, step by step", fontsize=FONT_SIZE)
+    over_time.set_xlabel("step")
+    over_time.set_ylabel("from slot")
+    between.set_title("mean over steps", fontsize=FONT_SIZE)
+    between.set_xlabel("to slot")
+    numbered = range(1, num_rows, math.ceil((num_rows - 1) / 6))
+    label_places(between, [*numbered, num_rows], [*map(str, numbered), "input"])
+    shades = np.linspace(0, most, 128)[:, None]
+    scale.imshow(
+        shades, aspect="auto", interpolation="none", extent=(0, 1, 0, most), origin="lower"
+    )
+    scale.set_xticks([])
+    scale.yaxis.set_ticks_position("right")
+    scale.yaxis.set_major_locator(MaxNLocator(4))
+    scale.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g}%")
+    scale.set_title("share", fontsize=FONT_SIZE)
     return figure
 
 
