@@ -90,9 +90,11 @@ def trial(score, *, reason="", seconds=2.0):
 def planned(names, tasks, seeds, **options):
     """Return a plan; a name that is no model's is another LSTM."""
     contestants = [
-        Contestant.model_validate(name if name in MODELS else {"name": name, "model": "lstm"})
-        if isinstance(name, str)
-        else name
+        Contestant.model_validate(
+            {"name": name, "model": "lstm"}
+            if isinstance(name, str) and name not in MODELS
+            else name
+        )
         for name in names
     ]
     return Plan(

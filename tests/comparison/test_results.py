@@ -112,6 +112,23 @@ def test_chance_counts_where_it_beats_every_heuristic():
     assert given.contestants[0].num_learned == 0
 
 
+def test_learned_by_more_than_two_standard_errors():
+    given = contestant([run(0.56, standard_error=0.029), run(0.56, standard_error=0.031)])
+    assert [seed.learned for seed in given.seeds] == [True, False]
+    assert not given.learned  # half of the runs is not more than half
+
+
+def test_more_than_half_of_the_runs_have_to_learn():
+    assert contestant([run(0.9), run(0.9), run(0.1)]).learned
+    assert not contestant([run(0.9), run(0.1), run(None)]).learned
+
+
+def test_a_verdict_counts_no_run_below_chance():
+    given = contestant([run(0.75), run(0.25), run(0.0), run(None)])
+    assert given.values == pytest.approx([0.5, -0.5, -0.5, -0.5])
+    assert np.isnan(contestant([run(0.75)], LadderTask(())).values).all()
+
+
 def test_threshold_is_half_way_to_the_oracle():
     assert outcome({"lstm": [run(1.0)]}).threshold == 0.75
     assert outcome({"lstm": [run(0.0)]}, error_task()).threshold == 0.2

@@ -199,7 +199,12 @@ def test_level():
     assert sentence(duel(level)) == (
         "Inconclusive: the relational RNN and the LSTM are level in normalised score "
         "(interquartile mean 0.700 to 0.700 over 2 tasks with 10 paired seeds, 95% interval of "
-        "the difference 0.000 to 0.000, p = 1); p is above 0.05."
+        "the difference 0.000 to 0.000, p = 1)."
+    )
+    plan = planned(["lstm", "relational"], [LadderTask()], 10)
+    task = duel(level).tasks[0]
+    assert words.task_reason(plan, duel(level), task) == (
+        "level (95% interval 0.000 to 0.000, p = 1)"
     )
 
 

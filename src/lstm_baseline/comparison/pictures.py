@@ -67,6 +67,8 @@ class InsideModel(NamedTuple):
 
     title: str
     pictures: list[Picture]
+    attention: Picture | None
+    """Of a relational RNN."""
     problem: str
     """Why there are none; empty if there are."""
 
@@ -108,6 +110,8 @@ class RacePictures:
             yield from (*task.curves, *task.reached)
             for model in task.inside:
                 yield from model.pictures
+                if model.attention is not None:
+                    yield model.attention
         yield from self.sweeps
 
 
@@ -130,11 +134,12 @@ def file_name(*parts: str | int) -> str:
 
     Names may come out the same, or empty: tell them apart by a number among the parts.
     """
-    plain = [
-        re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", str(part)).lower())
-        for part in parts
-    ]
-    return "-".join(filter(None, (part[:_LONGEST_PART].strip("-") for part in plain)))
+    found = []
+    for part in parts:
+        letters = unicodedata.normalize("NFKD", str(part)).lower()
+        bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        found.append(re.sub(r"[^a-z0-9]+", "-", bare)[:_LONGEST_PART].strip("-"))
+    return "-".join(filter(None, found))
 
 
 def _overall(race: RaceOutcome) -> Picture:
@@ -243,18 +248,18 @@ def _look_inside(
     label = words.model_label(contestant.model)
     finished = [seed for seed in contestant.seeds if seed.result.score is not None]
     if not finished:
-        return InsideModel(label, [], "No run finished."), None
+        return InsideModel(label, [], None, "No run finished."), None
     first = finished[0]
     spec = first.spec
     title = f"{label}, seed {spec.seed}, test score {words.number(first.result.score)}"
     if spec.contestant.is_own:
         problem = "This class is not the package's own: its states and gates are not known here."
-        return InsideModel(title, [], problem), None
+        return InsideModel(title, [], None, problem), None
     try:
         model = load_model(folder / RUNS / spec.name / MODEL)
         inside = look_inside(spec.model, model, spec.task, spec.seed)
     except LSTMBaselineError as error:
-        return InsideModel(title, [], f"The trained model cannot be shown: {error}."), None
+        return InsideModel(title, [], None, f"The trained model cannot be shown: {error}."), None
     of = f"{outcome.title}, {label}"
     states, gates = (words.listing(list(names) or [""]) for names in (inside.states, inside.gates))
     drawn = [
@@ -273,17 +278,19 @@ def _look_inside(
                 f"{of}: share of {gates} nearly open or nearly shut over time.",
             ),
         ]
-    if inside.attention is not None:
-        drawn.append(
-            ("attention", attention_figure(inside), f"{of}: attention between memory slots.")
-        )
     pictures = [
-        _picture(
-            _of_task(place, outcome, kind, number, contestant.model), figure, alt, kind.capitalize()
-        )
+        _picture(_of_task(place, outcome, kind, number, spec.model), figure, alt, kind.capitalize())
         for kind, figure, alt in drawn
     ]
-    return InsideModel(title, pictures, ""), inside
+    attention = None
+    if inside.attention is not None:
+        attention = _picture(
+            _of_task(place, outcome, "attention", number, spec.model),
+            attention_figure(inside),
+            f"{of}: attention of memory slots to each other and to the input.",
+            "Attention",
+        )
+    return InsideModel(title, pictures, attention, ""), inside
 
 
 def _gradient(place: int, outcome: TaskOutcome, seen: Sequence[Inside]) -> Picture:

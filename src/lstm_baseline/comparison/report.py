@@ -138,13 +138,14 @@ def _runs(race: RaceOutcome) -> list[tuple[str, str, RunSpec, RunResult]]:
     return list(found.values())
 
 
-def _counts(race: RaceOutcome) -> dict[str, tuple[int, int]]:
-    """Return by stage how many runs failed, and how many there were."""
-    counts: dict[str, tuple[int, int]] = {}
+def _counts(race: RaceOutcome) -> str:
+    """Say of each stage how many runs failed."""
+    found: dict[str, list[bool]] = {}
     for stage, _, _, result in _runs(race):
-        failed, total = counts.get(stage, (0, 0))
-        counts[stage] = failed + (result.status == "failed"), total + 1
-    return counts
+        found.setdefault(stage, []).append(result.status == "failed")
+    return words.listing(
+        [f"{sum(failed)} of {words.counted(len(failed), stage)}" for stage, failed in found.items()]
+    )
 
 
 def _failures(race: RaceOutcome) -> list[Failure]:

@@ -219,9 +219,9 @@ def verdict(plan: Plan, duel: Duel) -> str:
         return _sentence(f"{ahead} beats {behind} {by}: {figures}")
     if duel.outcome == "baseline wins":
         return f"The baseline wins: {ahead} beats {behind} {by}, {figures}."
-    why = _why_inconclusive(plan, duel)
     if lead.estimate == 0:
-        return f"Inconclusive: {one} and {other} are level in normalised score ({figures}); {why}."
+        return f"Inconclusive: {one} and {other} are level in normalised score ({figures})."
+    why = _why_inconclusive(plan, duel)
     return f"Inconclusive: {ahead} leads {behind} {by} ({figures}), but {why}."
 
 
@@ -245,9 +245,10 @@ def task_reason(plan: Plan, duel: Duel, task: TaskVerdict) -> str:
     by = f"by {difference(lead.estimate)} ({figures})"
     if comparison.outcome != "inconclusive":
         return by
+    if lead.estimate == 0:
+        return f"level ({figures})"
     ahead, _ = _ahead(duel, comparison)
-    leads = f"{ahead} leads {by}, but" if lead.estimate else f"level ({figures});"
-    return f"{leads} {unmet(plan, comparison)}"
+    return f"{ahead} leads {by}, but {unmet(plan, comparison)}"
 
 
 def barrier(task: TaskVerdict, duel: Duel) -> str:
