@@ -62,6 +62,22 @@ def test_memory_gates_are_one_number_a_slot():
     assert gates["forget gate"].shape == (ROWS, STEPS, 2)
 
 
+def test_attention_is_what_the_memory_reads_by():
+    model = make_model("relational, memory gate, two blocks", engine="reference")
+    given = trace(model, x()).attention
+    assert given.shape == (ROWS, STEPS, 2, 2, 3, 3)
+    np.testing.assert_allclose(given.sum(axis=-1), 1, rtol=1e-12)
+    _, cache = model.forward_with_cache(x())
+    for t, step in enumerate(cache.cell.steps):
+        for k, block in enumerate(step.blocks):
+            np.testing.assert_allclose(given[:, t, k], block.A, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_cell_without_slots_has_no_attention(name):
+    assert trace(make_model(name), x()).attention is None
+
+
 def test_gradient_norms_are_those_of_finite_differences(model):
     d_last = normal(ROWS, OUTPUTS, seed=4)
     given = gradient_norms(model, x(), d_last)

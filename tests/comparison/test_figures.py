@@ -1,19 +1,29 @@
 """Figures carry the data they should, and nothing in them covers anything else."""
 
-import itertools
+import io
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
 import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import pytest
-from figure_races import outcome
+from figure_checks import assert_nothing_overlaps, ladder_labels, renderer, shown_ticks
+from figure_races import HOSTILE, outcome
 from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE, LadderTask, run
 
-from lstm_baseline import GRU, LSTM, RelationalRNN
+from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.analysis import Saturation, gradient_norms, trace
-from lstm_baseline.comparison.drawing import model_style, score_limits, spread_out, to_svg
+from lstm_baseline.comparison.drawing import (
+    fit,
+    model_style,
+    score_limits,
+    spread_out,
+    to_png,
+    to_svg,
+    width_of,
+)
 from lstm_baseline.comparison.figures import (
     final_scores,
     final_scores_figure,
@@ -21,6 +31,7 @@ from lstm_baseline.comparison.figures import (
     learning_curves_figure,
 )
 from lstm_baseline.comparison.inside import (
+    attention_figure,
     gates_figure,
     gradient_figure,
     look_inside,
@@ -39,49 +50,6 @@ CROWDED = (
     ORACLE,
 )
 MODELS = ("lstm", "relational", "gru")
-
-
-def renderer(figure):
-    figure.canvas.draw()
-    return figure.canvas.get_renderer()
-
-
-def ladder_labels(figure):
-    """Return the texts to the right of the axes."""
-    (axes,) = figure.axes
-    frame = axes.get_window_extent()
-    extents = [(t, t.get_window_extent(renderer(figure))) for t in axes.texts]
-    return [(text, box) for text, box in extents if box.x0 > frame.x1]
-
-
-def shown_ticks(axes):
-    """Return tick labels within the axis limits: matplotlib keeps some beyond, and skips them."""
-    return [
-        tick.label1
-        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()))
-        for tick in axis.get_major_ticks()
-        if low <= tick.get_loc() <= high
-    ]
-
-
-def assert_nothing_overlaps(figure):
-    """Hold all texts and the legend apart from each other, within the figure, off the axes."""
-    (axes,) = figure.axes
-    draw = renderer(figure)
-    labels = [box for _, box in ladder_labels(figure)]
-    texts = [axes.xaxis.label, axes.yaxis.label, *shown_ticks(axes)]
-    boxes = [
-        *labels,
-        axes.get_legend().get_window_extent(draw),
-        *(text.get_window_extent(draw) for text in texts if text.get_text()),
-    ]
-    for box in boxes:
-        assert box.x0 >= -1
-        assert box.y0 >= -1
-        assert box.x1 <= figure.bbox.width + 1
-        assert box.y1 <= figure.bbox.height + 1
-    for a, b in itertools.combinations([axes.get_window_extent().padded(-3), *boxes], 2):
-        assert not a.overlaps(b)
 
 
 def two_models(**options):
@@ -361,6 +329,45 @@ class TestInside:
                 assert_nothing_overlaps(draw(inside))
         assert_nothing_overlaps(gradient_figure(list(seen.values())))
 
+    def test_attention_is_that_of_the_analysis(self, seen):
+        task = make_task("pair-matching", num_pairs=2, num_symbols=4)
+        model = RelationalRNN(task.input_size, task.output_size, head_size=2, rng=0)
+        expected = trace(model, task.test(0).x[:100]).attention.mean(axis=(0, 2, 3))
+        attention = seen["relational"].attention
+        assert attention.shape == (3, 5, 5)
+        np.testing.assert_allclose(attention, expected, rtol=1e-5)
+        assert seen["lstm"].attention is None
+        assert seen["gru"].attention is None
+
+    def test_attention_is_drawn_slot_by_slot(self, seen):
+        attention = seen["relational"].attention
+        over_time, between, scale = attention_figure(seen["relational"]).axes
+        (image,), (average,) = over_time.images, between.images
+        np.testing.assert_array_equal(image.get_array(), attention[:, :4, 4].T)
+        np.testing.assert_array_equal(average.get_array(), attention[:, :4].mean(axis=0))
+        limits = (0, max(image.get_array().max(), average.get_array().max()))
+        assert image.get_clim() == average.get_clim() == scale.images[0].get_clim() == limits
+        labels = [text.get_text() for text in between.get_xticklabels()]
+        assert labels[-1] == "input"
+
+    def test_attention_of_others_is_refused(self, seen):
+        with pytest.raises(InputError, match="lstm has no attention"):
+            attention_figure(seen["lstm"])
+
+    @pytest.mark.parametrize(("steps", "slots"), [(1, 1), (8, 4), (300, 8), (7, 40)])
+    def test_attention_of_any_size_fits(self, seen, steps, slots):
+        shares = np.random.default_rng(0).random((steps, slots + 1, slots + 1))
+        inside = seen["relational"]._replace(attention=shares / shares.sum(-1, keepdims=True))
+        figure = attention_figure(inside)
+        assert_nothing_overlaps(figure)
+        ET.fromstring(to_svg(figure))
+
+    def test_styles_are_those_of_the_whole_race(self, seen):
+        models = ["own", "lstm", "another"]
+        inside = seen["lstm"]._replace(model="another")
+        (line,) = gradient_figure([inside], models).axes[0].lines
+        assert line.get_color() == model_style("another", models).color
+
     @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e20])
     def test_gradients_of_any_size_have_ticks_in_plain_text(self, seen, scale):
         tame = [
@@ -424,12 +431,27 @@ def test_score_limits_are_never_empty():
         assert low < high
 
 
-def test_every_model_looks_different_in_colour_and_without():
-    models = ["lstm", "mine", "relational", "yours", "gru"]
+@pytest.mark.parametrize(
+    "models",
+    [
+        ["lstm", "mine", "relational", "yours", "gru"],
+        [f"own {k}" for k in range(8)],
+        ["lstm", *(f"own {k}" for k in range(7))],
+    ],
+)
+def test_every_model_looks_different_in_colour_and_without(models):
     styles = [model_style(model, models) for model in models]
     for column in zip(*styles, strict=True):
         assert len({str(value) for value in column}) == len(models)
-    assert model_style("lstm", ["gru", "lstm"]) == styles[0]
+
+
+def test_a_contestant_of_a_known_name_keeps_its_style():
+    assert model_style("lstm", ["gru", "lstm"]) == model_style("lstm", ["lstm", *HOSTILE])
+
+
+def test_a_crowd_of_contestants_still_has_a_style_each():
+    models = ["gru", *(f"own {k}" for k in range(40))]
+    assert len({str(model_style(model, models)) for model in models}) == len(models)
 
 
 def test_svg_is_xml_for_light_and_dark_pages_and_the_same_each_time():
@@ -446,6 +468,35 @@ def test_any_name_is_drawn_as_it_is():
     ladder = (CHANCE._replace(name="$\\frac{$ 100% <b> & 模"), ORACLE._replace(name="-->"))
     figure = learning_curves_figure(learning_curves(two_models(task=LadderTask(ladder))))
     ET.fromstring(to_svg(figure))
+
+
+def test_png_is_on_white():
+    png = to_png(learning_curves_figure(learning_curves(two_models())))
+    image = mpl.image.imread(io.BytesIO(png), format="png")
+    assert image.shape[1] == 1080
+    np.testing.assert_array_equal(image[0, 0], [1, 1, 1, 1])
+
+
+def test_any_six_names_fit():
+    of_task = outcome({name: [run(0.9), run(None), run(0.6)] for name in HOSTILE})
+    for figure in (
+        learning_curves_figure(learning_curves(of_task)),
+        final_scores_figure(final_scores(of_task)),
+    ):
+        assert_nothing_overlaps(figure)
+        ET.fromstring(to_svg(figure))
+    legend = learning_curves_figure(learning_curves(of_task)).axes[0].get_legend()
+    shown = ["".join(text.get_text().split()) for text in legend.get_texts()]
+    assert shown == ["".join(name.split()) for name in HOSTILE]
+
+
+def test_words_are_broken_only_where_they_must():
+    assert fit("a short name", 5.0) == "a short name"
+    assert fit("a short name", 0.5) == "a short\nname"
+    lines = fit("W" * 60, 1.0).split("\n")
+    assert "".join(lines) == "W" * 60
+    assert all(0.8 < width_of(line) <= 1.0 for line in lines[:-1])
+    assert fit("", 1.0) == ""
 
 
 def test_a_user_s_matplotlib_settings_neither_show_nor_change():

@@ -13,6 +13,7 @@ from lstm_baseline.comparison.drawing import (
     MUTED,
     RUNG_DASHES,
     add_legend,
+    label_columns,
     label_places,
     label_right,
     legend_label,
@@ -186,7 +187,7 @@ def _draw_curve(
         linewidth=1.8,
         marker=style.marker,
         markersize=4.5,
-        transform=aside + axes.transData,
+        transform=axes.transData + aside,
         label=legend_label(model_label(curve.model)),
     )
     axes.vlines(
@@ -195,7 +196,7 @@ def _draw_curve(
         curve.high,
         color=style.color,
         linewidth=1.2,
-        transform=aside + axes.transData,
+        transform=axes.transData + aside,
     )
     failed = places[curve.num_failed > 0]
     axes.plot(
@@ -204,7 +205,7 @@ def _draw_curve(
         color=style.color,
         marker="x",
         linestyle="none",
-        transform=aside + axes.get_xaxis_transform(),
+        transform=axes.get_xaxis_transform() + aside,
     )
 
 
@@ -240,15 +241,18 @@ def _set_places(
     """Set scale, limits and ticks of the x axis."""
     ends = [*places, trained_at] if trained_at is not None else [*places]
     low, high = min(ends), max(ends)
-    if _are_numbers(data.values) and low > 0 and high >= _LOGARITHMIC * low:
+    numbers = _are_numbers(data.values)
+    if numbers and low > 0 and high >= _LOGARITHMIC * low:
         axes.set_xscale("log")
         beyond = (high / low) ** 0.06
         axes.set_xlim(low / beyond, high * beyond)
     else:
-        margin = 0.06 * (high - low) or 0.5
+        margin = numbers * 0.06 * (high - low) or 0.5
         axes.set_xlim(low - margin, high + margin)
-    texts = [f"{v:,g}" if isinstance(v, float) else str(v) for v in data.values]
-    label_places(axes, places.tolist(), texts)
+    if numbers:
+        label_places(axes, places.tolist(), [f"{value:,}" for value in data.values])
+    else:
+        label_columns(axes, [str(value) for value in data.values])
 
 
 def _how_to_read(data: DifficultyCurves) -> str:

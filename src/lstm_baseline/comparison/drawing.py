@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.ticker import NullFormatter
 
 from lstm_baseline import palette
 from lstm_baseline.comparison.words import number
@@ -230,14 +231,16 @@ def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> 
         if middles[k] + width / 2 + 4 <= edge:
             kept.append(k)
             edge = middles[k] - width / 2
+    kept.reverse()
     axes.set_xticks([places[k] for k in kept], [labels[k] for k in kept])
     axes.set_xticks([place for k, place in enumerate(places) if k not in kept], minor=True)
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def label_columns(axes: Axes, labels: Sequence[str]) -> None:
-    """Name the places 0, 1, … of the x axis, each in the width that it has.
+    """Name the places 0, 1, … of the x axis, each in the width that it has, with room below.
 
-    Call it last: it makes room below.
+    Call it when limits and the axes' width are final.
     """
     figure = _figure(axes)
     low, high = axes.get_xlim()

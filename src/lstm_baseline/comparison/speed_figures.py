@@ -82,7 +82,7 @@ def reached_figure(data: ReachedCurves) -> Figure:
             linewidth=1.8,
             marker=style.marker,
             markersize=4.5,
-            markevery=slice(1, None, max(1, len(curve.times) // 8)),
+            markevery=list(range(1, len(curve.times) + 1, max(1, len(curve.times) // 8))),
             label=legend_label(f"{words.model_label(curve.model)}: {of}"),
             clip_on=False,
         )

@@ -9,11 +9,14 @@ from matplotlib.ticker import MaxNLocator
 from lstm_baseline.comparison.drawing import (
     add_legend,
     draw_ladder,
+    label_places,
     legend_label,
+    make_room_below,
     model_style,
     new_axes,
     set_score_axis,
     styled,
+    wrapped_label,
 )
 from lstm_baseline.comparison.figures import SIZE, axis_label
 from lstm_baseline.comparison.results import ContestantOutcome, TaskOutcome, is_better
@@ -54,7 +57,7 @@ def tuning_curves(outcome: TaskOutcome) -> TuningCurves | None:
         return None
     floor = _floor(outcome)
     return TuningCurves(
-        f"validation {axis_label(outcome.metric)}",
+        f"expected best\nvalidation {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
         tuple(_curve(each, floor, outcome) for each in outcome.contestants),
         outcome.ladder,
@@ -64,7 +67,7 @@ def tuning_curves(outcome: TaskOutcome) -> TuningCurves | None:
 @styled
 def tuning_curves_figure(data: TuningCurves) -> Figure:
     """Draw the expected best score against the number of trials, and the ladder."""
-    figure, axes = new_axes(*SIZE, bottom=0.68)
+    figure, axes = new_axes(*SIZE)
     models = [curve.model for curve in data.curves]
     for curve in data.curves:
         style = model_style(curve.model, models)
@@ -81,13 +84,19 @@ def tuning_curves_figure(data: TuningCurves) -> Figure:
         )
     shown = [score for curve in data.curves for score in curve.expected]
     set_score_axis(axes, shown, data.ladder, data.higher_is_better)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    failed = any(curve.num_failed for curve in data.curves)
-    note = "one that failed counts as chance" if data.ladder else "one that failed as the worst"
-    axes.set_xlabel(f"tuning trials{f'; {note}' if failed else ''}\nexpected best of so many")
     axes.set_ylabel(data.y_label)
     add_legend(axes)
     draw_ladder(axes, data.ladder)
+    most = max(len(curve.expected) for curve in data.curves)
+    round_numbers = MaxNLocator(8, integer=True).tick_values(1, most)
+    ticks = sorted({1.0, *(tick for tick in round_numbers if 1 <= tick <= most)})
+    label_places(axes, ticks, [f"{tick:.0f}" for tick in ticks])
+    lines = ["number of tuning trials"]
+    if any(curve.num_failed for curve in data.curves):
+        as_what = "chance" if data.ladder else "the worst score seen"
+        lines.append(f"a trial that failed counts as {as_what}")
+    axes.set_xlabel(wrapped_label(axes, *lines))
+    make_room_below(axes)
     return figure
 
 

@@ -178,6 +178,8 @@ def overall_scores_figure(data: OverallScores) -> Figure:
     ends = [end for each in data.scores for end in each.score or ()]
     low, high = min([0.0, *ends]), max([1.0, *ends])
     axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    if not ends:
+        axes.set_xticks([])
     for (model, score), (top, bottom) in zip(data.scores, edges, strict=True):
         if score is None:
             continue
