@@ -21,6 +21,7 @@ from lstm_baseline.comparison.exports import (
 )
 from lstm_baseline.comparison.pictures import draw_race, file_name
 from lstm_baseline.comparison.plan import Sweep
+from lstm_baseline.comparison.run import MODEL
 from lstm_baseline.comparison.verdict import VerdictRule
 from lstm_baseline.tasks import make_task
 
@@ -232,5 +233,8 @@ def test_names_that_come_out_the_same_are_told_apart(tmp_path):
         contestants=contestants,
         rule=QUICK,
     )
+    for seed in [seed for task in outcome.tasks for c in task.contestants for seed in c.seeds]:
+        seed.spec.build_model().save(tmp_path / "runs" / seed.spec.name / MODEL)
     names = [picture.name for picture in draw_race(outcome, tmp_path)]
+    assert sum("-gates-" in name for name in names) == 2 * 5
     assert len({name.lower() for name in names}) == len(names)

@@ -297,3 +297,20 @@ def test_a_sweep_that_trains_keeps_its_own_runs():
         (1, None),
     ]
     assert [seed.learned for seed in given.runs] == [True, True, False, False]
+
+
+def test_a_run_of_a_sweep_is_held_against_the_ladder_of_its_value():
+    task = make_task("pair-matching", num_pairs=2, num_symbols=6)
+    given = race(
+        {"lstm": [run(0.9)]},
+        task,
+        parameters=9000,
+        sweeps=(Sweep(task, "num_pairs", (2, 3), seeds=1, train=True),),
+        trained=lambda spec: run(0.9),
+    ).sweeps[0]
+    # Any symbol seen is right with a chance of 1 / (2 n - 1).
+    expected = [(0.9 - best) / (1 - best) for best in (1 / 3, 1 / 5)]
+    assert [seed.normalised for seed in given.runs] == pytest.approx(expected, abs=0.02)
+    assert [point.normalised[0] for point in given.points["lstm"]] == [
+        seed.normalised for seed in given.runs
+    ]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from races import CHANCE, HEURISTIC, ORACLE, LadderTask, contestant, planned, race, run
+from races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
 
 from lstm_baseline.comparison import words
 from lstm_baseline.comparison.judge import Duel, Judgement, TaskVerdict
@@ -70,13 +70,6 @@ def test_duration(seconds, text):
 )
 def test_memory(size, text):
     assert words.memory(size) == text
-
-
-def test_learned():
-    assert words.learned(contestant([run(0.9), run(0.9)])) == "learned"
-    assert words.learned(contestant([run(0.9), run(0.9), run(0.1)])) == "learned in 2 of 3 seeds"
-    assert words.learned(contestant([run(0.9), run(0.1)])) == "did not learn, but in 1 of 2 seeds"
-    assert words.learned(contestant([run(0.1), run(None)])) == "did not learn"
 
 
 def test_enumerations():

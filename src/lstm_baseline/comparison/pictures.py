@@ -3,10 +3,10 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -31,7 +31,7 @@ from lstm_baseline.comparison.inside import (
 from lstm_baseline.comparison.judge import Duel, RaceOutcome
 from lstm_baseline.comparison.results import ContestantOutcome, SweepOutcome, TaskOutcome
 from lstm_baseline.comparison.run import MODEL
-from lstm_baseline.comparison.speed_figures import reached_curves, reached_figure
+from lstm_baseline.comparison.speed_figures import ReachedCurves, reached_curves, reached_figure
 from lstm_baseline.comparison.tuning_figures import tuning_curves, tuning_curves_figure
 from lstm_baseline.comparison.verdict_figures import (
     differences,
@@ -231,7 +231,7 @@ def _best_trial(contestant: ContestantOutcome) -> str:
 
 
 def _reached(
-    place: int, outcome: TaskOutcome, against: Literal["steps", "seconds"], data: Any
+    place: int, outcome: TaskOutcome, against: Literal["steps", "seconds"], data: ReachedCurves
 ) -> Picture:
     return _picture(
         _of_task(place, outcome, f"reached-{against}"),
@@ -317,7 +317,7 @@ def _of_task(place: int, outcome: TaskOutcome, *kind: str | int) -> str:
     return file_name("task", place, outcome.task.name, *kind)
 
 
-def _of_each(outcome: TaskOutcome, say: Any) -> str:
+def _of_each(outcome: TaskOutcome, say: Callable[[ContestantOutcome], str]) -> str:
     found = [f"{words.model_label(each.model)} {say(each)}" for each in outcome.contestants]
     return f"{'; '.join(found)}."
 

@@ -73,16 +73,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def learned(contestant: ContestantOutcome) -> str:
-    """Return whether a contestant learned a task, seed by seed."""
-    count, total = contestant.num_learned, len(contestant.seeds)
-    if count in (0, total):
-        return "learned" if count else "did not learn"
-    if contestant.learned:
-        return f"learned in {count} of {seeds(total)}"
-    return f"did not learn, but in {count} of {seeds(total)}"
-
-
 def seeds(count: int) -> str:
     """Return a number of seeds with its noun."""
     return counted(count, "seed")
@@ -179,11 +169,6 @@ def difference(value: float) -> str:
 def confidence(rule: VerdictRule) -> str:
     """Return the confidence of the rule's intervals."""
     return f"{100 * (1 - rule.level):g}%"
-
-
-def probability(values: Interval) -> str:
-    """Return the probability of doing better, with its interval."""
-    return f"{values.estimate:.2f} ({values.low:.2f} to {values.high:.2f})"
 
 
 def p_value(comparison: Comparison) -> str:
