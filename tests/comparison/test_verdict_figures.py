@@ -123,7 +123,11 @@ class TestDifferences:
         assert f"{data.overall.probability.estimate:.2f}" in shown
         low, high = axes.get_xlim()
         assert low == -high
-        assert len(axes.collections) == 4 + 1  # bands, and one for the legend
+        *bands, _ = axes.collections  # the last one is the legend's
+        assert len(bands) == len(compared)
+        for band in bands:
+            limits = band.get_datalim(axes.transData)
+            assert (limits.x0, limits.x1) == (-data.margin, data.margin)
 
     def test_a_win_points_to_the_winner(self, mixed):
         legend = differences_figure(differences(mixed, "relational")).axes[0].get_legend()
