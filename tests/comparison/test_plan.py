@@ -208,6 +208,7 @@ def test_too_few_seeds_are_told_beforehand(
     [
         ({"contestants": ()}, "at least one task and one contestant"),
         ({"contestants": (LSTM, LSTM)}, "contestants names one twice"),
+        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "one twice: lstm, LSTM"),
         ({"seeds": 0}, "seeds is 0"),
         ({"tasks": (QA, make_task("qa"))}, "tasks names one twice"),
         ({"sweeps": (Sweep(QA, "num_facts", (8,), 3, True),)}, "has 3 seeds; the race has 2"),

@@ -14,7 +14,7 @@ from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.plan import Plan, Sweep
 from lstm_baseline.comparison.race import PLAN, RUNS, carry_out
 from lstm_baseline.comparison.run import RESULT, RUN
-from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, Range, Tuning
+from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, Choices, Range, Tuning
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
 
@@ -25,7 +25,13 @@ SMALL = Plan(
     seeds=2,
     settings=TrainingSettings(num_steps=30, evaluate_every=10),
     parameters=1000,
-    tuning=Tuning(trials=3, space={"learning_rate": Range(low=1e-4, high=3e-2)}),
+    tuning=Tuning(
+        trials=3,
+        space={
+            "learning_rate": Range(low=1e-4, high=3e-2),
+            "clip_norm": Choices(choices=(0.5, None)),
+        },
+    ),
     sweeps=(
         Sweep(PAIRS, "num_pairs", (2,), seeds=1, train=True),
         Sweep(PAIRS, "num_pairs", (2,), seeds=2, train=False),

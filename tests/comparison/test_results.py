@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from races import (
     CHANCE,
@@ -10,14 +11,20 @@ from races import (
     HEURISTIC,
     LADDER,
     ORACLE,
+    SETTINGS,
     LadderTask,
     contestant,
     outcome,
+    planned,
     race,
     run,
+    trial,
 )
 
-from lstm_baseline.comparison.results import Speed, Spread, summarise
+from lstm_baseline.comparison.contestant import Contestant
+from lstm_baseline.comparison.plan import Sweep
+from lstm_baseline.comparison.results import Speed, Spread, choose_settings, summarise
+from lstm_baseline.comparison.tuning import Tuning
 from lstm_baseline.tasks import make_task
 
 
@@ -31,8 +38,10 @@ def test_scores_are_kept_by_seed_with_mean_and_sample_deviation():
     assert given.score == pytest.approx((0.7, 0.2, 3))
     assert given.untrained == pytest.approx((0.2, 0.1, 3))
     assert [seed.spec.seed for seed in given.seeds] == [0, 1, 2]
-    assert (given.num_params, given.width, given.state_size) == (1000, 10, 20)
-    assert given.flops_per_step == 4000
+    model = Contestant.model_validate("lstm")
+    assert given.num_params == model.count_params(LadderTask(), given.width)
+    assert (given.state_size, given.flops_per_step) == (20, 4000)
+    assert given.settings == SETTINGS
 
 
 def test_one_seed_has_no_deviation():
@@ -51,12 +60,23 @@ def test_normalised_of_a_lower_is_better_metric():
 
 
 @pytest.mark.parametrize(
-    "ladder", [(CHANCE, HEURISTIC), (), (ORACLE,), (HEURISTIC, ORACLE._replace(score=0.5))]
+    "ladder",
+    [
+        (),
+        (ORACLE,),
+        (HEURISTIC, ORACLE._replace(score=0.5)),
+        (CHANCE, ORACLE, ORACLE._replace(kind="heuristic")),
+    ],
 )
 def test_no_normalised_score_without_two_ends(ladder):
     given = contestant([run(0.75)], LadderTask(ladder))
     assert given.seeds[0].normalised is None
     assert given.normalised is None
+
+
+def test_without_an_oracle_the_perfect_score_takes_its_place():
+    given = contestant([run(0.75)], LadderTask((CHANCE, HEURISTIC)))
+    assert given.seeds[0].normalised == pytest.approx(0.5)
 
 
 def test_learned_is_to_beat_heuristics_and_the_untrained_network():
@@ -90,6 +110,23 @@ def test_chance_counts_where_it_beats_every_heuristic():
     given = outcome({"lstm": [run(0.2, untrained=0.0)]}, task)
     assert given.best_heuristic == CHANCE
     assert given.contestants[0].num_learned == 0
+
+
+def test_learned_by_more_than_two_standard_errors():
+    given = contestant([run(0.56, standard_error=0.029), run(0.56, standard_error=0.031)])
+    assert [seed.learned for seed in given.seeds] == [True, False]
+    assert not given.learned  # half of the runs is not more than half
+
+
+def test_more_than_half_of_the_runs_have_to_learn():
+    assert contestant([run(0.9), run(0.9), run(0.1)]).learned
+    assert not contestant([run(0.9), run(0.1), run(None)]).learned
+
+
+def test_a_verdict_counts_no_run_below_chance():
+    given = contestant([run(0.75), run(0.25), run(0.0), run(None)])
+    assert given.values == pytest.approx([0.5, -0.5, -0.5, -0.5])
+    assert np.isnan(contestant([run(0.75)], LadderTask(())).values).all()
 
 
 def test_threshold_is_half_way_to_the_oracle():
@@ -180,8 +217,12 @@ def test_a_generated_task_s_ladder_is_measured_once(monkeypatch):
 
 def test_tasks_and_contestants_come_in_the_plan_s_order_whatever_the_runs():
     tasks = LadderTask(name="first"), LadderTask(name="second")
-    plan, specs, results = race({"relational": [run(0.6)] * 2, "lstm": [run(0.9)] * 2}, *tasks)
-    given = summarise(plan, specs[::-1], results[::-1])
+    plan = planned(["relational", "lstm"], tasks, 2)
+    chosen = {(k, name): SETTINGS for k in range(2) for name in plan.models}
+    finals = [
+        (spec, run({"relational": 0.6, "lstm": 0.9}[spec.model])) for spec in plan.finals(chosen)
+    ]
+    given = summarise(plan, finals[::-1])
     assert [of_task.title for of_task in given] == ["first", "second"]
     for of_task in given:
         assert [c.model for c in of_task.contestants] == ["relational", "lstm"]
@@ -192,7 +233,7 @@ def test_tasks_and_contestants_come_in_the_plan_s_order_whatever_the_runs():
 
 def test_tasks_of_one_name_are_told_apart_by_what_differs():
     tasks = LadderTask(level=1), LadderTask(level=2), LadderTask(name="other", level=2)
-    given = summarise(*race({"lstm": [run(0.6)]}, *tasks))
+    given = race({"lstm": [run(0.6)]}, *tasks).tasks
     assert [of_task.title for of_task in given] == [
         "made-up (level=1)",
         "made-up (level=2)",
@@ -200,7 +241,76 @@ def test_tasks_of_one_name_are_told_apart_by_what_differs():
     ]
 
 
-def test_runs_and_results_have_to_match():
-    plan, specs, results = race({"lstm": [run(0.6), run(0.7)]})
-    with pytest.raises(ValueError, match="shorter"):
-        summarise(plan, specs, results[:-1])
+TUNING = Tuning(trials=3, space={"learning_rate": {"low": 1e-3, "high": 1e-1}})
+
+
+def test_trials_are_kept_with_what_they_drew_and_why_they_failed():
+    tuned = {"lstm": [trial(0.3), trial(None, reason="diverged", seconds=1.0), trial(0.6)]}
+    given = race({"lstm": [run(0.6)]}, tuning=TUNING, trials=tuned).tasks[0].contestants[0]
+    assert [t.score for t in given.trials] == [0.3, None, 0.6]
+    assert [t.reason for t in given.trials] == ["", "diverged", ""]
+    assert [t.settings for t in given.trials] == TUNING.settings(SETTINGS)
+    assert given.tuning_seconds == 5.0
+
+
+@pytest.mark.parametrize(("higher_is_better", "best"), [(True, 2), (False, 0)])
+def test_the_best_trial_s_settings_are_chosen(higher_is_better, best):
+    task = LadderTask(ERROR_LADDER, higher_is_better=higher_is_better)
+    plan = planned(["lstm", "relational"], [task], 1, tuning=TUNING)
+    scores = {"lstm": [0.1, None, 0.6], "relational": [None, None, None]}
+    runs = [(spec, trial(scores[spec.model][k // 2])) for k, spec in enumerate(plan.trials())]
+    chosen = choose_settings(plan, runs)
+    assert chosen[0, "lstm"] == TUNING.settings(SETTINGS)[best]
+    assert chosen[0, "relational"] == SETTINGS  # no trial finished
+
+
+def swept(train, runs, trained=None):
+    task = make_task("adding", length=6)
+    sweep = Sweep(task, "length", (4, 6), seeds=2, train=train)
+    options = {"parameters": 9000} if train else {}
+    given = race(runs, task, sweeps=(sweep,), trained=trained, **options)
+    return task, given.sweeps[0]
+
+
+def test_a_sweep_that_tests_takes_the_scores_of_the_final_runs():
+    runs = [run(0.1, beyond=(0.2, 0.1)), run(None), run(0.1, beyond=(0.9, 0.9))]
+    task, given = swept(train=False, runs={"lstm": runs})
+    at_4, at_6 = given.points["lstm"]
+    assert (at_4.scores, at_6.scores) == ((0.2, None), (0.1, None))  # two seeds of the three
+    constant = max(rung.score for rung in given.ladders[1])
+    assert at_6.normalised == pytest.approx(((0.1 - constant) / -constant, None))
+    assert given.runs == ()
+    assert (given.title, given.metric) == ("adding", task.metric)
+
+
+def test_a_sweep_that_trains_keeps_its_own_runs():
+    def trained(spec):
+        return run(None if spec.seed else spec.task.config()["length"] / 100)
+
+    _, given = swept(train=True, runs={"lstm": [run(0.1)] * 3}, trained=trained)
+    at_4, at_6 = given.points["lstm"]
+    assert (at_4.scores, at_6.scores) == ((0.04, None), (0.06, None))
+    assert [(seed.spec.seed, seed.result.score) for seed in given.runs] == [
+        (0, 0.04),
+        (0, 0.06),
+        (1, None),
+        (1, None),
+    ]
+    assert [seed.learned for seed in given.runs] == [True, True, False, False]
+
+
+def test_a_run_of_a_sweep_is_held_against_the_ladder_of_its_value():
+    task = make_task("pair-matching", num_pairs=2, num_symbols=6)
+    given = race(
+        {"lstm": [run(0.9)]},
+        task,
+        parameters=9000,
+        sweeps=(Sweep(task, "num_pairs", (2, 3), seeds=1, train=True),),
+        trained=lambda spec: run(0.9),
+    ).sweeps[0]
+    # Any symbol seen is right with a chance of 1 / (2 n - 1).
+    expected = [(0.9 - best) / (1 - best) for best in (1 / 3, 1 / 5)]
+    assert [seed.normalised for seed in given.runs] == pytest.approx(expected, abs=0.02)
+    assert [point.normalised[0] for point in given.points["lstm"]] == [
+        seed.normalised for seed in given.runs
+    ]

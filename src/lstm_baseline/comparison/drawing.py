@@ -463,6 +463,16 @@ def to_svg(figure: Figure) -> bytes:
     return (svg[:start] + style + svg[start:]).encode()
 
 
+def to_paper(svg: bytes) -> bytes:
+    """Return what ``to_svg`` returned in its light colours on white: no reader knows variables."""
+    text = re.sub(r"<style>:root.*?</style>", "", svg.decode(), count=1)
+    for ink in _INKS:
+        text = text.replace(f"var(--{ink.name})", ink.light)
+    start = text.index(">", text.index("<svg")) + 1
+    white = '<rect width="100%" height="100%" fill="#ffffff"/>'
+    return (text[:start] + white + text[start:]).encode()
+
+
 @styled
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG on white, 200 dots an inch."""

@@ -158,7 +158,7 @@ class Plan:
         if not self.tasks or not self.contestants:
             raise InputError("a race needs at least one task and one contestant")
         names = [contestant.name for contestant in self.contestants]
-        if len(set(names)) < len(names):
+        if len({name.casefold() for name in names}) < len(names):
             raise InputError(f"contestants names one twice: {', '.join(names)}")
         configs = [task.config() for task in self.tasks]
         if any(config in configs[:k] for k, config in enumerate(configs)):
@@ -268,7 +268,7 @@ class Plan:
             ],
             "parameters": self.parameters,
             "training": self.settings.model_dump(),
-            "tuning": self.tuning.model_dump()
+            "tuning": self.tuning.model_dump(mode="json")
             | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
             "seeds": list(range(self.seeds)),
             "verdict": self.rule.model_dump(),

@@ -13,13 +13,14 @@ from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execute import run_all
 from lstm_baseline.comparison.judge import RaceOutcome, judge
 from lstm_baseline.comparison.plan import Plan, RunSpec
-from lstm_baseline.comparison.report import print_table, write_report
+from lstm_baseline.comparison.report import write_report
 from lstm_baseline.comparison.results import (
     Runs,
     choose_settings,
     summarise,
     summarise_sweep,
 )
+from lstm_baseline.comparison.terminal import print_table
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.storage import read_json, write_json
 from lstm_baseline.training import Record

@@ -63,12 +63,28 @@ class Speed(NamedTuple):
 class Trial(NamedTuple):
     """One tuning run."""
 
-    settings: TrainingSettings
-    score: float | None
-    """Best validation score; None when it failed."""
-    reason: str
-    """Why it failed."""
-    seconds: float
+    spec: RunSpec
+    result: RunResult
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """What it drew."""
+        return self.spec.settings
+
+    @property
+    def score(self) -> float | None:
+        """Best validation score; None when it failed."""
+        return self.result.validation_score
+
+    @property
+    def reason(self) -> str:
+        """Why it failed."""
+        return self.result.reason
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock in training steps."""
+        return self.result.seconds
 
 
 @dataclass(frozen=True)
@@ -221,6 +237,8 @@ class SweepOutcome:
     """At each value, worst first."""
     points: Mapping[str, tuple[Point, ...]]
     """By the contestant's name, at each value."""
+    runs: tuple[SeedOutcome, ...]
+    """Its own, each held against the ladder of its value; none where it only tests."""
 
     @property
     def metric(self) -> Metric:
@@ -273,7 +291,7 @@ def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
                     if spec.model == model
                 ],
                 tuple(
-                    Trial(spec.settings, result.validation_score, result.reason, result.seconds)
+                    Trial(spec, result)
                     for spec, result in trials
                     if spec.task is task and spec.model == model
                 ),
@@ -327,6 +345,10 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
             )
             for name, of_model in scores.items()
         },
+        tuple(
+            _seed_outcome(spec, result, ladders[sweep.tasks.index(spec.task)])
+            for spec, result in trained
+        ),
     )
 
 

@@ -3,21 +3,33 @@
 import math
 from collections.abc import Sequence
 
-from lstm_baseline.comparison.judge import Duel, TaskVerdict
+from lstm_baseline.comparison.judge import Duel, Judgement, TaskVerdict
 from lstm_baseline.comparison.plan import Plan, Shortage
 from lstm_baseline.comparison.results import ContestantOutcome, Spread, TaskOutcome
 from lstm_baseline.comparison.statistics import Interval
-from lstm_baseline.comparison.verdict import Comparison
+from lstm_baseline.comparison.verdict import Comparison, VerdictRule
 from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.training import TrainingSettings
 
 _LABELS = {"lstm": "LSTM", "gru": "GRU", "relational": "relational RNN"}
+_MOST_NAMED = 3
 NOTHING = "–"
 """Stands where there is no number."""
 
 
+def printable(text: str) -> str:
+    """Return a user's text without what would move the cursor or turn the reading direction."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def model_label(model: str) -> str:
     """Return how a model is called in prose and in figures."""
-    return _LABELS.get(model, model)
+    return _LABELS.get(model) or printable(model)
+
+
+def the(model: str) -> str:
+    """Return a model's label as a sentence has it: what a user named is a name, with no article."""
+    return f"the {_LABELS[model]}" if model in _LABELS else printable(model)
 
 
 def metric_label(metric: Metric) -> str:
@@ -61,14 +73,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def learned(contestant: ContestantOutcome) -> str:
-    """Return whether a contestant learned a task, seed by seed."""
-    count, total = contestant.num_learned, len(contestant.seeds)
-    if count == 0:
-        return "did not learn"
-    return "learned" if count == total else f"learned in {count} of {seeds(total)}"
-
-
 def seeds(count: int) -> str:
     """Return a number of seeds with its noun."""
     return counted(count, "seed")
@@ -77,6 +81,25 @@ def seeds(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with its thousands apart."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def memory(size: float | None) -> str:
+    """Return a number of bytes in MiB or GiB."""
+    if size is None:
+        return NOTHING
+    mebibytes = size / 2**20
+    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1000 else f"{mebibytes:.0f} MiB"
+
+
+def settings(given: TrainingSettings, names: Sequence[str]) -> str:
+    """Return some training settings by their names."""
+    values = given.model_dump()
+    return ", ".join(f"{name.replace('_', ' ')} {values[name]}" for name in names)
 
 
 def steps_to_threshold(contestant: ContestantOutcome) -> str:
@@ -132,81 +155,209 @@ def shortage(plan: Plan, found: Shortage) -> str:
     )
 
 
-def interval(values: Interval, confidence: float) -> str:
-    """Return an interval as a sentence has it."""
+def interval(values: Interval) -> str:
+    """Return the ends of an interval around a difference of scores."""
     scale = max(abs(values.low), abs(values.high), 0.1)
-    low, high = (number(end, like=scale) for end in (values.low, values.high))
-    return f"{confidence:.0%} interval {low} to {high}"
+    return f"{number(values.low, like=scale)} to {number(values.high, like=scale)}"
 
 
-def verdict(plan: Plan, duel: Duel) -> str:
-    """Return the outcome of a duel in one sentence that can be quoted."""
-    one, other = model_label(duel.challenger), model_label(duel.baseline)
-    if duel.overall is None:
-        return f"No verdict on {one} against {other}: {_why_not_compared(plan, duel)}."
-    difference = duel.overall.difference
-    of_tasks = f"{counted(len(duel.compared), 'task')} and {counted(plan.seeds, 'paired seed')}"
-    figures = (
-        f"over {of_tasks} the interquartile mean of its normalised scores is "
-        f"{number(duel.challenger_score)}, that of the {other} {number(duel.baseline_score)}, a "
-        f"difference of {number(difference.estimate, like=0.1)} "
-        f"({interval(difference, 1 - plan.rule.level)}; p = {p_value(duel.overall)})"
-    )
-    if duel.outcome == "challenger wins":
-        return f"The {one} beats the {other}: {figures}."
-    if duel.outcome == "baseline wins":
-        return f"The baseline wins, {other} over {one}: {figures}."
-    return (
-        f"Inconclusive between {one} and {other}: {figures}, but {_why_inconclusive(plan, duel)}."
-    )
+def difference(value: float) -> str:
+    """Return a difference of normalised scores: three decimals, more where these would be zeros."""
+    return number(value, like=max(abs(value), 0.1) if abs(value) >= 0.0005 else None)
+
+
+def confidence(rule: VerdictRule) -> str:
+    """Return the confidence of the rule's intervals."""
+    return f"{100 * (1 - rule.level):g}%"
 
 
 def p_value(comparison: Comparison) -> str:
     """Return a p-value after Holm's correction."""
     p = comparison.adjusted_p_value
-    return f"{p:.2g}" if p >= 1e-4 else "less than 0.0001"
+    return f"{p:.3g}" if p >= 1e-4 else "< 0.0001"
 
 
-def _why_not_compared(plan: Plan, duel: Duel) -> str:
-    if plan.seeds < 2:
-        return "one seed shows what can happen, not what usually does"
-    barriers = {barrier(task, duel) for task in duel.tasks}
-    return barriers.pop() if len(barriers) == 1 else "there is no task that both learned"
+def verdicts(plan: Plan, judgement: Judgement) -> list[str]:
+    """Return the outcome of a race, one sentence a challenger; one even where nobody challenges."""
+    if not judgement.duels:
+        return [f"No verdict: {the(plan.baseline)} raced alone."]
+    return [verdict(plan, duel) for duel in judgement.duels]
+
+
+def verdict(plan: Plan, duel: Duel) -> str:
+    """Return the outcome of a duel in one sentence that can be quoted."""
+    one, other = the(duel.challenger), the(duel.baseline)
+    if duel.overall is None:
+        return f"No verdict on {one} against {other}: {_why_not_compared(plan, duel)}."
+    assert duel.challenger_score is not None
+    assert duel.baseline_score is not None
+    ahead, behind = _ahead(duel, duel.overall)
+    scores = sorted((duel.challenger_score, duel.baseline_score), reverse=True)
+    lead = _lead(duel.overall.difference)
+    high, low = (number(score, like=max(abs(score), 0.1)) for score in scores)
+    figures = (
+        f"interquartile mean {high} to {low} {_where(plan, duel)}, {confidence(plan.rule)} "
+        f"interval of the difference {interval(lead)}, {_p(duel.overall)}"
+    )
+    by = f"by {difference(lead.estimate)} in normalised score"
+    if duel.outcome == "challenger wins":
+        return _sentence(f"{ahead} beats {behind} {by}: {figures}")
+    if duel.outcome == "baseline wins":
+        return f"The baseline wins: {ahead} beats {behind} {by}, {figures}."
+    if lead.estimate == 0:
+        return f"Inconclusive: {one} and {other} are level in normalised score ({figures})."
+    why = _why_inconclusive(plan, duel)
+    return f"Inconclusive: {ahead} leads {behind} {by} ({figures}), but {why}."
+
+
+def task_outcome(duel: Duel, task: TaskVerdict) -> str:
+    """Return who won a task, in two or three words."""
+    if task.comparison is None:
+        return "not compared"
+    if task.comparison.outcome == "inconclusive":
+        return "inconclusive"
+    winner, _ = _ahead(duel, task.comparison)
+    return f"{winner} wins"
+
+
+def task_reason(plan: Plan, duel: Duel, task: TaskVerdict) -> str:
+    """Return what the outcome of a task rests on."""
+    comparison = task.comparison
+    if comparison is None:
+        return barrier(task, duel)
+    lead = _lead(comparison.difference)
+    figures = f"{confidence(plan.rule)} interval {interval(lead)}, {_p(comparison)}"
+    by = f"by {difference(lead.estimate)} ({figures})"
+    if comparison.outcome != "inconclusive":
+        return by
+    if lead.estimate == 0:
+        return f"level ({figures})"
+    ahead, _ = _ahead(duel, comparison)
+    return f"{ahead} leads {by}, but {unmet(plan, comparison)}"
 
 
 def barrier(task: TaskVerdict, duel: Duel) -> str:
     """Return why two contestants are not compared on a task."""
-    one, other = model_label(duel.challenger), model_label(duel.baseline)
     return {
         "neither learned": "neither learned",
-        "only the challenger learned": f"only the {one} learned",
-        "only the baseline learned": f"only the {other} learned",
+        "only the challenger learned": f"only {the(duel.challenger)} learned",
+        "only the baseline learned": f"only {the(duel.baseline)} learned",
         "no ceiling": "its best heuristic is perfect already",
         None: "one seed is no comparison",
     }[task.barrier]
 
 
-def _why_inconclusive(plan: Plan, duel: Duel) -> str:
-    assert duel.overall is not None
-    if duel.disqualified:
-        ahead = duel.challenger if duel.overall.difference.estimate > 0 else duel.baseline
-        behind = duel.baseline if ahead == duel.challenger else duel.challenger
-        return (
-            f"the {model_label(ahead)} did not learn {listing(duel.disqualified)}, which the "
-            f"{model_label(behind)} did"
-        )
-    return unmet(plan, duel.overall)
-
-
 def unmet(plan: Plan, comparison: Comparison) -> str:
     """Return which conditions of a win were not met."""
     rule = plan.rule
+    estimate = comparison.probability.estimate
+    share = 1 - estimate if comparison.difference.estimate < 0 else estimate
     texts = {
         "significance": f"p is above {rule.level:g}",
-        "margin": f"the interval reaches within the margin of {rule.margin:g}",
-        "probability": (
-            f"the one ahead does better in fewer than {rule.probability:.0%} of the pairs"
+        "margin": (
+            f"the interval does not clear the margin of {rule.margin:g}"
+            if rule.margin
+            else "the interval includes 0"
         ),
-        "probability interval": "doing better in half of the pairs or fewer is not excluded",
+        "probability": (
+            f"the share of pairs won is {100 * share:.3g}%, short of {100 * rule.probability:g}%"
+        ),
+        "probability interval": "winning just half of the pairs is not ruled out",
     }
-    return listing([texts[condition] for condition in comparison.unmet])
+    conditions = list(comparison.unmet)
+    if "probability" in conditions and "probability interval" in conditions:
+        conditions.remove("probability interval")  # it says less
+    return listing([texts[condition] for condition in conditions])
+
+
+def rule(plan: Plan) -> str:
+    """Return what it takes to win."""
+    rule = plan.rule
+    beyond = f"beyond {rule.margin:g}" if rule.margin else "on one side of 0"
+    return (
+        f"Whoever is ahead wins if p is at most {rule.level:g} in a paired permutation test "
+        f"(corrected by Holm's method over all comparisons of its kind), the {confidence(rule)} "
+        f"interval of the difference in normalised score lies wholly {beyond}, and at least "
+        f"{100 * rule.probability:g}% of the paired runs are won, ties counting half, with a "
+        f"{confidence(rule)} interval above 50%. Everything else is inconclusive. Only tasks that "
+        "both learned are compared, and whoever failed to learn a task that the other one learned "
+        "cannot win."
+    )
+
+
+def _p(comparison: Comparison) -> str:
+    text = p_value(comparison)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def _sentence(text: str) -> str:
+    """Return a sentence; a name that a user gave keeps its first letter."""
+    start = "The" if text.startswith("the ") else text[:3]
+    return f"{start}{text[3:]}."
+
+
+def _ahead(duel: Duel, comparison: Comparison) -> tuple[str, str]:
+    """Return who is ahead and who is behind."""
+    one, other = the(duel.challenger), the(duel.baseline)
+    return (one, other) if comparison.difference.estimate >= 0 else (other, one)
+
+
+def _lead(values: Interval) -> Interval:
+    """Return a difference as the one who is ahead sees it."""
+    if values.estimate >= 0:
+        return values
+    return Interval(-values.estimate, -values.high, -values.low)
+
+
+def _where(plan: Plan, duel: Duel) -> str:
+    """Say what a verdict rests on."""
+    compared, total = duel.compared, len(plan.tasks)
+    runs = f"with {counted(plan.seeds, 'paired seed')}"
+    some = any(task.barrier == "no ceiling" for task in duel.tasks)
+    which = "that allow a comparison" if some else "that both learned"
+    if len(compared) == total:
+        place = f"over {counted(total, 'task')}" if total > 1 else f"on {compared[0].title}"
+    elif len(compared) == 1:
+        which = which.replace("allow", "allows")
+        place = f"on {compared[0].title}, the only one of {total} tasks {which},"
+    else:
+        place = f"over the {len(compared)} of {total} tasks {which},"
+    return printable(f"{place} {runs}")
+
+
+def _why_not_compared(plan: Plan, duel: Duel) -> str:
+    if plan.seeds < 2:
+        return "one seed shows what can happen, not what usually does"
+    texts = {
+        "neither learned": "neither learned {}",
+        "only the challenger learned": f"only {the(duel.challenger)} learned {{}}",
+        "only the baseline learned": f"only {the(duel.baseline)} learned {{}}",
+        "no ceiling": "a heuristic is perfect already on {}",
+    }
+    parts = []
+    for kind, text in texts.items():
+        titles = [task.title for task in duel.tasks if task.barrier == kind]
+        if titles:
+            before, after = text.split("{}")
+            parts.append(f"{before}{_some(titles, len(duel.tasks), kind)}{after}")
+    return "; ".join(parts)
+
+
+def _some(titles: Sequence[str], total: int, kind: str) -> str:
+    """Return tasks by their names, or how many they are where they are many."""
+    if len(titles) <= _MOST_NAMED:
+        if len(titles) > 1 and kind == "neither learned":
+            return f"{', '.join(map(printable, titles[:-1]))} or {printable(titles[-1])}"
+        return listing([printable(title) for title in titles])
+    if len(titles) < total:
+        return f"{len(titles)} of {total} tasks"
+    return f"any of the {total} tasks" if kind == "neither learned" else f"all {total} tasks"
+
+
+def _why_inconclusive(plan: Plan, duel: Duel) -> str:
+    assert duel.overall is not None
+    if not duel.disqualified:
+        return unmet(plan, duel.overall)
+    ahead, behind = _ahead(duel, duel.overall)
+    tasks = listing([printable(title) for title in duel.disqualified])
+    return f"{ahead} did not learn {tasks}, which {behind} did"
