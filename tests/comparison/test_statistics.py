@@ -14,7 +14,6 @@ from lstm_baseline.comparison.statistics import (
     mean_interval,
     overall_difference,
     overall_interval,
-    overall_p_value,
     overall_probability,
     permutation_p_values,
     probability_better,
@@ -243,28 +242,6 @@ def test_overall_difference_is_scipys_on_one_task():
     assert found[1:] == pytest.approx(theirs, abs=0.03 * (theirs.high - theirs.low))
 
 
-@pytest.mark.parametrize(("shape", "tolerance"), [((4, 3), 1e-12), ((6, 2), 1e-12), ((8, 2), 0.02)])
-@pytest.mark.parametrize("make", [skewed, tenths])
-def test_overall_p_value_is_scipys(shape, tolerance, make):
-    """Of all exchanges for twelve pairs, of drawn ones for sixteen."""
-    challenger, baseline = make(*shape, seed=4) + 0.2, make(*shape, seed=5)
-    theirs = stats.permutation_test(
-        (challenger.ravel(), baseline.ravel()),
-        difference,
-        permutation_type="samples",
-        n_resamples=np.inf,
-    )
-    found = overall_p_value(challenger, baseline, rng())
-    assert theirs.pvalue < 0.9
-    assert found == pytest.approx(theirs.pvalue, abs=tolerance)
-
-
-def test_overall_p_value_of_the_same_scores_is_one():
-    scores = rng().normal(size=(10, 3))
-    assert overall_p_value(scores, scores, rng()) == 1.0
-    assert overall_p_value(scores + 9.0, scores, rng(), num_resamples=99) == 1 / 100
-
-
 def test_overall_probability_is_the_mean_over_tasks():
     challenger = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
     baseline = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
@@ -331,7 +308,10 @@ def test_median_counts_runs_that_never_reached(times, median):
         (lambda: mean_interval(np.zeros((1, 2)), 0.95, rng()), "at least 2 runs"),
         (lambda: mean_interval(np.zeros((3, 2)), 95, rng()), "confidence is 95; give a number"),
         (lambda: overall_interval(np.zeros((3, 0)), 0.95, rng()), "2 runs and one task"),
-        (lambda: overall_p_value(np.zeros((3, 2)), np.zeros((3, 1)), rng()), "the same pairs"),
+        (
+            lambda: overall_difference(np.zeros((3, 2)), np.zeros((3, 1)), 0.95, rng()),
+            "the same pairs",
+        ),
         (lambda: holm(np.array([0.5, 1.5])), "numbers from 0 to 1"),
         (lambda: holm(np.array([np.nan])), "numbers from 0 to 1"),
         (lambda: expected_best(np.empty(0)), r"shape \(0,\); give a finite one a trial"),

@@ -291,37 +291,6 @@ def overall_difference(
     )
 
 
-def overall_p_value(
-    challenger: FloatArray,
-    baseline: FloatArray,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
-) -> float:
-    """Test whether the difference of two interquartile means over all tasks is 0.
-
-    If contestants are alike, the two runs of any pair may change sides. The p-value is the share of
-    such exchanges after which the difference is at least as far from 0 as the one observed: of all
-    exchanges for up to 14 pairs in all tasks together, of those drawn beyond, as in
-    ``permutation_p_values``.
-
-    Parameters
-    ----------
-    challenger, baseline
-        Scores, both (runs, tasks), run by run in pairs.
-    rng, num_resamples
-        As for ``permutation_p_values``.
-    """
-    challenger, baseline = _as_pairs(challenger, baseline)
-    swaps = _swaps(challenger.size, num_resamples, rng).reshape(-1, *challenger.shape)
-    observed = interquartile_mean(challenger) - interquartile_mean(baseline)
-    exchanged = interquartile_mean(np.where(swaps, baseline, challenger)) - interquartile_mean(
-        np.where(swaps, challenger, baseline)
-    )
-    scale = max(np.abs(challenger).max(), np.abs(baseline).max())
-    return _p_value(abs(float(observed)), np.abs(exchanged), scale)
-
-
 def overall_probability(
     challenger: FloatArray,
     baseline: FloatArray,
@@ -422,7 +391,7 @@ def _as_runs(name: str, array: Any, at_least: int = 1) -> FloatArray:
     return runs
 
 
-def _as_pairs(challenger: Any, baseline: Any, at_least: int = 1) -> tuple[FloatArray, FloatArray]:
+def _as_pairs(challenger: Any, baseline: Any, at_least: int) -> tuple[FloatArray, FloatArray]:
     challenger = _as_runs("challenger", challenger, at_least)
     baseline = _as_runs("baseline", baseline, at_least)
     if challenger.shape != baseline.shape:
