@@ -78,6 +78,7 @@ def sweep(values, scores, ladder=LADDER, *, task="adding", vary="length", train=
             name: tuple(Point(tuple(at_value), (None,) * num_seeds) for at_value in of_name)
             for name, of_name in scores.items()
         },
+        (),
     )
 
 

@@ -296,7 +296,7 @@ def _look_inside(
 def _gradient(place: int, outcome: TaskOutcome, seen: Sequence[Inside]) -> Picture:
     return _picture(
         _of_task(place, outcome, "gradient"),
-        gradient_figure(seen),
+        gradient_figure(seen, [contestant.model for contestant in outcome.contestants]),
         f"{outcome.title}: norm of the loss gradient with respect to the state at every step.",
         "Gradient flow",
     )
