@@ -189,7 +189,7 @@ def compare(
     with _resumable(), ExitStack() as stack:
         on_record = None
         if tensorboard:
-            from lstm_baseline.comparison.tensorboard import EventFiles
+            from lstm_baseline.comparison.execution.tensorboard import EventFiles
 
             on_record = stack.enter_context(EventFiles(out)).write
         report = run_race(

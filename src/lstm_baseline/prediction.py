@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_baseline.activations import log_softmax
-from lstm_baseline.comparison.run import MODEL, RUN
+from lstm_baseline.comparison.execution.run import MODEL, RUN
 from lstm_baseline.comparison.single import LABELS, RUN_FOLDER
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.models import LSTM, load_model

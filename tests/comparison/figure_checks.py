@@ -2,7 +2,7 @@
 
 import itertools
 
-from lstm_baseline.comparison.drawing import styled
+from lstm_baseline.comparison.report.drawing import styled
 
 
 def renderer(figure):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from lstm_baseline.comparison.contestant import Contestant
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.judge import RaceOutcome, judge
 from lstm_baseline.comparison.plan import Plan
 from lstm_baseline.comparison.results import summarise, summarise_sweep
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.models import MODELS
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.base import Rung

@@ -6,8 +6,8 @@ from rich.console import Console
 from troubles import Troubled
 
 from lstm_baseline.comparison.contestant import Contestant
+from lstm_baseline.comparison.execution.run import MODEL, RESULT
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import MODEL, RESULT
 from lstm_baseline.training import TrainingSettings
 
 LSTM = Contestant.model_validate("lstm")

@@ -15,16 +15,16 @@ import pytest
 import troubles
 from runs import comparable, outcomes, quiet, troubled
 
-from lstm_baseline.comparison.execute import run_all
+from lstm_baseline.comparison.execution.execute import run_all
+from lstm_baseline.comparison.execution.run import RESULT, RunResult
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RESULT, RunResult
 from lstm_baseline.errors import FileError, WorkerError
 from lstm_baseline.training import Record
 from processes import wait_until
 
 pytest.importorskip("distributed", reason="Dask (distributed) is not installed")
 
-from lstm_baseline.comparison import dask_workers
+from lstm_baseline.comparison.execution import dask_workers
 
 # Long enough that nothing has ended when the first records come.
 SPECS = troubled("none", num_steps=500)

@@ -8,8 +8,8 @@ from figure_checks import assert_nothing_overlaps, ladder_labels
 from figure_races import HOSTILE, sweep
 from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE
 
-from lstm_baseline.comparison.difficulty_figures import difficulty_curves, difficulty_figure
-from lstm_baseline.comparison.drawing import to_svg
+from lstm_baseline.comparison.report.difficulty_figures import difficulty_curves, difficulty_figure
+from lstm_baseline.comparison.report.drawing import to_svg
 
 TWO = {"lstm": [[0.1, 0.3], [0.2, None]], "gru": [[0.4, 0.2], [None, None]]}
 

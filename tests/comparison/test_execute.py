@@ -11,9 +11,9 @@ from runs import LSTM, comparable, finals, outcomes, quiet, troubled
 
 from lstm_baseline import FileError
 from lstm_baseline.comparison.contestant import Contestant
-from lstm_baseline.comparison.execute import run_all
+from lstm_baseline.comparison.execution.execute import run_all
+from lstm_baseline.comparison.execution.run import RESULT, RUN, execute, read_result
 from lstm_baseline.comparison.plan import Plan, RunSpec
-from lstm_baseline.comparison.run import RESULT, RUN, execute, read_result
 from lstm_baseline.storage import write_json
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings

@@ -12,16 +12,16 @@ from raced import TUNING, hostile
 from races import LadderTask, race, run, trial
 
 from lstm_baseline.comparison.contestant import Contestant
-from lstm_baseline.comparison.exports import (
+from lstm_baseline.comparison.execution.run import MODEL
+from lstm_baseline.comparison.plan import Sweep
+from lstm_baseline.comparison.report.exports import (
     COLUMNS,
     escape_latex,
     results_csv,
     results_latex,
     write_exports,
 )
-from lstm_baseline.comparison.pictures import draw_race, file_name
-from lstm_baseline.comparison.plan import Sweep
-from lstm_baseline.comparison.run import MODEL
+from lstm_baseline.comparison.report.pictures import draw_race, file_name
 from lstm_baseline.comparison.verdict import VerdictRule
 from lstm_baseline.tasks import make_task
 
@@ -224,7 +224,7 @@ class TestFigures:
 
 def test_names_that_come_out_the_same_are_told_apart(tmp_path):
     contestants = [
-        Contestant(name=name, model="lstm") for name in ("a b", "a-b", "A B", "模", "型")
+        Contestant(name=name, model="lstm") for name in ("a b", "a-b", "a.b", "模", "型")
     ]
     outcome = race(
         {c.name: [run(0.8), run(0.7)] for c in contestants},

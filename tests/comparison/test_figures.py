@@ -15,7 +15,7 @@ from races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE, LadderTask, r
 
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.analysis import Saturation, gradient_norms, trace
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.report.drawing import (
     fit,
     model_style,
     score_limits,
@@ -24,19 +24,19 @@ from lstm_baseline.comparison.drawing import (
     to_svg,
     width_of,
 )
-from lstm_baseline.comparison.figures import (
-    final_scores,
-    final_scores_figure,
-    learning_curves,
-    learning_curves_figure,
-)
-from lstm_baseline.comparison.inside import (
+from lstm_baseline.comparison.report.inside_figures import (
     attention_figure,
     gates_figure,
     gradient_figure,
     look_inside,
     saturation_figure,
     states_figure,
+)
+from lstm_baseline.comparison.report.score_figures import (
+    final_scores,
+    final_scores_figure,
+    learning_curves,
+    learning_curves_figure,
 )
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training.losses import cross_entropy
@@ -510,6 +510,7 @@ def test_a_user_s_matplotlib_settings_neither_show_nor_change():
 
 
 def test_no_window_system_is_touched():
-    code = "import sys, lstm_baseline.comparison.report; print('matplotlib.pyplot' in sys.modules)"
+    page = "lstm_baseline.comparison.report.page"
+    code = f"import sys, {page}; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from lstm_baseline import FileError
 from lstm_baseline.comparison.contestant import Contestant
+from lstm_baseline.comparison.execution.run import RESULT, RUN
 from lstm_baseline.comparison.plan import Plan, Sweep
 from lstm_baseline.comparison.race import PLAN, RUNS, carry_out
-from lstm_baseline.comparison.run import RESULT, RUN
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, Choices, Range, Tuning
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings

@@ -15,9 +15,9 @@ from matplotlib.image import imread
 from raced import COMMAND, HOSTILE, carried_out, hostile
 from races import ERROR_LADDER, LadderTask, race, run
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.report import write_report
-from lstm_baseline.comparison.run import MODEL
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import MODEL
+from lstm_baseline.comparison.report.page import write_report
 from lstm_baseline.comparison.verdict import VerdictRule
 
 QUICK = VerdictRule(num_resamples=500)
@@ -156,16 +156,16 @@ class TestPage:
             if row["stage"] == "final":
                 assert f"{int(row['parameters']):,}" in text
                 assert f"{int(row['flops_per_step']):,}" in text
-                assert words.number(float(row["score"])) in text
+                assert formats.number(float(row["score"])) in text
             if row["stage"] == "trial":
-                assert words.number(float(row["validation_score"])) in text
+                assert formats.number(float(row["validation_score"])) in text
                 drawn = json.loads(row["settings"])["learning_rate"]
                 assert f"learning rate {drawn}" in text
         for contestant in ("LSTM", "relational RNN", "mine"):
             assert contestant in text
         for rung in [rung for task in raced[0].tasks for rung in task.ladder()]:
             assert rung.name in text
-            assert words.number(rung.score) in text
+            assert formats.number(rung.score) in text
 
     def test_says_what_was_planned(self, raced, html):
         text = Page(html).words

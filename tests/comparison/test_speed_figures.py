@@ -9,8 +9,8 @@ from figure_checks import assert_nothing_overlaps
 from figure_races import HOSTILE, outcome
 from races import CHANCE, LADDER, LadderTask, run
 
-from lstm_baseline.comparison.drawing import to_svg
-from lstm_baseline.comparison.speed_figures import reached_curves, reached_figure
+from lstm_baseline.comparison.report.drawing import to_svg
+from lstm_baseline.comparison.report.speed_figures import reached_curves, reached_figure
 
 
 def reaches(step, *, last=300):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from runs import quiet, troubled
 
-from lstm_baseline.comparison.execute import run_all
+from lstm_baseline.comparison.execution.execute import run_all
+from lstm_baseline.comparison.execution.tensorboard import EventFiles
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.tensorboard import EventFiles
 from lstm_baseline.training import Record
 
 accumulator = pytest.importorskip(

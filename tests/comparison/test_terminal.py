@@ -7,7 +7,7 @@ from raced import HOSTILE, hostile
 from races import ERROR_LADDER, LadderTask, race, run
 from rich.console import Console
 
-from lstm_baseline.comparison.terminal import print_table
+from lstm_baseline.comparison.report.terminal import print_table
 
 
 def show(outcome, width=80, **options):

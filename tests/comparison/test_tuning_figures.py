@@ -8,8 +8,8 @@ from figure_checks import assert_nothing_overlaps
 from figure_races import HOSTILE, outcome
 from races import CHANCE, ERROR_LADDER, LADDER, LadderTask, run
 
-from lstm_baseline.comparison.drawing import to_svg
-from lstm_baseline.comparison.tuning_figures import tuning_curves, tuning_curves_figure
+from lstm_baseline.comparison.report.drawing import to_svg
+from lstm_baseline.comparison.report.tuning_figures import tuning_curves, tuning_curves_figure
 
 
 def trial(score, seconds=2.0):

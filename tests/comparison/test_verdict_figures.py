@@ -8,8 +8,8 @@ from figure_checks import assert_nothing_overlaps
 from figure_races import HOSTILE, race
 from races import CHANCE, HEURISTIC, LADDER, ORACLE, LadderTask, run
 
-from lstm_baseline.comparison.drawing import model_style, to_svg
-from lstm_baseline.comparison.verdict_figures import (
+from lstm_baseline.comparison.report.drawing import model_style, to_svg
+from lstm_baseline.comparison.report.verdict_figures import (
     differences,
     differences_figure,
     overall_scores,

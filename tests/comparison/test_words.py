@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
 
-from lstm_baseline.comparison import words
+from lstm_baseline.comparison import formats
 from lstm_baseline.comparison.judge import Duel, Judgement, TaskVerdict
+from lstm_baseline.comparison.report import words
 from lstm_baseline.comparison.results import Spread
 from lstm_baseline.comparison.statistics import Interval
 from lstm_baseline.comparison.verdict import Comparison, VerdictRule
@@ -33,11 +34,11 @@ from lstm_baseline.training import TrainingSettings
     ],
 )
 def test_number(value, text):
-    assert words.number(value) == text
+    assert formats.number(value) == text
 
 
 def test_no_negative_zero():
-    assert words.number(-0.0001, like=1.0) == "0.000"
+    assert formats.number(-0.0001, like=1.0) == "0.000"
 
 
 def test_a_deviation_has_the_decimals_of_its_mean():
@@ -61,7 +62,7 @@ def test_a_deviation_has_the_decimals_of_its_mean():
     ],
 )
 def test_duration(seconds, text):
-    assert words.duration(seconds) == text
+    assert formats.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -69,24 +70,24 @@ def test_duration(seconds, text):
     [(None, "–"), (2**20, "1 MiB"), (999 * 2**20, "999 MiB"), (1536 * 2**20, "1.5 GiB")],
 )
 def test_memory(size, text):
-    assert words.memory(size) == text
+    assert formats.memory(size) == text
 
 
 def test_enumerations():
-    assert words.listing(["a"]) == "a"
-    assert words.listing(["a", "b", "c"]) == "a, b and c"
-    assert words.count_range([1000, 2000, 1500]) == "1,000 to 2,000"
-    assert words.count_range([1000, 1000]) == "1,000"
+    assert formats.listing(["a"]) == "a"
+    assert formats.listing(["a", "b", "c"]) == "a, b and c"
+    assert formats.count_range([1000, 2000, 1500]) == "1,000 to 2,000"
+    assert formats.count_range([1000, 1000]) == "1,000"
     settings = TrainingSettings(learning_rate=0.02, clip_norm=None)
-    assert words.settings(settings, ["learning_rate", "clip_norm"]) == (
+    assert formats.settings(settings, ["learning_rate", "clip_norm"]) == (
         "learning rate 0.02, clip norm None"
     )
 
 
 def test_only_what_everybody_knows_has_an_article():
-    assert words.the("lstm") == "the LSTM"
-    assert words.the("my cell") == "my cell"
-    assert words.the("a\x1b[31mb\u202ec\n") == "a [31mb c "
+    assert formats.the("lstm") == "the LSTM"
+    assert formats.the("my cell") == "my cell"
+    assert formats.the("a\x1b[31mb\u202ec\n") == "a [31mb c "
 
 
 TITLES = "first", "second", "third", "fourth"

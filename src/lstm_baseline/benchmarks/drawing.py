@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from lstm_baseline import palette
 from lstm_baseline.benchmarks.contestants import OURS, PEERS
 from lstm_baseline.benchmarks.results import Report, Row
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.formats import counted
+from lstm_baseline.comparison.report.drawing import (
     BLUE,
     FAINT,
     MUTED,
@@ -20,7 +21,6 @@ from lstm_baseline.comparison.drawing import (
     new_axes,
     styled,
 )
-from lstm_baseline.comparison.words import counted
 
 _STYLES = dict(
     zip(

@@ -16,8 +16,8 @@ from lstm_baseline.benchmarks.memory import Memory, measure_memory
 from lstm_baseline.benchmarks.results import Entry, Report, Row, to_json
 from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
-from lstm_baseline.comparison.drawing import to_svg
-from lstm_baseline.comparison.words import counted
+from lstm_baseline.comparison.formats import counted
+from lstm_baseline.comparison.report.drawing import to_svg
 from lstm_baseline.peak_memory import can_measure
 from lstm_baseline.storage import write_json, write_whole
 from lstm_baseline.threads import limit_threads

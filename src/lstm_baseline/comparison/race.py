@@ -7,20 +7,21 @@ from typing import Any
 
 from rich.console import Console
 
-from lstm_baseline.comparison import words
+from lstm_baseline.comparison import formats
 from lstm_baseline.comparison.challenger import check_challenger
 from lstm_baseline.comparison.contestant import Contestant
-from lstm_baseline.comparison.execute import run_all
+from lstm_baseline.comparison.execution.execute import run_all
 from lstm_baseline.comparison.judge import RaceOutcome, judge
 from lstm_baseline.comparison.plan import Plan, RunSpec
-from lstm_baseline.comparison.report import write_report
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.page import write_report
+from lstm_baseline.comparison.report.terminal import print_table
 from lstm_baseline.comparison.results import (
     Runs,
     choose_settings,
     summarise,
     summarise_sweep,
 )
-from lstm_baseline.comparison.terminal import print_table
 from lstm_baseline.errors import FileError, InputError
 from lstm_baseline.storage import read_json, write_json
 from lstm_baseline.training import Record
@@ -86,7 +87,7 @@ def carry_out(
     def run(title: str, specs: list[RunSpec]) -> Runs:
         if not specs:
             return []
-        console.print(f"{title}: {words.counted(len(specs), 'run')}")
+        console.print(f"{title}: {formats.counted(len(specs), 'run')}")
         results = run_all(
             specs,
             folder / RUNS,
@@ -147,9 +148,11 @@ def _announce(plan: Plan, console: Console) -> None:
         "contestant": len(plan.contestants),
         "paired seed": plan.seeds,
     }
-    product = " × ".join(words.counted(count, noun) for noun, count in counts.items())
-    trials = words.counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
-    steps = words.counted(plan.settings.num_steps, "step")
+    product = " × ".join(formats.counted(count, noun) for noun, count in counts.items())
+    trials = (
+        formats.counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
+    )
+    steps = formats.counted(plan.settings.num_steps, "step")
     console.print(f"{product}, {trials}, {steps} a run; plan {plan.hash[:12]}")
     if (shortage := plan.shortage()) is not None:
         console.print(words.shortage(plan, shortage))

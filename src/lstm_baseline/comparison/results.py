@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.plan import Chosen, Plan, RunSpec, Sweep
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.comparison.statistics import share_reached
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, choose
 from lstm_baseline.shapes import FloatArray

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lstm_baseline.comparison import words
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import MODEL, RunResult, execute, read_result
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import MODEL, RunResult, execute, read_result
 from lstm_baseline.errors import DivergenceError, FileError
 from lstm_baseline.models import RecurrentModel, load_model
 from lstm_baseline.storage import write_json
@@ -65,7 +65,7 @@ def _execute(spec: RunSpec, folder: Path, console: Console) -> RunResult:
         bar = progress.add_task("step 0", total=spec.settings.num_steps)
 
         def show(record: Record) -> None:
-            text = f"step {record.step}  validation {metric} {words.number(record.metric)}"
+            text = f"step {record.step}  validation {metric} {formats.number(record.metric)}"
             progress.update(bar, completed=record.step, description=text)
 
         return execute(spec, folder, show)
@@ -98,15 +98,15 @@ def _for_raw_numbers(model: RecurrentModel, task: ArrayFile, seed: int) -> Recur
 
 def _score_table(spec: RunSpec, result: RunResult) -> Table:
     """Return the scores on the test samples, worst rung first, the model last."""
-    table = Table("test score", words.metric_label(spec.task.metric))
+    table = Table("test score", formats.metric_label(spec.task.metric))
     table.columns[1].justify = "right"
     for rung in spec.task.ladder(spec.seed):
         kind = "" if rung.kind == rung.name else f" ({rung.kind})"
-        table.add_row(f"{rung.name}{kind}", words.number(rung.score))
-    table.add_row(f"{spec.model}, untrained", words.number(result.untrained_score))
+        table.add_row(f"{rung.name}{kind}", formats.number(rung.score))
+    table.add_row(f"{spec.model}, untrained", formats.number(result.untrained_score))
     table.add_row(
         f"{spec.model}, {result.num_params:,} parameters, best step {result.best_step}",
-        words.number(result.score),
+        formats.number(result.score),
         style="bold",
     )
     return table

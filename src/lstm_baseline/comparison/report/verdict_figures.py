@@ -7,8 +7,10 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.judge import Duel, RaceOutcome
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.drawing import (
     BLUE,
     FAINT,
     INK,
@@ -24,7 +26,6 @@ from lstm_baseline.comparison.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.comparison.judge import Duel, RaceOutcome
 from lstm_baseline.comparison.statistics import Interval
 from lstm_baseline.comparison.verdict import Comparison, Outcome
 from lstm_baseline.palette import RED
@@ -157,7 +158,7 @@ def differences_figure(data: Differences) -> Figure:
         _point_both_ways(axes)
     else:
         axes.set_xticks([])
-    names = [words.model_label(name) for name in (data.challenger, data.baseline)]
+    names = [formats.model_label(name) for name in (data.challenger, data.baseline)]
     _finish(
         axes,
         f"{names[0]} − {names[1]}",
@@ -171,7 +172,7 @@ def overall_scores_figure(data: OverallScores) -> Figure:
     """Draw everyone's score with its interval; 0 is the best heuristic and 1 the oracle."""
     models = [score.model for score in data.scores]
     figure, axes, edges = _rows(
-        [words.model_label(model) for model in models],
+        [formats.model_label(model) for model in models],
         [data.reason] * len(models),
         () if data.reason else ("score", "from", "to"),
     )
@@ -206,7 +207,7 @@ def _difference(title: str, comparison: Comparison | None, reason: str) -> Diffe
 
 def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
     count, all_tasks = len(duel.compared), len(duel.tasks)
-    title = "all tasks" if count in (0, all_tasks) else f"{words.counted(count, 'task')} compared"
+    title = "all tasks" if count in (0, all_tasks) else f"{formats.counted(count, 'task')} compared"
     if duel.overall is None:
         reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
         return _difference(title, None, reason)
@@ -327,7 +328,7 @@ def _finish(axes: Axes, *lines: str) -> None:
 
 def _number(value: float) -> str:
     """Return a number of a column: three decimals, or as many digits where it is large."""
-    return words.number(value, like=0.1 if abs(value) < 100 else None)
+    return formats.number(value, like=0.1 if abs(value) < 100 else None)
 
 
 def _percent(share: float) -> str:

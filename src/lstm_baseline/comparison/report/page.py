@@ -12,14 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import lstm_baseline
 from lstm_baseline.backend import describe
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.drawing import INK, model_style
-from lstm_baseline.comparison.exports import CSV, FIGURES, LATEX, write_exports
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.judge import RaceOutcome, TaskVerdict
-from lstm_baseline.comparison.pictures import RUNS, draw_race
 from lstm_baseline.comparison.plan import Plan, RunSpec
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.drawing import INK, model_style
+from lstm_baseline.comparison.report.exports import CSV, FIGURES, LATEX, write_exports
+from lstm_baseline.comparison.report.pictures import RUNS, draw_race
 from lstm_baseline.comparison.results import TaskOutcome
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.palette import BLUE
 from lstm_baseline.storage import write_whole
 
@@ -68,7 +69,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=words.printable(plan.title) or _title(plan),
+            title=formats.printable(plan.title) or _title(plan),
             race=race,
             plan=plan,
             outcomes=race.tasks,
@@ -93,21 +94,21 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("lstm_baseline.comparison"),
+        loader=PackageLoader("lstm_baseline.comparison.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["words"] = words
-    environment.filters["model_label"] = words.model_label
-    environment.filters["printable"] = words.printable
+    environment.globals |= {"formats": formats, "words": words}
+    environment.filters["model_label"] = formats.model_label
+    environment.filters["printable"] = formats.printable
     return environment
 
 
 def _title(plan: Plan) -> str:
-    models = words.listing([words.model_label(model) for model in plan.models])
-    return f"{models} on {words.counted(len(plan.tasks), 'task')}"
+    models = formats.listing([formats.model_label(model) for model in plan.models])
+    return f"{models} on {formats.counted(len(plan.tasks), 'task')}"
 
 
 def _key(name: str, models: Sequence[str]) -> Key:
@@ -143,8 +144,11 @@ def _counts(race: RaceOutcome) -> str:
     found: dict[str, list[bool]] = {}
     for stage, _, _, result in _runs(race):
         found.setdefault(stage, []).append(result.status == "failed")
-    return words.listing(
-        [f"{sum(failed)} of {words.counted(len(failed), stage)}" for stage, failed in found.items()]
+    return formats.listing(
+        [
+            f"{sum(failed)} of {formats.counted(len(failed), stage)}"
+            for stage, failed in found.items()
+        ]
     )
 
 
@@ -152,7 +156,7 @@ def _failures(race: RaceOutcome) -> list[Failure]:
     failures = [
         Failure(
             stage,
-            f"{title}, {words.model_label(spec.model)}, {spec.title}",
+            f"{title}, {formats.model_label(spec.model)}, {spec.title}",
             result.reason or "no reason was recorded",
         )
         for stage, title, spec, result in _runs(race)
@@ -169,7 +173,8 @@ def _failures(race: RaceOutcome) -> list[Failure]:
                 failures += [
                     Failure(
                         "sweep test",
-                        f"{swept.title}, {words.model_label(contestant.model)}, {seed.spec.title}",
+                        f"{swept.title}, {formats.model_label(contestant.model)}, "
+                        f"{seed.spec.title}",
                         f"no finite score at {swept.sweep.vary} {value}",
                     )
                     for seed, score in zip(contestant.seeds, point.scores, strict=False)

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.formats import model_label, number, seeds
+from lstm_baseline.comparison.report.drawing import (
     INK,
     MUTED,
     RUNG_DASHES,
@@ -25,9 +26,8 @@ from lstm_baseline.comparison.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.comparison.figures import SIZE, axis_label
+from lstm_baseline.comparison.report.score_figures import SIZE, axis_label
 from lstm_baseline.comparison.results import Point, SweepOutcome
-from lstm_baseline.comparison.words import model_label, number, seeds
 from lstm_baseline.shapes import FloatArray, IntArray
 from lstm_baseline.tasks.base import Rung, RungKind
 from lstm_baseline.tasks.metrics import Metric

@@ -7,9 +7,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lstm_baseline.comparison import words
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.training import Record
 
 
@@ -50,7 +50,7 @@ class Bars:
         self._progress.update(
             self._bars[spec.name],
             completed=record.step,
-            description=f"{title(spec)}  {words.number(record.metric)}",
+            description=f"{title(spec)}  {formats.number(record.metric)}",
         )
         self._add(spec, record.step / num_steps)
 
@@ -82,4 +82,4 @@ def _describe(spec: RunSpec, result: RunResult) -> str:
         return f"{title(spec)}  failed: {result.reason}"
     score = result.validation_score if spec.stage == "trial" else result.score
     metric = spec.task.metric.name
-    return f"{title(spec)}  {metric} {words.number(score)}  {words.duration(result.seconds)}"
+    return f"{title(spec)}  {metric} {formats.number(score)}  {formats.duration(result.seconds)}"

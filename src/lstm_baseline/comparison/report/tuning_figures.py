@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.formats import model_label
+from lstm_baseline.comparison.report.drawing import (
     add_legend,
     draw_ladder,
     label_places,
@@ -18,10 +19,9 @@ from lstm_baseline.comparison.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.comparison.figures import SIZE, axis_label
+from lstm_baseline.comparison.report.score_figures import SIZE, axis_label
 from lstm_baseline.comparison.results import ContestantOutcome, TaskOutcome, is_better
 from lstm_baseline.comparison.statistics import expected_best
-from lstm_baseline.comparison.words import model_label
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks.base import Rung
 

@@ -18,7 +18,8 @@ from lstm_baseline.analysis import (
     statistics_over_time,
     trace,
 )
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.formats import model_label
+from lstm_baseline.comparison.report.drawing import (
     FONT_SIZE,
     MUTED,
     PART_STYLES,
@@ -30,7 +31,6 @@ from lstm_baseline.comparison.drawing import (
     new_axes,
     styled,
 )
-from lstm_baseline.comparison.words import model_label
 from lstm_baseline.errors import InputError
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.shapes import FloatArray, NDArray

@@ -10,12 +10,12 @@ from typing import Any
 from loky import cpu_count
 from rich.console import Console
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.bars import Bars
-from lstm_baseline.comparison.local_workers import LocalWorkers
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.bars import Bars
+from lstm_baseline.comparison.execution.local_workers import LocalWorkers
+from lstm_baseline.comparison.execution.run import RunResult, read_result
+from lstm_baseline.comparison.execution.workers import Workers
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult, read_result
-from lstm_baseline.comparison.workers import Workers
 from lstm_baseline.errors import InputError
 from lstm_baseline.training import Record
 
@@ -88,7 +88,7 @@ def run_all(
             workers = _dask_workers(folder, scheduler, modules)
         with workers:
             if scheduler is not None:
-                found = words.counted(len(workers.free()), "worker")
+                found = formats.counted(len(workers.free()), "worker")
                 console.print(f"{scheduler} has {found}", soft_wrap=True)
             with Bars(console, waiting) as bars:
                 results |= _carry_out(waiting, workers, bars, on_record)
@@ -97,7 +97,7 @@ def run_all(
 
 def _dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Workers:
     try:
-        from lstm_baseline.comparison.dask_workers import DaskWorkers
+        from lstm_baseline.comparison.execution.dask_workers import DaskWorkers
     except ImportError as error:
         raise InputError(
             f"Dask cannot be imported ({error}); pip install 'lstm-baseline[dask]'"

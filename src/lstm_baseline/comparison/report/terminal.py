@@ -5,8 +5,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lstm_baseline.comparison import words
+from lstm_baseline.comparison import formats
 from lstm_baseline.comparison.judge import RaceOutcome
+from lstm_baseline.comparison.report import words
 from lstm_baseline.comparison.results import TaskOutcome
 
 
@@ -26,7 +27,7 @@ def print_table(race: RaceOutcome, console: Console) -> None:
         console.print(_table(outcome))
     console.print()
     if race.plan.seeds > 1:
-        runs = words.seeds(race.plan.seeds)
+        runs = formats.seeds(race.plan.seeds)
         console.print(Text(f"mean ± standard deviation over {runs}", style="dim"))
     for sentence in words.verdicts(race.plan, race.judgement):
         console.print(Text(sentence, style="bold"))
@@ -34,9 +35,9 @@ def print_table(race: RaceOutcome, console: Console) -> None:
 
 def _heading(outcome: TaskOutcome) -> Text:
     rungs = [rung for rung in (outcome.best_heuristic, outcome.oracle) if rung is not None]
-    ladder = "".join(f"; {rung.name} {words.number(rung.score)}" for rung in rungs)
-    heading = Text(words.printable(outcome.title), style="bold")
-    about = words.printable(f"  {words.metric_label(outcome.metric)}{ladder}")
+    ladder = "".join(f"; {rung.name} {formats.number(rung.score)}" for rung in rungs)
+    heading = Text(formats.printable(outcome.title), style="bold")
+    about = formats.printable(f"  {formats.metric_label(outcome.metric)}{ladder}")
     return heading.append(about, style="not bold")
 
 
@@ -54,11 +55,11 @@ def _table(outcome: TaskOutcome) -> Table:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
         table.add_row(
-            Text(words.printable(contestant.model)),  # a name is no markup
+            Text(formats.printable(contestant.model)),  # a name is no markup
             words.spread(contestant.score),
-            words.number(None if untrained is None else untrained.mean),
-            words.count(contestant.num_params),
-            words.duration(None if seconds is None else seconds.mean),
+            formats.number(None if untrained is None else untrained.mean),
+            formats.count(contestant.num_params),
+            formats.duration(None if seconds is None else seconds.mean),
             words.steps_to_threshold(contestant),
             f"{contestant.num_learned} of {len(contestant.seeds)}",
         )

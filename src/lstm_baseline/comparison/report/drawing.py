@@ -22,7 +22,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import NullFormatter
 
 from lstm_baseline import palette
-from lstm_baseline.comparison.words import number
+from lstm_baseline.comparison.formats import number
 from lstm_baseline.tasks.base import Rung, RungKind
 
 P = ParamSpec("P")

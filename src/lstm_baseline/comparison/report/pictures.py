@@ -10,16 +10,13 @@ from typing import Literal, NamedTuple
 
 from matplotlib.figure import Figure
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.difficulty_figures import difficulty_curves, difficulty_figure
-from lstm_baseline.comparison.drawing import to_png, to_svg
-from lstm_baseline.comparison.figures import (
-    final_scores,
-    final_scores_figure,
-    learning_curves,
-    learning_curves_figure,
-)
-from lstm_baseline.comparison.inside import (
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import MODEL
+from lstm_baseline.comparison.judge import Duel, RaceOutcome
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.difficulty_figures import difficulty_curves, difficulty_figure
+from lstm_baseline.comparison.report.drawing import to_png, to_svg
+from lstm_baseline.comparison.report.inside_figures import (
     Inside,
     attention_figure,
     gates_figure,
@@ -28,17 +25,25 @@ from lstm_baseline.comparison.inside import (
     saturation_figure,
     states_figure,
 )
-from lstm_baseline.comparison.judge import Duel, RaceOutcome
-from lstm_baseline.comparison.results import ContestantOutcome, SweepOutcome, TaskOutcome
-from lstm_baseline.comparison.run import MODEL
-from lstm_baseline.comparison.speed_figures import ReachedCurves, reached_curves, reached_figure
-from lstm_baseline.comparison.tuning_figures import tuning_curves, tuning_curves_figure
-from lstm_baseline.comparison.verdict_figures import (
+from lstm_baseline.comparison.report.score_figures import (
+    final_scores,
+    final_scores_figure,
+    learning_curves,
+    learning_curves_figure,
+)
+from lstm_baseline.comparison.report.speed_figures import (
+    ReachedCurves,
+    reached_curves,
+    reached_figure,
+)
+from lstm_baseline.comparison.report.tuning_figures import tuning_curves, tuning_curves_figure
+from lstm_baseline.comparison.report.verdict_figures import (
     differences,
     differences_figure,
     overall_scores,
     overall_scores_figure,
 )
+from lstm_baseline.comparison.results import ContestantOutcome, SweepOutcome, TaskOutcome
 from lstm_baseline.errors import LSTMBaselineError
 from lstm_baseline.models import load_model
 
@@ -144,7 +149,7 @@ def file_name(*parts: str | int) -> str:
 
 def _overall(race: RaceOutcome) -> Picture:
     scores = [
-        f"{words.model_label(name)} {words.number(found.estimate)} ({words.interval(found)})"
+        f"{formats.model_label(name)} {formats.number(found.estimate)} ({words.interval(found)})"
         for name, found in race.judgement.overall.items()
     ]
     return _picture(
@@ -164,8 +169,8 @@ def _duel(race: RaceOutcome, place: int, duel: Duel) -> Picture:
     return _picture(
         file_name("differences", place, duel.challenger),
         differences_figure(differences(race, duel.challenger)),
-        f"Normalised score of {words.the(duel.challenger)} minus that of "
-        f"{words.the(duel.baseline)}: {'; '.join(found)}.",
+        f"Normalised score of {formats.the(duel.challenger)} minus that of "
+        f"{formats.the(duel.baseline)}: {'; '.join(found)}.",
     )
 
 
@@ -199,15 +204,15 @@ def _scores(place: int, outcome: TaskOutcome) -> Picture:
 def _curves(place: int, outcome: TaskOutcome, against: Literal["steps", "seconds"]) -> Picture:
     data = learning_curves(outcome, against)
     ends = [
-        f"{words.model_label(curve.model)} from {words.number(curve.mean[0])} "
-        f"to {words.number(curve.mean[-1])}"
+        f"{formats.model_label(curve.model)} from {formats.number(curve.mean[0])} "
+        f"to {formats.number(curve.mean[-1])}"
         for curve in data.curves
         if len(curve.mean)
     ]
     return _picture(
         _of_task(place, outcome, f"learning-curves-{against}"),
         learning_curves_figure(data),
-        f"{outcome.title}: validation {words.metric_label(outcome.metric)}, against "
+        f"{outcome.title}: validation {formats.metric_label(outcome.metric)}, against "
         f"{data.x_label}. {'; '.join(ends) or 'No run finished'}.",
     )
 
@@ -227,7 +232,7 @@ def _tuning(place: int, outcome: TaskOutcome) -> Picture | None:
 def _best_trial(contestant: ContestantOutcome) -> str:
     finished = [trial for trial in contestant.trials if trial.score is not None]
     chosen = [trial for trial in finished if trial.settings == contestant.settings]
-    return words.number(chosen[0].score) if chosen else "no trial finished"
+    return formats.number(chosen[0].score) if chosen else "no trial finished"
 
 
 def _reached(
@@ -245,13 +250,13 @@ def _look_inside(
     place: int, outcome: TaskOutcome, number: int, contestant: ContestantOutcome, folder: Path
 ) -> tuple[InsideModel, Inside | None]:
     """Return pictures of a contestant's first run that finished."""
-    label = words.model_label(contestant.model)
+    label = formats.model_label(contestant.model)
     finished = [seed for seed in contestant.seeds if seed.result.score is not None]
     if not finished:
         return InsideModel(label, [], None, "No run finished."), None
     first = finished[0]
     spec = first.spec
-    title = f"{label}, seed {spec.seed}, test score {words.number(first.result.score)}"
+    title = f"{label}, seed {spec.seed}, test score {formats.number(first.result.score)}"
     if spec.contestant.is_own:
         problem = "This class is not the package's own: its states and gates are not known here."
         return InsideModel(title, [], None, problem), None
@@ -261,7 +266,9 @@ def _look_inside(
     except LSTMBaselineError as error:
         return InsideModel(title, [], None, f"The trained model cannot be shown: {error}."), None
     of = f"{outcome.title}, {label}"
-    states, gates = (words.listing(list(names) or [""]) for names in (inside.states, inside.gates))
+    states, gates = (
+        formats.listing(list(names) or [""]) for names in (inside.states, inside.gates)
+    )
     drawn = [
         (
             "state",
@@ -308,8 +315,8 @@ def _sweep(place: int, outcome: SweepOutcome) -> Picture:
     return _picture(
         file_name("sweep", place, outcome.title, outcome.sweep.vary),
         difficulty_figure(difficulty_curves(outcome)),
-        f"{outcome.title}: test {words.metric_label(outcome.metric)}, at {outcome.sweep.vary} of "
-        f"{words.listing(values)}, {how}.",
+        f"{outcome.title}: test {formats.metric_label(outcome.metric)}, at {outcome.sweep.vary} of "
+        f"{formats.listing(values)}, {how}.",
     )
 
 
@@ -318,9 +325,9 @@ def _of_task(place: int, outcome: TaskOutcome, *kind: str | int) -> str:
 
 
 def _of_each(outcome: TaskOutcome, say: Callable[[ContestantOutcome], str]) -> str:
-    found = [f"{words.model_label(each.model)} {say(each)}" for each in outcome.contestants]
+    found = [f"{formats.model_label(each.model)} {say(each)}" for each in outcome.contestants]
     return f"{'; '.join(found)}."
 
 
 def _picture(name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
-    return Picture(name, to_svg(figure), to_png(figure), words.printable(alt), caption)
+    return Picture(name, to_svg(figure), to_png(figure), formats.printable(alt), caption)

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.drawing import to_paper
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.judge import RaceOutcome
-from lstm_baseline.comparison.pictures import Picture
 from lstm_baseline.comparison.plan import RunSpec
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.drawing import to_paper
+from lstm_baseline.comparison.report.pictures import Picture
 from lstm_baseline.comparison.results import SeedOutcome, SweepOutcome, TaskOutcome
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED
 from lstm_baseline.storage import write_whole
 from lstm_baseline.tasks import Task
@@ -120,7 +121,7 @@ def results_latex(race: RaceOutcome) -> str:
         r"\midrule",
     ]
     for name in plan.models:
-        cells = [escape_latex(words.model_label(name))]
+        cells = [escape_latex(formats.model_label(name))]
         for place, outcome in enumerate(race.tasks):
             found = next(c for c in outcome.contestants if c.model == name)
             cell = escape_latex(words.spread(found.score))
@@ -134,13 +135,13 @@ def results_latex(race: RaceOutcome) -> str:
 
 def escape_latex(text: str) -> str:
     """Return a text that LaTeX sets as it is."""
-    return "".join(_LATEX.get(character, character) for character in words.printable(text))
+    return "".join(_LATEX.get(character, character) for character in formats.printable(text))
 
 
 def _caption(race: RaceOutcome) -> str:
     plan = race.plan
     spread = " ± standard deviation" if plan.seeds > 1 else ""
-    parts = [escape_latex(f"Mean{spread} of test scores over {words.seeds(plan.seeds)}.")]
+    parts = [escape_latex(f"Mean{spread} of test scores over {formats.seeds(plan.seeds)}.")]
     if race.judgement.duels:
         parts.append("Bold: wins by the verdict's rule.")
     if any(not c.learned for outcome in race.tasks for c in outcome.contestants):

@@ -4,8 +4,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from lstm_baseline.comparison.execution.run import RunResult
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult
 from lstm_baseline.training import Record
 
 

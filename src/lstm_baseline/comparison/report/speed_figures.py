@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from lstm_baseline.comparison import words
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison import formats
+from lstm_baseline.comparison.report import words
+from lstm_baseline.comparison.report.drawing import (
     MUTED,
     add_legend,
     legend_label,
@@ -16,7 +17,7 @@ from lstm_baseline.comparison.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.comparison.figures import SIZE, X_LABELS
+from lstm_baseline.comparison.report.score_figures import SIZE, X_LABELS
 from lstm_baseline.comparison.results import ContestantOutcome, TaskOutcome
 from lstm_baseline.comparison.statistics import share_reached
 from lstm_baseline.shapes import FloatArray
@@ -60,7 +61,7 @@ def reached_curves(
         return None
     return ReachedCurves(
         X_LABELS[against],
-        f"{words.number(outcome.threshold)}, {words.threshold_rule(outcome)}",
+        f"{formats.number(outcome.threshold)}, {words.threshold_rule(outcome)}",
         tuple(_curve(contestant, against) for contestant in outcome.contestants),
     )
 
@@ -83,7 +84,7 @@ def reached_figure(data: ReachedCurves) -> Figure:
             marker=style.marker,
             markersize=4.5,
             markevery=list(range(1, len(curve.times) + 1, max(1, len(curve.times) // 8))),
-            label=legend_label(f"{words.model_label(curve.model)}: {of}"),
+            label=legend_label(f"{formats.model_label(curve.model)}: {of}"),
             clip_on=False,
         )
     axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1)

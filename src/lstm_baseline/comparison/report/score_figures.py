@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_baseline.comparison.drawing import (
+from lstm_baseline.comparison.formats import metric_label, model_label, seeds
+from lstm_baseline.comparison.report.drawing import (
     INK,
     add_legend,
     draw_ladder,
@@ -20,7 +21,6 @@ from lstm_baseline.comparison.drawing import (
     styled,
 )
 from lstm_baseline.comparison.results import ContestantOutcome, TaskOutcome
-from lstm_baseline.comparison.words import metric_label, model_label, seeds
 from lstm_baseline.shapes import FloatArray
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.metrics import Metric

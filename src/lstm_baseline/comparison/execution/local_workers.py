@@ -11,10 +11,10 @@ from typing import Self
 from loky import ProcessPoolExecutor, cpu_count
 from loky.process_executor import TerminatedWorkerError
 
-from lstm_baseline.comparison.bars import title
+from lstm_baseline.comparison.execution.bars import title
+from lstm_baseline.comparison.execution.run import RunResult, execute, read_history, record_failure
+from lstm_baseline.comparison.execution.workers import killed_reason
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult, execute, read_history, record_failure
-from lstm_baseline.comparison.workers import killed_reason
 from lstm_baseline.errors import WorkerError
 from lstm_baseline.training import Record
 

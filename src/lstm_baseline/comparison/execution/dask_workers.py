@@ -25,9 +25,9 @@ from distributed.comm import CommClosedError
 
 from lstm_baseline import __version__
 from lstm_baseline.backend import describe
+from lstm_baseline.comparison.execution.run import RunResult, execute, record_failure, store
+from lstm_baseline.comparison.execution.workers import killed_reason
 from lstm_baseline.comparison.plan import RunSpec
-from lstm_baseline.comparison.run import RunResult, execute, record_failure, store
-from lstm_baseline.comparison.workers import killed_reason
 from lstm_baseline.errors import FileError, WorkerError
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Record

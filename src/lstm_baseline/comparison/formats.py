@@ -1,0 +1,98 @@
+"""How numbers and names are put into words: the same on console, in figures and on the page."""
+
+import math
+from collections.abc import Sequence
+
+from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.training import TrainingSettings
+
+_LABELS = {"lstm": "LSTM", "gru": "GRU", "relational": "relational RNN"}
+NOTHING = "–"
+"""Stands where there is no number."""
+
+
+def printable(text: str) -> str:
+    """Return a user's text without what would move the cursor or turn the reading direction."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def model_label(model: str) -> str:
+    """Return how a model is called in prose and in figures."""
+    return _LABELS.get(model) or printable(model)
+
+
+def the(model: str) -> str:
+    """Return a model's label as a sentence has it: what a user named is a name, with no article."""
+    return f"the {_LABELS[model]}" if model in _LABELS else printable(model)
+
+
+def metric_label(metric: Metric) -> str:
+    """Return the metric's name and unit, and which way is better."""
+    unit = f" ({metric.unit})" if metric.unit and metric.unit not in metric.name else ""
+    return f"{metric.name}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
+
+
+def number(value: float | None, like: float | None = None) -> str:
+    """Return a score to about three significant digits, or with the decimals that suit another."""
+    if value is None:
+        return NOTHING
+    scale = abs(value if like is None else like)
+    if scale and not 1e-5 <= scale < 1e6:
+        text = f"{abs(value):.2e}"
+    else:
+        exponent = math.floor(math.log10(scale)) if scale else 0
+        decimals = max(3 - exponent, 0) if exponent > 0 else max(3, 1 - exponent)
+        text = f"{abs(value):,.{decimals}f}"
+    return f"−{text}" if value < 0 and float(text.replace(",", "")) else text
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time that a person can read at a glance."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def seeds(count: int) -> str:
+    """Return a number of seeds with its noun."""
+    return counted(count, "seed")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with its thousands apart."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def memory(size: float | None) -> str:
+    """Return a number of bytes in MiB or GiB."""
+    if size is None:
+        return NOTHING
+    mebibytes = size / 2**20
+    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= 1000 else f"{mebibytes:.0f} MiB"
+
+
+def settings(given: TrainingSettings, names: Sequence[str]) -> str:
+    """Return some training settings by their names."""
+    values = given.model_dump()
+    return ", ".join(f"{name.replace('_', ' ')} {values[name]}" for name in names)
+
+
+def listing(items: Sequence[str]) -> str:
+    """Return items as an enumeration in a sentence."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def count_range(values: Sequence[int]) -> str:
+    """Return the smallest and the largest of some counts."""
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

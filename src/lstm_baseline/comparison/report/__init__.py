@@ -1,0 +1,1 @@
+"""What came out, for people: figures, sentences, page, tables and files."""
