@@ -67,6 +67,11 @@ def test_the_coarsest_contestant_sets_the_size() -> None:
     assert widths == {"fine": 300, "coarse": 3}
 
 
+def test_two_coarse_contestants_meet_at_the_nearest_size_that_both_have() -> None:
+    counts = {"a": lambda w: 1000 * w, "b": lambda w: 1250 * w, "fine": lambda w: 10 * w}
+    assert match_widths(counts, 9000) == {"a": 10, "b": 8, "fine": 1000}
+
+
 def test_sizes_agree_in_pairs_and_not_only_with_the_coarsest() -> None:
     counts = {"coarse": lambda w: 1000 * w, "up": lambda w: 985 + 25 * (w - 1)}
     counts["down"] = lambda w: 988 + 27 * (w - 1)
@@ -79,6 +84,7 @@ def test_sizes_agree_in_pairs_and_not_only_with_the_coarsest() -> None:
 def test_size_that_no_width_reaches_is_refused() -> None:
     with pytest.raises(InputError, match=r"a has 1,000 .* and b 1,100 .* within 2%"):
         match_widths({"a": lambda w: 1000 * w, "b": lambda w: 1100 * w}, 1000)
+    # At 10,000 and 11,000 they would meet, but that is not the size wanted.
     with pytest.raises(InputError, match="the nearest to the 10,000,000 wanted"):
         match_widths({"line": lambda w: w}, 10_000_000)
     with pytest.raises(InputError, match="the nearest to the 10 wanted; choose another size"):

@@ -8,6 +8,9 @@ TOLERANCE = 0.02
 """Largest relative difference in trainable parameters, between any two, that counts as equal."""
 
 _LARGEST_WIDTH = 4096
+_LARGEST_FACTOR = 1.25
+_MOST_STEPS = 20
+"""How far from the size wanted another one is looked for."""
 
 Count = Callable[[int], int]
 """Parameters at a width; grows with the width."""
@@ -17,8 +20,9 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     """Return the width of each contestant at which all are of one size, about the one wanted.
 
     Some models grow in coarse steps. The one whose steps miss the wanted size by most sets the
-    size; of the two widths around it that every other one has, those are taken that bring the
-    largest and the smallest contestant nearest to each other.
+    size, at the nearest of its steps that all others can meet: of the two widths around it that
+    every other one has, those are taken that bring the largest and the smallest contestant nearest
+    to each other.
 
     Parameters
     ----------
@@ -30,30 +34,46 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     Raises
     ------
     InputError
-        If no widths agree within 2%.
+        If no widths agree within 2%, at a size within 25% of the one wanted.
     """
     nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}
     coarsest = max(sizes, key=lambda name: abs(sizes[name] - parameters))
-    target = sizes[coarsest]
-    if not parameters / 2 <= target <= 2 * parameters:
+    steps = _sizes_near(counts[coarsest], nearest[coarsest], parameters)
+    if not steps:
         raise InputError(
-            f"{coarsest} has {target:,} parameters at width {nearest[coarsest]}, the nearest to "
-            f"the {parameters:,} wanted; choose another size"
+            f"{coarsest} has {sizes[coarsest]:,} parameters at width {nearest[coarsest]}, the "
+            f"nearest to the {parameters:,} wanted; choose another size"
         )
-    candidates = {
-        name: [(count(width), width) for width in _around(count, target)]
-        for name, count in counts.items()
-    } | {coarsest: [(target, nearest[coarsest])]}
-    chosen = _closest(candidates)
+    found = []
+    for size, width in steps:
+        candidates = {
+            name: [(count(near), near) for near in _around(count, size)]
+            for name, count in counts.items()
+        } | {coarsest: [(size, width)]}
+        found.append(chosen := _closest(candidates))
+        if _spread(chosen) <= 1 + TOLERANCE:
+            return {name: width for name, (_, width) in chosen.items()}
+    chosen = min(found, key=_spread)
     smallest, largest = (end(chosen, key=lambda name: chosen[name][0]) for end in (min, max))
-    if chosen[largest][0] > (1 + TOLERANCE) * chosen[smallest][0]:
-        (few, narrow), (many, wide) = chosen[smallest], chosen[largest]
-        raise InputError(
-            f"{smallest} has {few:,} parameters at width {narrow} and {largest} {many:,} at width "
-            f"{wide}, and no widths bring them within {TOLERANCE:.0%}; choose another size"
-        )
-    return {name: width for name, (_, width) in chosen.items()}
+    (few, narrow), (many, wide) = chosen[smallest], chosen[largest]
+    raise InputError(
+        f"{smallest} has {few:,} parameters at width {narrow} and {largest} {many:,} at width "
+        f"{wide}: no widths near {parameters:,} parameters bring all contestants within "
+        f"{TOLERANCE:.0%}; choose another size"
+    )
+
+
+def _sizes_near(count: Count, nearest: int, wanted: int) -> list[tuple[int, int]]:
+    """Return sizes near the one wanted, with their widths, the nearest first."""
+    found = []
+    for direction in (range(nearest, 0, -1), range(nearest + 1, _LARGEST_WIDTH + 1)):
+        for width in direction:
+            size = count(width)
+            if not wanted / _LARGEST_FACTOR <= size <= wanted * _LARGEST_FACTOR:
+                break
+            found.append((size, width))
+    return sorted(found, key=lambda step: abs(step[0] - wanted))[:_MOST_STEPS]
 
 
 def nearest_width(count: Count, target: int) -> int:
