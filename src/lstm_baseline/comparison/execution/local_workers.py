@@ -1,6 +1,7 @@
 """Runs in processes of this machine."""
 
 import signal
+import warnings
 from collections import Counter
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -46,8 +47,13 @@ class LocalWorkers:
         self._pools = {str(k): self._new_pool() for k in range(num_workers)}
         self._busy: dict[Future[RunResult], str] = {}
         self._kills: Counter[str] = Counter()
+        self._warnings = warnings.catch_warnings()
 
     def __enter__(self) -> Self:
+        # Loky gives a process that has grown a new one, and takes growth for a leak: the first run
+        # of a contestant that imports PyTorch is none.
+        self._warnings.__enter__()
+        warnings.filterwarnings("ignore", message="A worker was restarted")
         return self
 
     def __exit__(
@@ -61,6 +67,7 @@ class LocalWorkers:
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         for pool in self._pools.values():
             pool.shutdown(wait=True, kill_workers=True)
+        self._warnings.__exit__(kind, error, traceback)
         signal.signal(signal.SIGINT, handler)
 
     def free(self) -> list[str]:
