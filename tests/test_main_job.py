@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_baseline.comparison.presets import find_preset
+from lstm_baseline.comparison.race_file import read_preset
 from processes import run
 
 CLEARLY = 0.1
@@ -19,15 +19,16 @@ def test_both_models_learn_and_are_reported(tmp_path: Path) -> None:
     assert ended.stderr == ""
     assert (tmp_path / "report" / "index.html").stat().st_size > 100_000
 
-    preset = find_preset("quick")
+    plan = read_preset("quick").plan()
+    tasks = {task.name: task for task in plan.tasks}
     means = {}
     for model in ("lstm", "relational"):
-        for name in preset.tasks:
+        for name in tasks:
             folders = (tmp_path / "report" / "runs").glob(f"{name}--{model}--*")
             results = [json.loads((folder / "result.json").read_text()) for folder in folders]
-            assert [result["status"] for result in results] == ["finished"] * preset.seeds
-            means[model, name] = sum(result["score"] for result in results) / preset.seeds
-    for name, task in preset.tasks.items():
+            assert [result["status"] for result in results] == ["finished"] * plan.seeds
+            means[model, name] = sum(result["score"] for result in results) / plan.seeds
+    for name, task in tasks.items():
         bar = max(rung.score for rung in task.ladder() if rung.kind != "oracle") + CLEARLY
         assert means["lstm", name] > bar
         assert means["relational", name] > bar

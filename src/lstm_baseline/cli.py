@@ -172,9 +172,11 @@ def compare(
     elif text is not None:
         changes["tasks"] = [{"text": text.resolve()}]
     elif tasks is not None:
-        given = {entry.task: entry for entry in base.tasks}
-        changes["tasks"] = [given.get(name, name) for name in _names(tasks)]
-    if "tasks" in changes and tasks is None and not base.tuning.trials:
+        given: dict[str, list[object]] = {name: [] for name in _names(tasks)}
+        for entry in base.tasks:
+            given.get(entry.task, []).append(entry)
+        changes["tasks"] = [entry for name in given for entry in given[name] or [name]]
+    if race is None and tasks is None and "tasks" in changes and not base.tuning.trials:
         training |= OWN_DATA
     contestants = [*(base.contestants if models is None else _names(models)), *(challenger or [])]
     changes["contestants"] = contestants

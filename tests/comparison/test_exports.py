@@ -110,6 +110,7 @@ class TestCSV:
         (row,) = rows(outcome)
         assert row["reason"] == f"'{text}"
         assert row["task"] == f"'{text}"
+        assert float(row.pop("value")) < 0  # a number may begin with a minus
         for value in row.values():
             assert not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
 

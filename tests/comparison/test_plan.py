@@ -192,7 +192,8 @@ def test_hash_changes_with_every_rule() -> None:
     [
         (5, 1, False, 6, True),
         (6, 1, True, None, None),
-        (5, 2, False, 7, False),
+        (5, 2, False, 7, True),
+        (6, 2, False, 7, False),
         (7, 2, True, None, None),
         (1, 2, False, 7, True),
     ],

@@ -216,6 +216,22 @@ def test_overall_interval_draws_within_each_task():
     assert estimate == low == high == pytest.approx(interquartile_mean(scores))
 
 
+@pytest.mark.parametrize("shape", [(10, 5), (7, 3), (20, 1)])
+def test_overall_interval_is_rliables(shape):
+    try:
+        from rliable import library, metrics
+    except Exception as error:  # it needs older versions of arch and pandas than there are
+        pytest.skip(f"rliable cannot be imported: {error}")
+    scores = skewed(*shape)
+    estimates, intervals = library.get_interval_estimates(
+        {"ours": scores}, lambda of: np.array([metrics.aggregate_iqm(of)]), reps=20_000
+    )
+    low, high = intervals["ours"][:, 0]
+    found = overall_interval(scores, 0.95, rng(), num_resamples=20_000)
+    assert found.estimate == pytest.approx(estimates["ours"][0], abs=1e-12)
+    assert found[1:] == pytest.approx((low, high), abs=0.03 * (high - low))
+
+
 def test_overall_difference_draws_pairs():
     """A constant lead is certain, however much the seeds differ."""
     baseline = rng().normal(size=(10, 3))

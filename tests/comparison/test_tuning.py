@@ -32,6 +32,14 @@ def test_draws_cover_the_space_and_leave_the_budget_alone() -> None:
     assert {settings.num_steps for settings in drawn} == {50}
 
 
+def test_whole_numbers_are_drawn_whole() -> None:
+    tuning = Tuning(trials=30, space={"batch_size": Range(low=8, high=64)})
+    sizes = {settings.batch_size for settings in tuning.settings(BASE)}
+    assert len(sizes) > 10
+    assert min(sizes) >= 8
+    assert max(sizes) <= 64
+
+
 def test_trials_do_not_depend_on_how_many_there_are() -> None:
     few = TUNING.model_copy(update={"trials": 5})
     assert few.settings(BASE) == TUNING.settings(BASE)[:5]

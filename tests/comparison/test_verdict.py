@@ -173,5 +173,22 @@ def test_the_plainest_difference_over_all_tasks_is_found():
     (found,) = compare_overall([pair], VerdictRule(), rng())
     assert found.p_value == 2 / 2**8
     assert found.outcome == "challenger wins"
-    (two_tasks,) = compare_overall([Pair(np.full((3, 4), 0.8), np.full((3, 4), 0.4))], RULE, rng())
-    assert two_tasks.p_value == 2 / 2**12
+
+
+def test_over_all_tasks_a_seed_counts_once_however_many_tasks_there_are():
+    """Copies of a task are no further evidence."""
+    one = Pair(*rng(4).normal(size=(2, 9, 1)))
+    copies = Pair(*(np.repeat(scores, 5, axis=1) for scores in one))
+    found = [compare_overall([pair], RULE, rng())[0] for pair in (one, copies)]
+    assert found[0].p_value == found[1].p_value
+
+
+def test_nothing_is_won_on_means_that_point_the_other_way():
+    """Ahead by a little nearly always, and far behind now and then."""
+    differences = np.full((10, 7), 0.05)
+    differences.ravel()[::8] = -1.0
+    assert differences.mean() < 0
+    (found,) = compare_overall([Pair(differences, np.zeros((10, 7)))], RULE, rng())
+    assert found.difference.low > 0
+    assert found.p_value == 1
+    assert found.outcome == "inconclusive"

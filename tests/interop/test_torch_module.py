@@ -163,7 +163,9 @@ class TestOutputs:
             model.forward(normal(2, 4, I))
 
     @pytest.mark.parametrize(
-        "make", [Recurrent, lambda: Recurrent(bidirectional=True), Pooled], ids=str
+        "make",
+        [Recurrent, lambda: Recurrent(bidirectional=True), Pooled],
+        ids=["recurrent", "both ways", "pooled"],
     )
     @pytest.mark.parametrize("sequences", [True, False])
     def test_each_row_is_cut_to_its_length(self, make, sequences):

@@ -101,4 +101,12 @@ def test_standard_error_ignores_padding_and_knows_unequal_rows():
     y[np.arange(5) >= lengths[:, None]] = 1
     assert found == ACCURACY.standard_error(logits, batch(y, lengths, steps=5))
     assert found == pytest.approx(0.5 / math.sqrt(lengths.sum()), rel=0.05)
-    assert ACCURACY.standard_error(logits[:1], batch(y[:1], steps=5)) == math.inf
+
+
+def test_a_few_rows_leave_doubt_even_if_all_are_right():
+    logits = np.array([[0.0, 1.0]] * 2)
+    assert 0.2 < ACCURACY.standard_error(logits, batch([1, 1])) < 0.3
+    assert 0.2 < ACCURACY.standard_error(logits, batch([0, 0])) < 0.3
+    many = np.repeat(logits, 1000, axis=0)
+    assert ACCURACY.standard_error(many, batch(np.ones(2000, int))) < 0.001
+    assert MEAN_SQUARED_ERROR.standard_error(np.ones((1, 1)), batch([[0.0]])) == math.inf

@@ -271,6 +271,8 @@ def check_params_are_live(model: Trainable, sample: Sample) -> None:
     before = np.array(_forward(model, sample))
     with _moved(model, 0.1, seed=0):
         after = np.array(_forward(model, sample))
+        # What starts at zero may hide a look at other rows or later steps.
+        check_independence(model, sample)
     if np.array_equal(before, after):
         raise InputError(
             "outputs stay the same when params are changed in place; params must be the very "

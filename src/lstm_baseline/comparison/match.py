@@ -8,7 +8,7 @@ TOLERANCE = 0.02
 """Largest relative difference in trainable parameters, between any two, that counts as equal."""
 
 _LARGEST_WIDTH = 4096
-_LARGEST_FACTOR = 1.25
+_LARGEST_FACTOR = 1.5
 _MOST_STEPS = 20
 """How far from the size wanted another one is looked for."""
 
@@ -34,7 +34,7 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     Raises
     ------
     InputError
-        If no widths agree within 2%, at a size within 25% of the one wanted.
+        If no widths agree within 2%, at a size within a half of the one wanted.
     """
     nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 
-from lstm_baseline.comparison.challenger import flops_per_step
 from lstm_baseline.comparison.contestant import Contestant, twin_seed
 from lstm_baseline.comparison.match import match_widths
 from lstm_baseline.comparison.statistics import runs_needed, smallest_p_value
@@ -35,7 +34,7 @@ class RunSpec:
     stage: Literal["trial", "final"] = "final"
     """A trial is never scored on test samples."""
     twin: int = 0
-    """How many contestants of the same model and arguments stand before this one."""
+    """How many contestants of the same model stand before this one."""
     beyond: tuple[Task, ...] = ()
     """Tasks of the same form on which the trained model is scored as well."""
     code: str | None = None
@@ -66,7 +65,8 @@ class RunSpec:
     def name(self) -> str:
         """Folder of the run: readable, and different for every different specification."""
         readable = f"{self.task.name}--{self.model}--{self.title.replace(' ', '')}"
-        return f"{_UNSAFE.sub('-', readable)[:120]}--{_digest(self.config())[:8]}"
+        readable = _UNSAFE.sub("-", readable).encode()[:120].decode(errors="ignore")
+        return f"{readable}--{_digest(self.config())[:8]}"
 
     @property
     def title(self) -> str:
@@ -77,11 +77,8 @@ class RunSpec:
 
     def estimated_work(self) -> float:
         """Return about how long the run takes, in no particular unit."""
-        model = self.build_model()
-        per_step = flops_per_step(model, self.task)
-        if per_step is None:  # a parameter is used about once a step
-            per_step = 2 * sum(value.size for value in model.params.values())
-        return float(self.settings.num_steps * self.settings.batch_size * per_step)
+        steps = self.settings.num_steps * self.settings.batch_size
+        return float(steps * self.contestant.estimated_flops(self.task, self.width))
 
     def build_model(self) -> Trainable:
         """Return the untrained model; its initial weights depend on the seed alone."""
@@ -234,6 +231,11 @@ class Plan:
             for contestant in self.contestants
         ]
 
+    def all_tasks(self) -> list[Task]:
+        """Return the tasks, and those that sweeps train on."""
+        swept = [task for sweep in self.sweeps if sweep.train for task in sweep.tasks]
+        return [*self.tasks, *swept]
+
     def shortage(self) -> Shortage | None:
         """Return by how much seeds are too few for any verdict; None if they suffice."""
         comparisons = len(self.tasks) * len(self.challengers)
@@ -242,7 +244,7 @@ class Plan:
         smallest, needed = smallest_p_value(self.seeds), self.rule.level / comparisons
         if smallest <= needed:
             return None
-        overall = smallest_p_value(self.seeds * len(self.tasks)) * len(self.challengers)
+        overall = smallest * len(self.challengers)
         return Shortage(
             smallest,
             needed,
@@ -300,7 +302,6 @@ class Plan:
         beyond: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]
-        same = (contestant.model, contestant.arguments)
         return RunSpec(
             task=task,
             contestant=contestant,
@@ -308,7 +309,7 @@ class Plan:
             settings=settings,
             seed=seed,
             stage=stage,
-            twin=sum((other.model, other.arguments) == same for other in before),
+            twin=sum(other.model == contestant.model for other in before),
             beyond=beyond,
             code=self._codes[contestant.name],
         )

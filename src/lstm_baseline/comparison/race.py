@@ -1,12 +1,17 @@
 """A whole race: the plan on disk, every trial, every final run, then verdict and report."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from lstm_baseline import __version__
+from lstm_baseline.backend import describe
 from lstm_baseline.comparison import formats
 from lstm_baseline.comparison.challenger import check_challenger
 from lstm_baseline.comparison.contestant import Contestant
@@ -78,9 +83,10 @@ def carry_out(
     KeyboardInterrupt
         If interrupted; the same call goes on from there.
     """
+    for task in plan.all_tasks():
+        plan.width(task, plan.contestants[0])  # refuses sizes that cannot be met
     for contestant in plan.contestants:
-        if contestant.is_own:
-            _check(plan, contestant)
+        _check(plan, contestant)
     _announce(plan, console)
     _fix(plan, folder / PLAN)
 
@@ -120,16 +126,26 @@ def carry_out(
 
 
 def _check(plan: Plan, contestant: Contestant) -> None:
-    """Refuse a class that is not ours if it cannot run in this race, before anything starts."""
-    for setting in ("truncate", "recompute"):
-        if getattr(plan.settings, setting):
-            raise InputError(
-                f"training.{setting} is set, which only models of this package offer; "
-                f"{contestant.name} is a class of your own"
-            )
-    for task in plan.tasks:
+    """Refuse a contestant that cannot run in this race, or would spoil it, before it starts.
+
+    Ours are known to keep the rules unless arguments make them others: an LSTM that is
+    bidirectional looks ahead.
+    """
+    if not contestant.is_own and not contestant.arguments:
+        return
+    drawn = plan.tuning.settings(plan.settings)
+    for task in plan.all_tasks():
         width = plan.width(task, contestant)
-        check_challenger(partial(contestant.build, task, width), task, contestant.name)
+        make = partial(contestant.build, task, width)
+        check_challenger(make, task, contestant.name)
+        for setting in ("truncate", "recompute"):
+            if not any(getattr(settings, setting) for settings in (plan.settings, *drawn)):
+                continue
+            if contestant.is_own or getattr(make(0), "bidirectional", False):
+                raise InputError(
+                    f"{setting} is among the training settings, which {contestant.name} does not "
+                    "offer: only models of this package that go in one direction do"
+                )
 
 
 def _modules(plan: Plan) -> list[Path]:
@@ -161,7 +177,7 @@ def _announce(plan: Plan, console: Console) -> None:
 def _fix(plan: Plan, path: Path) -> None:
     """Write the plan before the first run; refuse a folder that holds another race."""
     now = plan.config()
-    content = {"hash": plan.hash, "plan": now}
+    content = {"hash": plan.hash, "plan": now, "made_with": _installation(plan)}
     if not path.exists():
         write_json(path, content)
         return
@@ -171,8 +187,29 @@ def _fix(plan: Plan, path: Path) -> None:
     before = found.get("plan") if isinstance(found, dict) else None
     if not isinstance(before, dict):
         raise FileError(f"{path} is damaged; remove it, or give another --out")
+    if found.get("hash") == plan.hash and before == now:
+        raise FileError(
+            f"{path.parent} holds this race as begun with {_listed(found.get('made_with'))}; here "
+            f"is {_listed(content['made_with'])}, and results could differ: give another --out"
+        )
     differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
     raise FileError(
         f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a changed "
         "plan is a different race; give another --out"
     )
+
+
+def _installation(plan: Plan) -> dict[str, str]:
+    """Return what results depend on besides the plan."""
+    made_with = {
+        "lstm-baseline": __version__,
+        "NumPy": np.__version__,
+        "engine": str(describe()["engine"]),
+    }
+    if any(contestant.is_own for contestant in plan.contestants) and "torch" in sys.modules:
+        made_with["PyTorch"] = version("torch")
+    return made_with
+
+
+def _listed(made_with: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in dict(made_with or {"nothing": "known"}).items())

@@ -22,7 +22,8 @@ from lstm_baseline.storage import write_whole
 from lstm_baseline.tasks import TASKS, ArrayFile, Task, TextFile, make_task
 from lstm_baseline.training import TrainingSettings
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seeds = Annotated[int, Field(ge=1, le=10_000)]
 PRESETS = ("quick", "standard", "nth-farthest")
 """Races that come with the package; each is a file that ``init`` copies."""
 
@@ -38,7 +39,7 @@ class SweepEntry(BaseModel):
 
     vary: str
     values: Annotated[tuple[Any, ...], Field(min_length=1)]
-    seeds: Count
+    seeds: Seeds
     train: bool = True
     """Whether to train at every value, or only to test the trained models there."""
 
@@ -95,7 +96,7 @@ class RaceFile(BaseModel):
     tasks: Annotated[tuple[TaskEntry, ...], Field(min_length=1)]
     parameters: Count
     """About how many trainable parameters every contestant has."""
-    seeds: Count
+    seeds: Seeds
     """Paired final runs of each contestant on each task."""
     training: TrainingSettings = TrainingSettings()
     tuning: Tuning = Tuning()
@@ -204,10 +205,10 @@ def change(race: RaceFile, **values: Any) -> RaceFile:
 def _parse(text: str, source: str) -> RaceFile:
     try:
         return RaceFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise FileError(f"{source} is not TOML: {error}") from error
     except ValidationError as error:
         raise FileError(f"{source}: {_first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{source} is not TOML: {error}") from error
 
 
 def _first_problem(error: ValidationError) -> str:

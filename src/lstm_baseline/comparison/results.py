@@ -369,9 +369,9 @@ def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> S
 
 
 def _learned(result: RunResult, ladder: Sequence[Rung], metric: Metric) -> bool:
-    if result.score is None:
+    if result.score is None or result.standard_error is None:
         return False
-    margin = _CLEARLY * (result.standard_error or 0.0)
+    margin = _CLEARLY * result.standard_error
     surely = result.score - margin if metric.higher_is_better else result.score + margin
     best = _best_heuristic(ladder, metric)
     to_beat = [result.untrained_score, None if best is None else best.score]

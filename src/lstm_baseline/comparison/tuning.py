@@ -78,7 +78,7 @@ class Choices(BaseModel):
 
 
 def _kind(value: Any) -> str:
-    given = value if isinstance(value, dict) else vars(value) if value else {}
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return "some choices" if "choices" in given else "a range"
 
 
@@ -93,7 +93,7 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trials: Annotated[int, Field(ge=0)] = 0
+    trials: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Of each contestant on each task; with 0 everyone trains with the settings given."""
     space: dict[str, Drawn] = Field(default_factory=dict)
     """What each trial draws, by the names of training settings."""
@@ -120,7 +120,16 @@ class Tuning(BaseModel):
     def _draw(self, base: TrainingSettings, trial: int) -> TrainingSettings:
         rng = np.random.default_rng([FIRST_TRIAL_SEED, trial])
         drawn = {name: self.space[name].draw(rng) for name in sorted(self.space)}
+        for name in drawn:
+            values = self.space[name]
+            if isinstance(values, Range) and _counts(name, values.low):
+                drawn[name] = round(drawn[name])
         return TrainingSettings.model_validate(base.model_dump() | drawn)
+
+
+def _counts(name: str, value: float) -> bool:
+    """Return whether a setting is a whole number."""
+    return isinstance(getattr(TrainingSettings.model_validate({name: value}), name), int)
 
 
 def choose(

@@ -11,6 +11,7 @@ from lstm_baseline.comparison.statistics import (
     NUM_RESAMPLES,
     Interval,
     holm,
+    interquartile_mean,
     mean_interval,
     overall_difference,
     overall_probability,
@@ -41,9 +42,11 @@ class VerdictRule(BaseModel):
     The baseline wins if the same holds with the two exchanged. Everything else is inconclusive.
 
     On a task the difference is the mean over pairs of runs. Over all tasks it is that of the
-    interquartile means, P(challenger better) is the mean over tasks, and the test is that of the
-    mean over the pairs of all tasks: interquartile means stay what they are when scores that are
-    equal or extreme change sides, so a test of theirs would miss the plainest differences.
+    interquartile means, P(challenger better) is the mean over tasks, and the test is that of each
+    seed's mean difference over tasks. A seed changes sides as a whole, as its runs may have much in
+    common; and it is a test of means, as interquartile means stay what they are when scores that
+    are equal or extreme change sides. Where the two kinds of mean differ in sign, nothing is
+    significant.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -143,7 +146,7 @@ def compare_overall(
         (
             overall_difference(*pair, confidence, rng, num_resamples=resamples),
             overall_probability(*pair, confidence, rng, num_resamples=resamples),
-            _pooled_p_value(pair, rng, resamples),
+            _p_value_over_seeds(pair, rng, resamples),
         )
         for pair in pairs
     ]
@@ -154,10 +157,14 @@ def compare_overall(
     ]
 
 
-def _pooled_p_value(pair: Pair, rng: np.random.Generator, num_resamples: int) -> float:
-    """Test whether the mean difference over the pairs of all tasks is 0."""
-    differences = np.subtract(pair.challenger, pair.baseline, dtype=np.float64).reshape(-1, 1)
-    return float(permutation_p_values(differences, rng, num_resamples=num_resamples)[0])
+def _p_value_over_seeds(pair: Pair, rng: np.random.Generator, num_resamples: int) -> float:
+    """Test whether the seeds' mean difference over tasks is 0; 1 if it has not the lead's sign."""
+    differences = np.subtract(pair.challenger, pair.baseline, dtype=np.float64)
+    lead = interquartile_mean(pair.challenger) - interquartile_mean(pair.baseline)
+    if differences.mean() * lead < 0:
+        return 1.0
+    means = differences.mean(axis=1, keepdims=True)
+    return float(permutation_p_values(means, rng, num_resamples=num_resamples)[0])
 
 
 def _judge(

@@ -50,7 +50,9 @@ class Metric(NamedTuple):
     def standard_error(self, predictions: FloatArray, batch: Batch) -> float:
         """Return how far the score may be off for the samples drawn; rows are independent.
 
-        With s a row's sum over its n targets and m the score, √(B/(B−1) Σ (s − m n)²) / Σ n.
+        With s a row's sum over its n targets and m the score, √(B/(B−1) Σ (s − m n)²) / Σ n. To
+        shares, such as accuracy, two rows that are all right and two that are all wrong are added:
+        else a few rows that all come out alike would leave no doubt (Agresti and Coull 1998).
         """
         terms = self.terms(predictions, batch).astype(np.float64)
         if terms.ndim == 1:
@@ -59,6 +61,10 @@ class Metric(NamedTuple):
         else:
             valid = valid_steps(batch.x, batch.lengths)
         sums, counts = np.where(valid, terms, 0).sum(axis=1), valid.sum(axis=1)
+        if self.perfect == 1:
+            size = counts.mean()
+            sums = np.concatenate([sums, [size, size, 0.0, 0.0]])
+            counts = np.concatenate([counts, [size] * 4])
         rows = len(sums)
         if rows < 2:
             return math.inf

@@ -27,10 +27,10 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
 """Constructors; without arguments each makes its task at the default difficulty."""
 
 
-def make_task(name: str, **arguments: Any) -> GeneratedTask:
+def make_task(name: str, /, **arguments: Any) -> GeneratedTask:
     """Make a generated task by name, with any of its constructor's arguments.
 
-    ``make_task(**{"name": config.pop("task"), **config})`` undoes `GeneratedTask.config`.
+    ``make_task(config.pop("task"), **config)`` undoes `GeneratedTask.config`.
 
     Raises
     ------

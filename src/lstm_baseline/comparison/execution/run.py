@@ -18,6 +18,7 @@ from lstm_baseline.errors import DivergenceError, FileError, InputError
 from lstm_baseline.models import RecurrentModel
 from lstm_baseline.peak_memory import can_measure, peak_since, reset_peak
 from lstm_baseline.storage import read_json, write_json, write_tensors, write_whole
+from lstm_baseline.tasks import Task
 from lstm_baseline.threads import one_thread
 from lstm_baseline.training import Record, Trainable, evaluate, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
@@ -35,11 +36,13 @@ class RunResult(BaseModel):
     reason: str = ""
     """Why it failed."""
     untrained_score: float | None = None
-    """The task's metric on the test samples before training; None in a trial."""
+    """The task's metric on the test samples before training; None in a trial, and where it is not
+    finite."""
     score: float | None = None
     """The same after training; None in a trial, and when it failed."""
     standard_error: float | None = None
-    """How far ``score`` may be off for the test samples drawn."""
+    """How far ``score`` may be off for the test samples drawn; None where a single one says
+    nothing of that."""
     validation_score: float | None = None
     """Of the weights that did best in validation; None when it failed."""
     beyond: tuple[float | None, ...] = ()
@@ -75,6 +78,7 @@ def execute(
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
+    spec.contestant.check_code(spec.code)
     _refuse_another_run(spec, folder)
     try:
         model = spec.build_model()
@@ -84,8 +88,8 @@ def execute(
     except FileError:
         raise
     except (Exception, SystemExit) as error:  # a contestant's code may do anything
-        if isinstance(error, InputError) and not (folder / RUN).exists():
-            raise  # a size that no model can have: nothing has begun
+        if isinstance(error, InputError) and not spec.contestant.is_own:
+            raise  # a size that no model of ours can have
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return record_failure(spec, folder, reason, read_history(folder))
     write_json(folder / RESULT, result.model_dump())
@@ -189,7 +193,7 @@ def _train(
     before = reset_peak() if can_measure() else None
     try:
         if scored:
-            facts["untrained_score"] = evaluate(model, task, task.test(spec.seed))
+            facts["untrained_score"] = _finite(evaluate(model, task, task.test(spec.seed)))
         trained = train(
             model,
             task,
@@ -221,17 +225,26 @@ def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
     """Score the trained model on test samples of its own task and of those beyond."""
     metric, test = spec.task.metric, spec.task.test(spec.seed)
     outputs = predict(model, spec.task, test)
-    found: dict[str, Any] = {
-        "score": metric.measure(outputs, test),
-        "standard_error": metric.standard_error(outputs, test),
-        "beyond": tuple(
-            value if math.isfinite(value) else None
-            for value in (evaluate(model, task, task.test(spec.seed)) for task in spec.beyond)
-        ),
+    score = metric.measure(outputs, test)
+    if not math.isfinite(score):
+        raise DivergenceError(f"{metric.name} is {score} on the test samples")
+    return {
+        "score": score,
+        "standard_error": _finite(metric.standard_error(outputs, test)),
+        "beyond": tuple(_score_beyond(model, task, spec.seed) for task in spec.beyond),
     }
-    if not math.isfinite(found["score"]):
-        raise DivergenceError(f"{metric.name} is {found['score']} on the test samples")
-    return found
+
+
+def _score_beyond(model: Trainable, task: Task, seed: int) -> float | None:
+    """Score a trained model on another task than its own; None if it cannot do that."""
+    try:
+        return _finite(evaluate(model, task, task.test(seed)))
+    except Exception:  # a contestant's code: longer sequences than it can take, say
+        return None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _save(spec: RunSpec, model: Trainable, path: Path) -> None:

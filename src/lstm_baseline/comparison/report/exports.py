@@ -38,6 +38,7 @@ COLUMNS = (
     "metric",
     "score",
     "normalised",
+    "value",
     "standard_error",
     "untrained_score",
     "learned",
@@ -203,6 +204,7 @@ def _test_rows(race: RaceOutcome, swept: SweepOutcome) -> Iterator[dict[str, Any
 def _final_row(stage: str, title: str, seed: SeedOutcome) -> dict[str, Any]:
     return _row(stage, title, seed.spec, seed.result) | {
         "normalised": seed.normalised,
+        "value": seed.value,
         "learned": "yes" if seed.learned else "no",
         "steps_to_threshold": seed.steps,
         "seconds_to_threshold": seed.seconds,
