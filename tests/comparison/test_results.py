@@ -314,3 +314,13 @@ def test_a_run_of_a_sweep_is_held_against_the_ladder_of_its_value():
     assert [point.normalised[0] for point in given.points["lstm"]] == [
         seed.normalised for seed in given.runs
     ]
+
+
+def test_parts_of_the_samples_have_scores_of_their_own():
+    parts = [{"easy": 0.8}, {"easy": 0.6}, {"easy": 0.9}]
+    given = contestant(
+        [run(0.7 if k else None, partial_scores=part) for k, part in enumerate(parts)]
+    )
+    assert given.partial_scores == {"easy": pytest.approx((0.75, math.sqrt(0.045), 2))}
+    assert contestant([run(0.7)]).partial_scores == {}
+    assert contestant([run(None)]).partial_scores == {}

@@ -148,6 +148,12 @@ class ContestantOutcome:
         return _spread(self.scores)
 
     @property
+    def partial_scores(self) -> dict[str, Spread | None]:
+        """Test scores on parts of the samples, of the runs that finished."""
+        finished = [s.result.partial_scores for s in self.seeds if s.result.score is not None]
+        return {name: _spread(scores[name] for scores in finished) for name in dict(*finished[:1])}
+
+    @property
     def untrained(self) -> Spread | None:
         """Test scores of the same networks before training."""
         return _spread(seed.result.untrained_score for seed in self.seeds)

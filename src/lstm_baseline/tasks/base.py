@@ -72,6 +72,13 @@ class Task(ABC):
     def config(self) -> dict[str, Any]:
         """Return what defines the task, ready for JSON: its name under "task", its arguments."""
 
+    def partial_scores(self, outputs: FloatArray, batch: Batch) -> dict[str, float]:
+        """Return the metric on parts of the samples that tell more than the whole, by their names.
+
+        ``outputs`` are a model's for ``batch``. Most tasks have no such parts.
+        """
+        return {}
+
     def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
         """Score every rule on one batch, worst first."""
         rungs = [

@@ -144,6 +144,10 @@ class NthFarthest(GeneratedTask):
         others = self._read(batch.x).n != self.num_vectors - 1
         return self.metric.measure(outputs[others], Batch(batch.x[others], batch.y[others]))
 
+    def partial_scores(self, outputs: FloatArray, batch: Batch) -> dict[str, float]:
+        """Return the score over the questions that do not ask for m itself."""
+        return {"without the self case": self.score_without_self(outputs, batch)}
+
     def _read(self, x: FloatArray) -> _Story:
         return _Story(
             vectors=x[..., self._vector],

@@ -43,6 +43,8 @@ class RunResult(BaseModel):
     standard_error: float | None = None
     """How far ``score`` may be off for the test samples drawn; None where a single one says
     nothing of that."""
+    partial_scores: dict[str, float] = {}
+    """The metric on parts of the test samples, by their names."""
     validation_score: float | None = None
     """Of the weights that did best in validation; None when it failed."""
     beyond: tuple[float | None, ...] = ()
@@ -231,6 +233,7 @@ def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
     return {
         "score": score,
         "standard_error": _finite(metric.standard_error(outputs, test)),
+        "partial_scores": spec.task.partial_scores(outputs, test),
         "beyond": tuple(_score_beyond(model, task, spec.seed) for task in spec.beyond),
     }
 
