@@ -148,6 +148,15 @@ class TestFailures:
         assert result.beyond == (result.score, None)
 
 
+def test_nth_farthest_is_scored_without_the_self_case_too(tmp_path):
+    task = make_task("nth-farthest", num_vectors=3, dimensions=1)
+    lstm = Contestant.model_validate("lstm")
+    result = execute(RunSpec(task, lstm, 4, SETTINGS, seed=0), tmp_path)
+    (name,) = result.partial_scores
+    assert name == "without the self case"
+    assert result.partial_scores[name] != result.score
+
+
 class TestBeforeTheStart:
     def race(self, folder: Path, *contestants: Contestant, task=PAIRS, **options) -> None:
         plan = Plan(

@@ -151,7 +151,8 @@ class ContestantOutcome:
     def partial_scores(self) -> dict[str, Spread | None]:
         """Test scores on parts of the samples, of the runs that finished."""
         finished = [s.result.partial_scores for s in self.seeds if s.result.score is not None]
-        return {name: _spread(scores[name] for scores in finished) for name in dict(*finished[:1])}
+        names = list(finished[0]) if finished else []
+        return {name: _spread(scores[name] for scores in finished) for name in names}
 
     @property
     def untrained(self) -> Spread | None:
