@@ -29,8 +29,8 @@ from lstm_baseline.benchmarks.machine import describe_machine
 from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execution.execute import run_all
 from lstm_baseline.comparison.execution.local_workers import WORKER_ENVIRONMENT
-from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.comparison.execution.run import MODEL
+from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import Record, TrainingSettings
 
