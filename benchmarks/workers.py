@@ -2,8 +2,11 @@
 
 Run it as ``python benchmarks/workers.py``; ``--rounds`` and ``--steps`` make it longer or shorter.
 The same runs are carried out by one and by two workers of this machine and of a Dask cluster on it,
-in turns. With T₁ and T₂ the medians, the efficiency of two workers is T₁ / (2 T₂). All results are
-held against each other first: they must agree in every bit.
+in turns. With T₁ and T₂ the medians, the efficiency of two workers is T₁ / (2 T₂). Two runs side by
+side may each take longer than one alone, whoever hands them out, for the cores share their caches
+and their clock: the seconds that a run spends in training steps, s₁ and s₂, show how much, and no
+way to hand out runs reaches more than s₁ / s₂. All results are held against each other: they must
+agree in every bit.
 
 The rate of each is measured with runs of no training step on a task of four samples. The bytes of a
 run are those of its files.
@@ -29,7 +32,7 @@ from lstm_baseline.benchmarks.machine import describe_machine
 from lstm_baseline.comparison.contestant import Contestant
 from lstm_baseline.comparison.execution.execute import run_all
 from lstm_baseline.comparison.execution.local_workers import WORKER_ENVIRONMENT
-from lstm_baseline.comparison.execution.run import MODEL
+from lstm_baseline.comparison.execution.run import MODEL, read_result
 from lstm_baseline.comparison.plan import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import Record, TrainingSettings
@@ -47,6 +50,8 @@ class Race(NamedTuple):
     """From its start to its end; the start of local processes is part of it."""
     runs_per_second: float
     """Once all workers are at work."""
+    training_seconds: float
+    """That the median run spent in its training steps."""
 
 
 def timed_runs(num_steps: int) -> list[RunSpec]:
@@ -138,7 +143,9 @@ def race(specs: list[RunSpec], folder: Path, scheduler: str, num_workers: int) -
         seconds = time.perf_counter() - started
     # The start is over when each worker has had a few runs.
     first = min(10, len(specs) // 2)
-    return Race(seconds, (len(specs) - 1 - first) / (ends[-1] - ends[first]))
+    rate = (len(specs) - 1 - first) / (ends[-1] - ends[first])
+    results = [read_result(spec, folder / spec.name) for spec in specs]
+    return Race(seconds, rate, statistics.median(result.seconds for result in results))
 
 
 def measure(num_rounds: int, num_steps: int) -> dict[str, Any]:
@@ -159,9 +166,13 @@ def measure(num_rounds: int, num_steps: int) -> dict[str, Any]:
                 print(k, *case, races[case][-1], f"{rates[case][-1]:.0f} empty runs/s", flush=True)
         assert all(len(found) == 1 for found in models.values()), "the bits of a model differ"
         files = {path.name: path.stat().st_size for path in (folder / specs[0].name).iterdir()}
-    seconds = {
-        case: statistics.median(race.seconds for race in found) for case, found in races.items()
-    }
+    seconds, training_seconds = (
+        {
+            case: statistics.median(getattr(race, name) for race in found)
+            for case, found in races.items()
+        }
+        for name in ("seconds", "training_seconds")
+    )
     return {
         "machine": describe_machine()._asdict(),
         "steps": num_steps,
@@ -172,8 +183,14 @@ def measure(num_rounds: int, num_steps: int) -> dict[str, Any]:
             f"{name} {count}": [race.seconds for race in races[name, count]]
             for name, count in cases
         },
+        "training_seconds_of_a_run": {
+            f"{name} {count}": training_seconds[name, count] for name, count in cases
+        },
         "efficiency_of_2": {
             name: seconds[name, 1] / (2 * seconds[name, 2]) for name in ("loky", "dask")
+        },
+        "most_that_the_cores_allow": {
+            name: training_seconds[name, 1] / training_seconds[name, 2] for name in ("loky", "dask")
         },
         "empty_runs_per_second": {
             f"{name} {count}": statistics.median(rates[name, count]) for name, count in cases

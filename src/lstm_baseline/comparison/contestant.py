@@ -52,6 +52,16 @@ class Contestant(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        """Refuse a name by which a reader would take it for a model of this package."""
+        if self.name in MODELS and self.name != self.model:
+            raise ValueError(
+                f"{self.model} is called {self.name}, which is the name of another model; give it "
+                "a name of its own"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_arguments(self) -> Self:
         """Refuse what a plan cannot state, as two plans could then look the same."""
         try:

@@ -321,16 +321,18 @@ class Plan:
 
     def width(self, task: Task, contestant: Contestant) -> int:
         """Return the width that gives a contestant the race's size on a task."""
-        form = (task.input_size, task.output_size)
-        if form not in self._widths:
-            self._widths[form] = match_widths(
-                {c.name: _counter(c, task) for c in self.contestants}, self.parameters
-            )
-        return self._widths[form][contestant.name]
+        return self._widths[task.input_size, task.output_size][contestant.name]
 
     @cached_property
     def _widths(self) -> dict[tuple[int, int], dict[str, int]]:
-        return {}
+        """Widths of all contestants, by what a task shows and asks."""
+        forms = {(task.input_size, task.output_size): task for task in self.all_tasks()}
+        return {
+            form: match_widths(
+                {c.name: _counter(c, task) for c in self.contestants}, self.parameters
+            )
+            for form, task in forms.items()
+        }
 
     @cached_property
     def _codes(self) -> dict[str, str | None]:
