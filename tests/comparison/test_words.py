@@ -161,6 +161,7 @@ def test_the_baseline_that_wins_is_ahead_by_as_much():
     ("options", "why"),
     [
         ({"unmet": ["significance"], "p": 0.0504}, "p is above 0.05"),
+        ({"unmet": ["direction"]}, "the mean over all tasks points the other way"),
         ({"unmet": ["margin"]}, "the interval does not clear the margin of 0.02"),
         ({"unmet": ["probability"], "share": 0.7}, "the share of pairs won is 70%, short of 75%"),
         ({"unmet": ["probability interval"]}, "winning just half of the pairs is not ruled out"),

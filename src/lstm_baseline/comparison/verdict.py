@@ -11,7 +11,6 @@ from lstm_baseline.comparison.statistics import (
     NUM_RESAMPLES,
     Interval,
     holm,
-    interquartile_mean,
     mean_interval,
     overall_difference,
     overall_probability,
@@ -22,7 +21,7 @@ from lstm_baseline.errors import InputError
 from lstm_baseline.shapes import FloatArray
 
 Outcome = Literal["challenger wins", "baseline wins", "inconclusive"]
-Condition = Literal["significance", "margin", "probability", "probability interval"]
+Condition = Literal["direction", "significance", "margin", "probability", "probability interval"]
 
 # A share or a difference that equals its threshold on paper may miss it by rounding.
 _ROUNDING = 1e-9
@@ -33,6 +32,7 @@ class VerdictRule(BaseModel):
 
     The challenger wins if all of these hold:
 
+    - *direction*: over all tasks, it is ahead in the mean as well as in the interquartile mean;
     - *significance*: the p-value of the permutation test, adjusted by Holm's method over all
       comparisons of its family, is at most ``level``;
     - *margin*: the (1 − level) interval of the difference lies above ``margin``;
@@ -45,8 +45,7 @@ class VerdictRule(BaseModel):
     interquartile means, P(challenger better) is the mean over tasks, and the test is that of each
     seed's mean difference over tasks. A seed changes sides as a whole, as its runs may have much in
     common; and it is a test of means, as interquartile means stay what they are when scores that
-    are equal or extreme change sides. Where the two kinds of mean differ in sign, nothing is
-    significant.
+    are equal or extreme change sides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -146,25 +145,35 @@ def compare_overall(
         (
             overall_difference(*pair, confidence, rng, num_resamples=resamples),
             overall_probability(*pair, confidence, rng, num_resamples=resamples),
-            _p_value_over_seeds(pair, rng, resamples),
+            _seeds_differences(pair),
         )
         for pair in pairs
     ]
-    family = holm(np.array([p_value for *_, p_value in found], dtype=np.float64))
+    p_values = [
+        float(permutation_p_values(differences, rng, num_resamples=resamples)[0])
+        for *_, differences in found
+    ]
+    adjusted = holm(np.array(p_values, dtype=np.float64)).tolist()
     return [
-        _judge(p_value, adjusted, difference, probability, rule)
-        for (difference, probability, p_value), adjusted in zip(found, family.tolist(), strict=True)
+        _judge(
+            p_value,
+            adjusted_p_value,
+            difference,
+            probability,
+            rule,
+            one_direction=bool(differences.mean() * difference.estimate >= 0),
+        )
+        for (difference, probability, differences), p_value, adjusted_p_value in zip(
+            found, p_values, adjusted, strict=True
+        )
     ]
 
 
-def _p_value_over_seeds(pair: Pair, rng: np.random.Generator, num_resamples: int) -> float:
-    """Test whether the seeds' mean difference over tasks is 0; 1 if it has not the lead's sign."""
-    differences = np.subtract(pair.challenger, pair.baseline, dtype=np.float64)
-    lead = interquartile_mean(pair.challenger) - interquartile_mean(pair.baseline)
-    if differences.mean() * lead < 0:
-        return 1.0
-    means = differences.mean(axis=1, keepdims=True)
-    return float(permutation_p_values(means, rng, num_resamples=num_resamples)[0])
+def _seeds_differences(pair: Pair) -> FloatArray:
+    """Return each seed's mean difference over tasks, (runs, 1)."""
+    differences: FloatArray = np.subtract(pair.challenger, pair.baseline, dtype=np.float64)
+    means: FloatArray = differences.mean(axis=1, keepdims=True)
+    return means
 
 
 def _judge(
@@ -173,6 +182,8 @@ def _judge(
     difference: Interval,
     probability: Interval,
     rule: VerdictRule,
+    *,
+    one_direction: bool = True,
 ) -> Comparison:
     # Whoever is behind cannot win, so the rule is put to the one who is ahead.
     challenger_ahead = difference.estimate >= 0
@@ -181,6 +192,7 @@ def _judge(
         lead = Interval(-difference.estimate, -difference.high, -difference.low)
         better = Interval(1 - probability.estimate, 1 - probability.high, 1 - probability.low)
     conditions: dict[Condition, bool] = {
+        "direction": one_direction,
         "significance": adjusted_p_value <= rule.level,
         "margin": lead.low > rule.margin + _ROUNDING,
         "probability": better.estimate >= rule.probability - _ROUNDING,

@@ -171,6 +171,7 @@ def unmet(plan: Plan, comparison: Comparison) -> str:
     estimate = comparison.probability.estimate
     share = 1 - estimate if comparison.difference.estimate < 0 else estimate
     texts = {
+        "direction": "the mean over all tasks points the other way",
         "significance": f"p is above {rule.level:g}",
         "margin": (
             f"the interval does not clear the margin of {rule.margin:g}"
