@@ -4,6 +4,8 @@ import csv
 import io
 import math
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -174,7 +176,7 @@ class TestLaTeX:
         body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
         known = (
             r"begin|end|centering|caption|toprule|midrule|bottomrule|textbf|pm|uparrow|downarrow|"
-            r"dagger|text(?:backslash|asciitilde|asciicircum|less|greater|bar|quotedbl)|[\\&%$#_{}]"
+            r"dagger|text(?:backslash|asciitilde|asciicircum|less|greater|bar)|[\\&%$#_{}]"
         )
         without = re.sub(rf"\\(?:{known})", "", body)
         assert "\\" not in without
@@ -183,6 +185,21 @@ class TestLaTeX:
         assert without.count("$") % 2 == 0
         lines = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {2}
+
+    @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+    @pytest.mark.parametrize("outcome", [hostile, swept])
+    def test_latex_sets_it(self, outcome, tmp_path):
+        (tmp_path / "results.tex").write_text(results_latex(outcome()))
+        (tmp_path / "paper.tex").write_text(
+            r"\documentclass{article}\usepackage{booktabs}"
+            r"\begin{document}\input{results}\end{document}"
+        )
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
+        found = subprocess.run(
+            [*command, "paper"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert found.returncode == 0, found.stdout
+        assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
 class TestFigures:

@@ -66,7 +66,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # \textquotedbl is unknown to LaTeX's own encoding
     "±": r"$\pm$",
     "−": "$-$",
     "–": "--",
