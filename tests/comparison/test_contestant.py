@@ -91,6 +91,11 @@ class TestArguments:
         with pytest.raises(InputError, match=f"x has {name} among its arguments; the race sets it"):
             Contestant(name="x", model="lstm", arguments={name: 3}).build(PAIRS, 4, 0)
 
+    @pytest.mark.parametrize(("name", "model"), [("gru", "lstm"), ("lstm", "own:Net")])
+    def test_the_name_of_another_model_is_refused(self, name, model):
+        with pytest.raises(ValidationError, match=f"{model} is called {name}, which is the name"):
+            Contestant(name=name, model=model)
+
     def test_twins_are_told_by_their_model(self):
         twins = (
             Contestant.model_validate("lstm"),

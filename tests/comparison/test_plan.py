@@ -187,6 +187,19 @@ def test_hash_changes_with_every_rule() -> None:
     assert len(PLAN.hash) == 64
 
 
+def test_too_few_resamples_are_refused() -> None:
+    """Beyond 14 seeds p is at least 1/(num_resamples + 1)."""
+    plan = replace(PLAN, tasks=PLAN.tasks[:1], contestants=(LSTM, GRU))
+    rule = VerdictRule(num_resamples=100, level=0.004)
+    with pytest.raises(InputError, match=r"num_resamples is 100, .* at a level of 0.004; give at"):
+        replace(plan, seeds=15, rule=rule)
+    assert replace(plan, seeds=14, rule=rule).shortage() is None
+    enough = rule.model_copy(update={"num_resamples": 249})
+    assert replace(plan, seeds=15, rule=enough).shortage() is None
+    with pytest.raises(InputError, match="give at least 249"):
+        replace(plan, seeds=15, rule=rule.model_copy(update={"num_resamples": 248}))
+
+
 @pytest.mark.parametrize(
     ("seeds", "tasks", "enough", "needed", "race_too"),
     [

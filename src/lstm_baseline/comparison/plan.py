@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 from lstm_baseline.comparison.contestant import Contestant, twin_seed
 from lstm_baseline.comparison.match import match_widths
-from lstm_baseline.comparison.statistics import runs_needed, smallest_p_value
+from lstm_baseline.comparison.statistics import (
+    MOST_PAIRS_TRIED_ALL,
+    runs_needed,
+    smallest_p_value,
+)
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED, Tuning
 from lstm_baseline.comparison.verdict import VerdictRule
 from lstm_baseline.errors import InputError
@@ -162,6 +167,14 @@ class Plan:
             raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
+        comparisons = len(self.tasks) * len(self.challengers)
+        needed = math.ceil(comparisons / self.rule.level) - 1
+        if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
+            raise InputError(
+                f"num_resamples is {self.rule.num_resamples:,}, with which no comparison of "
+                f"{comparisons} can be significant at a level of {self.rule.level:g}; give at "
+                f"least {needed:,}"
+            )
         for sweep in self.sweeps:
             if sweep.seeds > self.seeds:
                 raise InputError(

@@ -21,7 +21,9 @@ from lstm_baseline.shapes import FloatArray, NDArray
 NUM_RESAMPLES = 10_000
 """Resamples of a bootstrap, and draws of a permutation test that has too many to try them all."""
 
-_MOST_PAIRS_TRIED_ALL = 14
+MOST_PAIRS_TRIED_ALL = 14
+"""A permutation test of so many paired runs still tries every pattern of signs."""
+
 _NORMAL = NormalDist()
 
 # Sums that are equal on paper differ by rounding, relative to the numbers summed, by less.
@@ -414,7 +416,7 @@ def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDAr
 
     They are all 2ⁿ patterns, or else as many as asked for beside the one observed.
     """
-    if num_pairs <= _MOST_PAIRS_TRIED_ALL:
+    if num_pairs <= MOST_PAIRS_TRIED_ALL:
         patterns = np.arange(2**num_pairs)[:, None]
         return (patterns >> np.arange(num_pairs) & 1).astype(bool)
     drawn = rng.integers(2, size=(num_resamples, num_pairs), dtype=np.uint8).astype(bool)
