@@ -22,7 +22,7 @@ from lstm_baseline.comparison.report.pictures import Picture
 from lstm_baseline.comparison.results import SeedOutcome, SweepOutcome, TaskOutcome
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED
 from lstm_baseline.storage import write_whole
-from lstm_baseline.tasks import Task
+from lstm_baseline.tasks import Rung, Task
 
 CSV, LATEX, FIGURES = "results.csv", "results.tex", "figures"
 
@@ -103,34 +103,34 @@ def results_csv(race: RaceOutcome) -> str:
 
 
 def results_latex(race: RaceOutcome) -> str:
-    r"""Return a table of mean ± standard deviation, contestants × tasks, for ``booktabs``.
+    r"""Return a table of mean ± standard deviation, tasks × contestants, for ``booktabs``.
 
-    Bold is the challenger that beats the baseline, and the baseline that beats every challenger, by
-    the verdict; nobody else, however good the mean.
+    Each task stands between its best heuristic and its oracle. Bold is the challenger that beats
+    the baseline, and the baseline that beats every challenger, by the verdict; nobody else, however
+    good the mean.
     """
     plan = race.plan
-    heads = ["", *(escape_latex(outcome.title) for outcome in race.tasks)]
-    metrics = ["", *(_metric(outcome) for outcome in race.tasks)]
+    names = [escape_latex(formats.model_label(name)) for name in plan.models]
+    heads = ["", "", "best heuristic", *names, "oracle"]
     lines = [
         f"% Plan {plan.hash}; needs \\usepackage{{booktabs}}.",
         r"\begin{table}",
-        r"\centering",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{_caption(race)}}}",
-        rf"\begin{{tabular}}{{l{'c' * (len(heads) - 1)}}}",
+        rf"\begin{{tabular}}{{ll{'c' * (len(heads) - 2)}}}",
         r"\toprule",
         _line(heads),
-        _line(metrics),
         r"\midrule",
     ]
-    for name in plan.models:
-        cells = [escape_latex(formats.model_label(name))]
-        for place, outcome in enumerate(race.tasks):
+    for place, outcome in enumerate(race.tasks):
+        cells = [escape_latex(outcome.title), _metric(outcome), _rung(outcome.best_heuristic)]
+        for name in plan.models:
             found = next(c for c in outcome.contestants if c.model == name)
             cell = escape_latex(words.spread(found.score))
             if _won(race, name, place):
                 cell = rf"\textbf{{{cell}}}"
             cells.append(cell if found.learned else rf"{cell}$^\dagger$")
-        lines.append(_line(cells))
+        lines.append(_line([*cells, _rung(outcome.oracle)]))
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
@@ -167,6 +167,10 @@ def _won(race: RaceOutcome, name: str, place: int) -> bool:
 def _metric(outcome: TaskOutcome) -> str:
     arrow = r"$\uparrow$" if outcome.metric.higher_is_better else r"$\downarrow$"
     return f"{escape_latex(outcome.metric.name)} {arrow}"
+
+
+def _rung(rung: Rung | None) -> str:
+    return escape_latex(formats.number(None if rung is None else rung.score))
 
 
 def _line(cells: list[str]) -> str:
