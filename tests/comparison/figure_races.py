@@ -8,6 +8,7 @@ from lstm_baseline.comparison.plan import Plan, RunSpec, Sweep
 from lstm_baseline.comparison.results import Point, SweepOutcome, summarise
 from lstm_baseline.comparison.tuning import FIRST_TRIAL_SEED
 from lstm_baseline.comparison.verdict import VerdictRule
+from lstm_baseline.models import MODELS
 from lstm_baseline.tasks import make_task
 
 HOSTILE = (
@@ -23,7 +24,7 @@ HOSTILE = (
 
 def contestants(names):
     """Return contestants of one small model under some names."""
-    return tuple(Contestant(name=name, model="lstm") for name in names)
+    return tuple(Contestant(name=name, model=name if name in MODELS else "lstm") for name in names)
 
 
 def race(tasks, *, trials=None, rule=None):

@@ -1,5 +1,6 @@
 """Challengers: found by name, made at a width, and refused by the first promise they break."""
 
+import itertools
 import random
 import subprocess
 import sys
@@ -242,8 +243,10 @@ class GlobalStart(ReLUNetwork):
 
 
 class GlobalDropout(ReLUNetwork):
+    drawn = itertools.count()
+
     def forward_with_cache(self, x, *args, rng=None, **options):
-        rng = None if rng is None else np.random.default_rng(random.getrandbits(32))
+        rng = None if rng is None else np.random.default_rng(next(self.drawn))
         return super().forward_with_cache(x, *args, rng=rng, **options)
 
 
