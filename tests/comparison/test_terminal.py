@@ -71,6 +71,25 @@ def test_fits_80_columns_with_the_largest_numbers():
     assert "…" not in text
 
 
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ((0.00002, 0.00003), "0.000025 ± 0.000005"),
+        ((9.1e-6, 9.3e-6), "9.20e-06 ± 1.05e-07"),
+    ],
+)
+def test_nothing_is_cut_off(scores, shown):
+    runs = [run(score) for score in scores] * 5
+    task = LadderTask(ERROR_LADDER, higher_is_better=False)
+    text = show(race({"lstm": runs, "relational": runs}, task))
+    rows = [line for line in text.splitlines() if line.startswith(("lstm", "relational"))]
+    assert len(rows) == 2
+    for row in rows:
+        assert shown in row
+        assert row.rstrip().endswith("10 of 10")
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_names_are_neither_markup_nor_control():
     text = show(hostile(), width=400)
     assert text.count(HOSTILE) >= 4

@@ -45,12 +45,12 @@ def _table(outcome: TaskOutcome) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     goal = "half way" if outcome.oracle is not None else "heuristic"
     table.add_column("contestant", min_width=10, overflow="fold")
-    table.add_column("test score", min_width=17, justify="right", no_wrap=True)
+    table.add_column("test score", min_width=19, justify="right")
     table.add_column("untrained", min_width=9, justify="right", no_wrap=True)
     table.add_column("params", min_width=8, justify="right", no_wrap=True)
-    table.add_column("training", min_width=9, justify="right", no_wrap=True)
+    table.add_column("training", min_width=8, justify="right", no_wrap=True)
     table.add_column(f"steps to {goal}", width=11, justify="right")
-    table.add_column("learned", min_width=9, justify="right", no_wrap=True)
+    table.add_column("learned", min_width=8, justify="right")
     for contestant in outcome.contestants:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
