@@ -113,6 +113,31 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
     assert (tmp_path / "report" / "index.html").is_file()
 
 
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-g", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_the_race_and_the_same_command_continues(
+    blow: signal.Signals, tmp_path: Path
+) -> None:
+    compare = ("compare", "--tasks", "pair-matching", "--seeds", 1, "--steps", 1000)
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    process = start(*compare, "--out", killed)
+    wait_until(lambda: len(list(killed.glob("runs/*/metrics.jsonl"))) == 2, process)
+    assert len(workers_of(process)) == 2
+    process.send_signal(blow)
+    process.communicate(timeout=10)  # until all that may write to its pipes are gone
+    assert not workers_of(process)
+    assert not list(killed.glob(f"runs/*/{RESULT}"))
+    assert run(*compare, "--out", killed).returncode == 0
+    assert run(*compare, "--out", undisturbed).returncode == 0
+    assert outcomes(killed / "runs") == outcomes(undisturbed / "runs")
+
+
 def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_race(
     tmp_path: Path,
 ) -> None:
@@ -120,10 +145,7 @@ def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_ra
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     process = start(*compare, "--out", killed)
     wait_until(lambda: len(list(killed.glob("runs/*/metrics.jsonl"))) == 2, process)
-    workers = subprocess.run(
-        ["pgrep", "-g", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
-    ).stdout.split()
-    os.kill(int(workers[0]), signal.SIGKILL)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
     said, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
     assert said.count("its process was killed; it is done again") == 1

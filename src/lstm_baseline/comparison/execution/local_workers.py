@@ -1,6 +1,9 @@
 """Runs in processes of this machine."""
 
+import os
 import signal
+import threading
+import time
 import warnings
 from collections import Counter
 from concurrent.futures import Future
@@ -117,7 +120,7 @@ class LocalWorkers:
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            max_workers=1, initializer=_leave_interrupts_to_parent, env=self._environment
+            max_workers=1, initializer=_follow, initargs=(os.getpid(),), env=self._environment
         )
 
     def _replace(self, worker: str) -> None:
@@ -126,6 +129,17 @@ class LocalWorkers:
         self._pools[worker] = self._new_pool()
 
 
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches the whole process group; the parent decides what happens to workers."""
+def _follow(parent: int) -> None:
+    """Let the parent decide what happens to this process, and end it when the parent is gone.
+
+    Ctrl-C reaches the whole process group. A parent that was killed decides nothing any more; given
+    again, the race would have a second process at work in the folder of the same run.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:  # on Windows it stays what it was
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
