@@ -198,7 +198,8 @@ def rule(plan: Plan) -> str:
         f"(corrected by Holm's method over all comparisons of its kind), the {confidence(rule)} "
         f"interval of the difference in normalised score lies wholly {beyond}, and at least "
         f"{100 * rule.probability:g}% of the paired runs are won, ties counting half, with a "
-        f"{confidence(rule)} interval above 50%. Everything else is inconclusive. Only tasks that "
+        f"{confidence(rule)} interval above 50%. Over all tasks, where interquartile means are "
+        "compared, the mean has to agree in sign. Everything else is inconclusive. Only tasks that "
         "both learned are compared, and whoever failed to learn a task that the other one learned "
         "cannot win."
     )
