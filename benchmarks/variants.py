@@ -20,7 +20,7 @@ import numpy as np
 from lstm_baseline import LSTM
 from lstm_baseline.benchmarks.machine import describe_machine
 from lstm_baseline.benchmarks.timing import wait_until_quiet
-from lstm_baseline.threads import limit_threads
+from lstm_baseline.engine.threads import limit_threads
 
 B, T, I, H = 64, 100, 64, 128
 ROUNDS = 40

@@ -29,11 +29,11 @@ from distributed import Client
 from rich.console import Console
 
 from lstm_baseline.benchmarks.machine import describe_machine
-from lstm_baseline.comparison.contestant import Contestant
-from lstm_baseline.comparison.execution.execute import run_all
-from lstm_baseline.comparison.execution.local_workers import WORKER_ENVIRONMENT
-from lstm_baseline.comparison.execution.run import MODEL, read_result
-from lstm_baseline.comparison.plan import RunSpec
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.runs.local_workers import WORKER_ENVIRONMENT
+from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.run import MODEL, read_result
+from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import Record, TrainingSettings
 

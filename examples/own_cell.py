@@ -18,14 +18,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.activations import d_sigmoid, d_tanh, sigmoid, tanh
-from lstm_baseline.cells import Cell
-from lstm_baseline.cells.layers import affine, affine_backward
-from lstm_baseline.initializers import gated_initializer
-from lstm_baseline.inputs import RandomSource, as_generator
-from lstm_baseline.models import RecurrentModel
-from lstm_baseline.models.base import Shapes, readout_shapes
-from lstm_baseline.shapes import FloatArray, Params
+from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
+from lstm_baseline.engine.cells import Cell
+from lstm_baseline.engine.cells.blocks import affine, affine_backward
+from lstm_baseline.engine.initializers import gated_initializer
+from lstm_baseline.engine.inputs import RandomSource, as_generator
+from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.models.base import Shapes, readout_shapes
+from lstm_baseline.engine.shapes import FloatArray, Params
 
 
 class MGUState(NamedTuple):

@@ -6,4 +6,4 @@ or convert what users give with messages of their own, so they stay unhooked.
 
 import jaxtyping
 
-jaxtyping.install_import_hook("lstm_baseline.cells", "beartype.beartype")
+jaxtyping.install_import_hook("lstm_baseline.engine.cells", "beartype.beartype")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from examples import INPUT_SIZE, SMALL_MODELS, make_model, normal
 from lstm_baseline import InputError
 from lstm_baseline.analysis import (
     gate_saturation,
@@ -11,6 +10,7 @@ from lstm_baseline.analysis import (
     statistics_over_time,
     trace,
 )
+from tests.support.models import INPUT_SIZE, SMALL_MODELS, make_model, normal
 
 ROWS, STEPS, OUTPUTS = 3, 6, 2
 GATES = {"lstm": ("forget gate", "input gate", "output gate"), "gru": ("reset gate", "update gate")}

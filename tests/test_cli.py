@@ -11,7 +11,7 @@ import pytest
 import lstm_baseline
 from lstm_baseline import load_model
 from lstm_baseline.tasks import TASKS, ArrayFile
-from processes import COMMAND, run
+from tests.support.processes import COMMAND, run
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lstm_baseline.comparison.race_file import read_preset
-from processes import run
+from lstm_baseline.race.race_file import read_preset
+from tests.support.processes import run
 
 CLEARLY = 0.1
 """Accuracy above the best heuristic that sampling noise of 6,000 test samples cannot make."""

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from lstm_baseline import LSTM
 from lstm_baseline.interop import to_state_dict
-from processes import run
+from tests.support.processes import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -4,7 +4,6 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from examples import SMALL_MODELS, make_model, normal
 from lstm_baseline import (
     GRU,
     LSTM,
@@ -13,8 +12,9 @@ from lstm_baseline import (
     orthogonal_initializer,
     xavier_initializer,
 )
-from lstm_baseline.activations import sigmoid
-from lstm_baseline.cells import unroll
+from lstm_baseline.engine.activations import sigmoid
+from lstm_baseline.engine.cells import unroll
+from tests.support.models import SMALL_MODELS, make_model, normal
 
 I, H, O = 32, 64, 16
 GATES = "fico"

@@ -8,11 +8,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.cells.relational import RelationalEquations
-from lstm_baseline.errors import InputError
-from lstm_baseline.inputs import as_sequence
-from lstm_baseline.models import RecurrentModel
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.engine.cells.relational import RelationalEquations
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import as_sequence
+from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.shapes import FloatArray
+
+__all__ = [
+    "Saturation",
+    "Statistics",
+    "Trace",
+    "gate_saturation",
+    "gradient_norms",
+    "statistics_over_time",
+    "trace",
+]
 
 
 class Trace(NamedTuple):

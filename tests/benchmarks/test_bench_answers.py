@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_fakes import TINY, fake, right_array
 
 from lstm_baseline.benchmarks import contestants, ours
 from lstm_baseline.benchmarks.answers import check, right_answer
 from lstm_baseline.benchmarks.cases import make_problem
 from lstm_baseline.benchmarks.contestants import OURS, PEERS, gather
 from lstm_baseline.benchmarks.memory import measure_here, measure_memory
-from lstm_baseline.errors import WorkerError
-from lstm_baseline.peak_memory import can_measure
+from lstm_baseline.engine.errors import WorkerError
+from lstm_baseline.runs.peak_memory import can_measure
+from tests.support.bench_fakes import TINY, fake, right_array
 
 NAMES = [peer.name for peer in PEERS]
 IDS = [case.name for case in TINY]

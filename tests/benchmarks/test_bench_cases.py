@@ -1,10 +1,10 @@
 """What is timed and how its arithmetic is counted."""
 
 import pytest
-from bench_fakes import TINY
 
 from lstm_baseline.benchmarks.cases import CASES, flops, make_problem, select_cases
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
+from tests.support.bench_fakes import TINY
 
 STEP, FORWARD, GRADIENT, TRAINING, RELATIONAL = TINY
 

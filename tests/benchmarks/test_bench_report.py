@@ -7,11 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from bench_fakes import TINY, entry, make_report, some_memory
 from matplotlib.text import Text
 from rich.console import Console
 
-from lstm_baseline import cli
 from lstm_baseline.benchmarks import run
 from lstm_baseline.benchmarks.cases import CASES
 from lstm_baseline.benchmarks.contestants import PEERS
@@ -20,7 +18,10 @@ from lstm_baseline.benchmarks.machine import Neighbours
 from lstm_baseline.benchmarks.results import Row, to_json
 from lstm_baseline.benchmarks.table import print_report, seconds, times
 from lstm_baseline.benchmarks.timing import Pace
-from lstm_baseline.storage import write_json
+from lstm_baseline.cli import app
+from lstm_baseline.commands.terminal import exit_code
+from lstm_baseline.engine.storage import write_json
+from tests.support.bench_fakes import TINY, entry, make_report, some_memory
 
 
 def printed(report, width=80):
@@ -203,7 +204,7 @@ def tiny(monkeypatch):
 
 def command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["lstm-baseline", "bench", "--quick", *arguments])
-    return cli._run()
+    return exit_code(app)
 
 
 def test_command_without_peers(tiny, monkeypatch, tmp_path, capsys):

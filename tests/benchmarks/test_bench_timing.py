@@ -4,10 +4,10 @@ import gc
 from contextlib import contextmanager
 
 import pytest
-from bench_fakes import fake
 
 from lstm_baseline.benchmarks import timing
 from lstm_baseline.benchmarks.timing import Pace, time_in_turns
+from tests.support.bench_fakes import fake
 
 
 class Stage:

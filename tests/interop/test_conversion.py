@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from examples import assert_same_arrays, normal, scatter
 from lstm_baseline import GRU, LSTM
-from lstm_baseline.errors import FileError, InputError, WriteError
+from lstm_baseline.engine.errors import FileError, InputError, WriteError
 from lstm_baseline.interop import conversion, convert
+from tests.support.models import assert_same_arrays, normal, scatter
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from examples import normal, scatter
 from lstm_baseline import LSTM
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.interop import from_flax, to_flax
+from tests.support.models import normal, scatter
 
 jax = pytest.importorskip("jax", reason="converts Flax's weights, which needs JAX")
 nnx = pytest.importorskip("flax.nnx", reason="converts Flax's weights, which is not installed")

@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from examples import normal, scatter
 from lstm_baseline import GRU, LSTM
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.interop import from_keras, from_keras_weights, to_keras, to_keras_weights
+from tests.support.models import normal, scatter
 
 # Its default would be TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -6,17 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, scatter
 from lstm_baseline import GRU, LSTM
-from lstm_baseline.cells.gate_activations import NAMES
-from lstm_baseline.errors import InputError, WriteError
+from lstm_baseline.engine.cells.gate_activations import NAMES
+from lstm_baseline.engine.errors import InputError, WriteError
 from lstm_baseline.interop import from_onnx, to_onnx
+from tests.support.models import assert_same_arrays, normal, scatter
 
 onnx = pytest.importorskip("onnx", reason="reads and writes ONNX, which is not installed")
 
-from onnx_graphs import FLOAT, as_model, node  # noqa: E402
-
-from lstm_baseline.interop.onnx_lstm import node_attributes, node_weights  # noqa: E402
+from lstm_baseline.interop.onnx.lstm import node_attributes, node_weights  # noqa: E402
+from tests.support.onnx_graphs import FLOAT, as_model, node  # noqa: E402
 
 B, T, I, H, O = 4, 6, 3, 5, 2
 FORMS = [
@@ -129,7 +128,7 @@ def test_what_onnx_lacks_is_refused_by_name(model, message, tmp_path):
 
 
 def test_a_model_too_large_for_one_file_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr("lstm_baseline.interop.onnx_export.LARGEST_FILE", 2**20)
+    monkeypatch.setattr("lstm_baseline.interop.onnx.export.LARGEST_FILE", 2**20)
     with pytest.raises(InputError, match="has 720 bytes of parameters; one ONNX file holds 1,048"):
         to_onnx(make_model(), tmp_path / "model.onnx")
 
@@ -684,7 +683,7 @@ def test_what_is_no_lstm_with_a_readout_is_refused_by_name(message):
 
 
 def test_a_graph_of_too_many_numbers_is_refused(monkeypatch):
-    monkeypatch.setattr("lstm_baseline.interop.onnx_graph.MOST_NUMBERS", 1000)
+    monkeypatch.setattr("lstm_baseline.interop.onnx.graph.MOST_NUMBERS", 1000)
     copies = [node("Identity", f"copy{k}", f"copy{k + 1}") for k in range(50)]
     made = graph(node("Identity", "by_row", "copy0"), *copies, node("Identity", "copy50", "y"))
     with pytest.raises(InputError, match="the graph has over 1,000 numbers"):

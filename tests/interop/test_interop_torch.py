@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from examples import normal, scatter
 from lstm_baseline import LSTM
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.interop import from_state_dict, from_torch, to_state_dict, to_torch
+from tests.support.models import normal, scatter
 
 torch = pytest.importorskip("torch", reason="converts PyTorch's weights, which is not installed")
 

@@ -6,17 +6,16 @@ import warnings
 import numpy as np
 import pytest
 
-from examples import normal, random_state, scatter
 from lstm_baseline import LSTM
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.interop import to_onnx
+from tests.support.models import normal, random_state, scatter
 
 onnx = pytest.importorskip("onnx", reason="runs ONNX models, and onnx is not installed")
 
-from onnx_graphs import as_model, node  # noqa: E402
-
+from lstm_baseline.interop.onnx.lstm import node_attributes, node_weights  # noqa: E402
 from lstm_baseline.interop.onnx_backend import LSTMBackend  # noqa: E402
-from lstm_baseline.interop.onnx_lstm import node_attributes, node_weights  # noqa: E402
+from tests.support.onnx_graphs import as_model, node  # noqa: E402
 
 B, T, I, H = 4, 6, 3, 5
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, scatter
 from lstm_baseline import LSTM
-from lstm_baseline.errors import InputError, LSTMBaselineError
+from lstm_baseline.engine.errors import InputError, LSTMBaselineError
 from lstm_baseline.interop import from_onnx, to_onnx
+from tests.support.models import assert_same_arrays, scatter
 
 onnx = pytest.importorskip("onnx", reason="reads and writes ONNX, which is not installed")
 
@@ -121,7 +121,7 @@ def test_weights_beside_the_file(beside, model, tmp_path, monkeypatch):
 def test_model_and_weights_together_have_one_limit(beside, monkeypatch):
     data = [len(tensor.raw_data) for tensor in onnx.load(beside).graph.initializer]
     size = beside.stat().st_size + sum(data)
-    limit = "lstm_baseline.interop.onnx_file.LARGEST_FILE"
+    limit = "lstm_baseline.interop.onnx.file.LARGEST_FILE"
     monkeypatch.setattr(limit, size)
     from_onnx(beside)
     monkeypatch.setattr(limit, size - 1)

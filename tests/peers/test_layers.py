@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, random_state, scatter
 from lstm_baseline import LSTM
+from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
 

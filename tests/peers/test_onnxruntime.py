@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from examples import normal, random_state, scatter
 from lstm_baseline import GRU, LSTM
+from tests.support.models import normal, random_state, scatter
 
 onnx = pytest.importorskip("onnx", reason="builds an ONNX model, and onnx is not installed")
 onnxruntime = pytest.importorskip(

@@ -6,13 +6,13 @@
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, random_state, scatter
 from lstm_baseline import GRU, LSTM, RelationalRNN
 from lstm_baseline.training.losses import cross_entropy, mean_squared_error
 from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
+from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
-from relational_torch import TorchRelationalMemory  # noqa: E402
+from tests.support.relational_torch import TorchRelationalMemory  # noqa: E402
 
 torch.set_num_threads(1)  # more only get in the way of arrays as small as these
 

@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, normal, random_state, scatter
 from lstm_baseline import LSTM
-from lstm_baseline.cells.gate_activations import NAMES
+from lstm_baseline.engine.cells.gate_activations import NAMES
+from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
 B, T, I, H, P = 4, 6, 3, 5, 2
 TORCH_GATES = "ifco"

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from lstm_baseline.errors import FileError, InputError
+from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.tasks import ArrayFile
 
 N, T, I = 40, 5, 3

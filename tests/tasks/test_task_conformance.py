@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.tasks import TASKS, make_task
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lstm_baseline.errors import FileError, InputError
+from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.tasks import TextFile
 
 

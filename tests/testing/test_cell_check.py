@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from examples import SMALL_MODELS, make_model, shapes_unchecked
-from lstm_baseline.cells import GRUEquations
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.cells import GRUEquations
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.testing import check_cell
+from tests.support.models import SMALL_MODELS, make_model, shapes_unchecked
 
 TOLERANCE = 1e-6
 

@@ -6,10 +6,10 @@ from unittest import SkipTest
 import numpy as np
 import pytest
 
-from examples import SMALL_MODELS, make_model, shapes_unchecked
 from lstm_baseline import GRU, LSTM, Gradients, RelationalRNN
 from lstm_baseline.testing import ModelConformance
-from plain_challenger import ReLUNetwork
+from tests.support.models import SMALL_MODELS, make_model, shapes_unchecked
+from tests.support.plain_challenger import ReLUNetwork
 
 O = 2
 CHECKS = [name for name in vars(ModelConformance) if name.startswith("test_")]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from processes import kill, run, start, wait_until
+from tests.support.processes import kill, run, start, wait_until
 
 TRAIN = ("train", "--task", "pair-matching", "--steps", 2000, "--batch-size", 64, "--seed", 5)
 

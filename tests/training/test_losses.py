@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from examples import normal
 from lstm_baseline import InputError
-from lstm_baseline.activations import softmax
+from lstm_baseline.engine.activations import softmax
 from lstm_baseline.training.losses import LOSSES, cross_entropy, mean_squared_error
+from tests.support.models import normal
 
 B, T, K = 3, 4, 5
 LENGTHS = np.array([4, 0, 2])

@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from examples import assert_same_arrays, make_model, normal
 from lstm_baseline import LSTM, RelationalRNN
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.tasks import make_task
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training import TrainingSettings, train
 from lstm_baseline.training.losses import mean_squared_error
 from lstm_baseline.training.truncation import truncated_gradients
+from tests.support.models import assert_same_arrays, make_model, normal
 
 B, T, I, O = 5, 12, 3, 2
 LENGTHS = np.array([12, 0, 7, 1, 8])

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lstm_baseline.errors import InputError
-from lstm_baseline.models import LSTM, RelationalRNN
-from lstm_baseline.shapes import FloatArray, IntArray
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM, RelationalRNN
+from lstm_baseline.engine.shapes import FloatArray, IntArray
 
 Kind: TypeAlias = Literal[
     "step", "forward", "gradient", "training", "ragged-forward", "ragged-gradient"

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from typing import NamedTuple, TypeAlias
 
 from lstm_baseline.benchmarks.cases import Problem
-from lstm_baseline.errors import WorkerError
-from lstm_baseline.shapes import NDArray
+from lstm_baseline.engine.errors import WorkerError
+from lstm_baseline.engine.shapes import NDArray
 
 Answer: TypeAlias = dict[str, NDArray]
 """Arrays by name, in our layout and under our names of parameters."""

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lstm_baseline import palette
 from lstm_baseline.benchmarks.contestants import OURS, PEERS
 from lstm_baseline.benchmarks.results import Report, Row
-from lstm_baseline.comparison.formats import counted
-from lstm_baseline.comparison.report.drawing import (
+from lstm_baseline.plots import palette
+from lstm_baseline.plots.drawing import (
     BLUE,
     FAINT,
     MUTED,
@@ -21,6 +20,7 @@ from lstm_baseline.comparison.report.drawing import (
     new_axes,
     styled,
 )
+from lstm_baseline.plots.formats import counted
 
 _STYLES = dict(
     zip(

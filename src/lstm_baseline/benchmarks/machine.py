@@ -10,7 +10,7 @@ import numpy as np
 from loky import cpu_count
 
 from lstm_baseline import __version__
-from lstm_baseline.backend import describe
+from lstm_baseline.engine.backend import describe
 
 _SIZE, _REPEATS = 1024, 5
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from lstm_baseline.benchmarks.cases import Case, make_problem
 from lstm_baseline.benchmarks.contestants import OURS, PEERS
-from lstm_baseline.errors import WorkerError
-from lstm_baseline.peak_memory import peak_since, read_memory, reset_peak
-from lstm_baseline.threads import limit_threads
+from lstm_baseline.engine.errors import WorkerError
+from lstm_baseline.engine.threads import limit_threads
+from lstm_baseline.runs.peak_memory import peak_since, read_memory, reset_peak
 
 _CALLS = 3
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Kind, Problem
 from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.models import LSTM, FrozenLSTM
-from lstm_baseline.shapes import Params
+from lstm_baseline.engine.models import LSTM, FrozenLSTM
+from lstm_baseline.engine.shapes import Params
 from lstm_baseline.training.losses import cross_entropy
 from lstm_baseline.training.optimizers import Adam, clip_by_global_norm
 

@@ -16,11 +16,11 @@ from lstm_baseline.benchmarks.memory import Memory, measure_memory
 from lstm_baseline.benchmarks.results import Entry, Report, Row, to_json
 from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
-from lstm_baseline.comparison.formats import counted
-from lstm_baseline.comparison.report.drawing import to_svg
-from lstm_baseline.peak_memory import can_measure
-from lstm_baseline.storage import write_json, write_whole
-from lstm_baseline.threads import limit_threads
+from lstm_baseline.engine.storage import write_json, write_whole
+from lstm_baseline.engine.threads import limit_threads
+from lstm_baseline.plots.drawing import to_svg
+from lstm_baseline.plots.formats import counted
+from lstm_baseline.runs.peak_memory import can_measure
 
 JSON, PNG, SVG = "bench.json", "bench.png", "bench.svg"
 

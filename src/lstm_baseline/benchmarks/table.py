@@ -10,7 +10,7 @@ from rich.text import Text
 from lstm_baseline.benchmarks.contestants import OURS
 from lstm_baseline.benchmarks.memory import Memory
 from lstm_baseline.benchmarks.results import Report, Row, Summary
-from lstm_baseline.comparison.formats import NOTHING, counted, listing
+from lstm_baseline.plots.formats import NOTHING, counted, listing
 
 _DISTURBING = 0.1
 """Cores."""

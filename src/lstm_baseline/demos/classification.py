@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from lstm_baseline import LSTM
-from lstm_baseline.activations import softmax
 from lstm_baseline.demos.base import Demo, say, show_table, tidy
-from lstm_baseline.palette import BLACK, BLUE, GREEN, GREY, ORANGE
-from lstm_baseline.shapes import FloatArray, IntArray
-from lstm_baseline.threads import one_thread
+from lstm_baseline.engine.activations import softmax
+from lstm_baseline.engine.shapes import FloatArray, IntArray
+from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.plots.palette import BLACK, BLUE, GREEN, GREY, ORANGE
 from lstm_baseline.training import Adam, clip_by_global_norm, cross_entropy
 
 NUM_STEPS, NUM_FEATURES, SYMBOLS = 20, 8, "ABC"

@@ -11,9 +11,9 @@ from rich.console import Console
 from lstm_baseline import LSTM
 from lstm_baseline.analysis import gate_saturation, gradient_norms, statistics_over_time, trace
 from lstm_baseline.demos.base import Demo, say, show_table, tidy
-from lstm_baseline.palette import BLACK, BLUE, GREEN, ORANGE, RED
-from lstm_baseline.shapes import FloatArray
-from lstm_baseline.threads import one_thread
+from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.plots.palette import BLACK, BLUE, GREEN, ORANGE, RED
 
 NUM_ROWS, NUM_STEPS, INPUT_SIZE, HIDDEN_SIZE = 8, 100, 32, 64
 ENDS = 10  # steps at either end that the variance ratio compares

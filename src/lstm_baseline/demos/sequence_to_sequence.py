@@ -13,11 +13,11 @@ from rich.console import Console
 
 from lstm_baseline import LSTM
 from lstm_baseline.demos.base import Demo, say, show_table, tidy
-from lstm_baseline.palette import BLACK, BLUE, GREY, ORANGE
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.plots.palette import BLACK, BLUE, GREY, ORANGE
 from lstm_baseline.tasks.base import GeneratedTask, Predictor, Rung
 from lstm_baseline.tasks.metrics import MEAN_SQUARED_ERROR, Batch
-from lstm_baseline.threads import one_thread
 from lstm_baseline.training import TrainingSettings, evaluate, train
 
 NUM_STEPS, NUM_FEATURES, DELAY = 15, 10, 3

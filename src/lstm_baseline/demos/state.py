@@ -9,9 +9,9 @@ from rich.console import Console
 from lstm_baseline import LSTM
 from lstm_baseline.analysis import Trace, trace
 from lstm_baseline.demos.base import Demo, say, show_table, tidy
-from lstm_baseline.palette import BLUE, GREY, ORANGE
-from lstm_baseline.shapes import FloatArray
-from lstm_baseline.threads import one_thread
+from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.plots.palette import BLUE, GREY, ORANGE
 
 NUM_ROWS, NUM_STEPS, CHUNK, NUM_SYMBOLS = 4, 30, 10, 8
 CHUNKS = [slice(start, start + CHUNK) for start in range(0, NUM_STEPS, CHUNK)]

@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lstm_baseline import LSTM, LSTMCell
-from lstm_baseline.activations import sigmoid, tanh
 from lstm_baseline.demos.base import Demo, say, show_table, tidy
-from lstm_baseline.palette import BLUE, GREEN, GREY, ORANGE
-from lstm_baseline.shapes import FloatArray, Params
+from lstm_baseline.engine.activations import sigmoid, tanh
+from lstm_baseline.engine.shapes import FloatArray, Params
+from lstm_baseline.plots.palette import BLUE, GREEN, GREY, ORANGE
 
 INPUTS = np.array(
     [  # value, write, read

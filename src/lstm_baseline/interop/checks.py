@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.cells.lstm_variants import LSTMVariant
-from lstm_baseline.errors import InputError
-from lstm_baseline.models import LSTM
-from lstm_baseline.models.dropout import DropoutRates
-from lstm_baseline.models.stack import MERGES
-from lstm_baseline.shapes import NDArray
+from lstm_baseline.engine.cells.lstm_variants import LSTMVariant
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM
+from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.stack import MERGES
+from lstm_baseline.engine.shapes import NDArray
 
 
 def as_weights(name: str, value: Any) -> NDArray:

@@ -23,14 +23,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lstm_baseline.errors import FileError, InputError, WriteError
-from lstm_baseline.inputs import one_of
+from lstm_baseline.engine.errors import FileError, InputError, WriteError
+from lstm_baseline.engine.inputs import one_of
+from lstm_baseline.engine.models import LSTM, load_model
+from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.interop.keras import from_keras, to_keras
 from lstm_baseline.interop.onnx import from_onnx, to_onnx
 from lstm_baseline.interop.torch import from_state_dict, to_state_dict, to_torch
-from lstm_baseline.models import LSTM, load_model
-from lstm_baseline.shapes import FloatArray, NDArray
-from lstm_baseline.storage import write_whole
 
 TOLERANCE = 1e-5
 """Largest difference of outputs over the largest output, for float64 too: some libraries compute
@@ -220,8 +220,8 @@ def _read_onnx(path: Path, prefix: str) -> LSTM:
 def _run_onnx(path: Path, model: LSTM) -> tuple[str, Callable[[FloatArray], NDArray]]:
     # ONNX Runtime's LSTM is for float32 alone.
     if find_spec("onnxruntime") is None or model.dtype != np.float32:
+        from lstm_baseline.interop.onnx.file import import_onnx
         from lstm_baseline.interop.onnx_backend import LSTMBackend
-        from lstm_baseline.interop.onnx_file import import_onnx
 
         graph = LSTMBackend.prepare(import_onnx().load(path))
         return "lstm-baseline's ONNX backend", lambda x: np.asarray(graph.run([x])[0])

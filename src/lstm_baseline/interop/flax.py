@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.cells.gate_activations import gate_activation
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.cells.gate_activations import gate_activation
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM
+from lstm_baseline.engine.shapes import NDArray
 from lstm_baseline.interop.checks import (
     as_weights,
     check_is_lstm,
     check_shape,
     refuse_others,
 )
-from lstm_baseline.interop.kernels import (
+from lstm_baseline.interop.column_weights import (
     NamedCell,
     activation_of,
     check_jax_takes,
@@ -27,8 +29,6 @@ from lstm_baseline.interop.kernels import (
     names_of_activations,
     to_kernels,
 )
-from lstm_baseline.models import LSTM
-from lstm_baseline.shapes import NDArray
 
 ACTIVATIONS = {
     "tanh": gate_activation("tanh"),

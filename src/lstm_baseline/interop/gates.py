@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray
 
 
 def reorder(rows: FloatArray, given: Sequence[str], wanted: Sequence[str]) -> FloatArray:

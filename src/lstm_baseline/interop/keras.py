@@ -13,15 +13,17 @@ recurrent dropout; here they share one.
 from collections.abc import Sequence
 from typing import Any
 
-from lstm_baseline.cells.gate_activations import gate_activation
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.cells.gate_activations import gate_activation
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.interop.checks import (
     TRAINING_ONLY,
     as_weights,
     check_is_lstm,
     refuse_others,
 )
-from lstm_baseline.interop.kernels import (
+from lstm_baseline.interop.column_weights import (
     NamedCell,
     activation_of,
     check_jax_takes,
@@ -31,8 +33,6 @@ from lstm_baseline.interop.kernels import (
     names_of_activations,
     to_kernels,
 )
-from lstm_baseline.models import LSTM
-from lstm_baseline.shapes import FloatArray, NDArray
 
 ACTIVATIONS = {
     "tanh": gate_activation("tanh"),

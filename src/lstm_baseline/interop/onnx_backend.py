@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from onnx.backend.base import Backend, BackendRep
 
-from lstm_baseline.errors import InputError
-from lstm_baseline.interop.onnx_graph import Graph, as_graph, as_node
-from lstm_baseline.shapes import NDArray
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.shapes import NDArray
+from lstm_baseline.interop.onnx.graph import Graph, as_graph, as_node
 
 
 class PreparedGraph(BackendRep):  # type: ignore[misc]

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM
+from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.shapes import LSTM_GATES, FloatArray, NDArray
 from lstm_baseline.interop.checks import (
     TRAINING_ONLY,
     as_weights,
@@ -20,9 +23,6 @@ from lstm_baseline.interop.checks import (
     refuse_others,
 )
 from lstm_baseline.interop.gates import reorder
-from lstm_baseline.models import LSTM
-from lstm_baseline.models.dropout import DropoutRates
-from lstm_baseline.shapes import LSTM_GATES, FloatArray, NDArray
 
 TORCH_GATES = ("i", "f", "c", "o")
 

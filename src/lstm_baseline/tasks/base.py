@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.tasks.metrics import Batch, Metric
 
 # A number for each of a seed's streams, so that no two share their draws.

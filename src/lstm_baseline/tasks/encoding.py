@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 
 
 def columns(*widths: int) -> list[slice]:

@@ -31,9 +31,9 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from lstm_baseline.errors import FileError, InputError
-from lstm_baseline.inputs import one_of
-from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.inputs import one_of
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, valid_steps

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_baseline.activations import log_softmax
-from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 
 
 class Batch(NamedTuple):

@@ -29,8 +29,8 @@ from typing import Literal, final
 
 import numpy as np
 
-from lstm_baseline.inputs import as_size, one_of
-from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.inputs import as_size, one_of
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, columns, last_true, one_hot
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch

@@ -28,8 +28,8 @@ from typing import final
 
 import numpy as np
 
-from lstm_baseline.inputs import as_size
-from lstm_baseline.shapes import FloatArray, IntArray
+from lstm_baseline.engine.inputs import as_size
+from lstm_baseline.engine.shapes import FloatArray, IntArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from lstm_baseline.errors import InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.tasks.adding import Adding
 from lstm_baseline.tasks.base import GeneratedTask
 from lstm_baseline.tasks.copy_memory import CopyMemory

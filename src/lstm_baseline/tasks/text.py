@@ -18,9 +18,9 @@ from typing import Any, final
 
 import numpy as np
 
-from lstm_baseline.errors import FileError
-from lstm_baseline.inputs import as_size
-from lstm_baseline.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.errors import FileError
+from lstm_baseline.engine.inputs import as_size
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import BITS_PER_CHARACTER, Batch

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from lstm_baseline.errors import FileError
+from lstm_baseline.engine.errors import FileError
 
 
 class UserFile(NamedTuple):

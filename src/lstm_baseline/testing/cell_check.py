@@ -5,10 +5,10 @@ from typing import Any, final
 
 import numpy as np
 
-from lstm_baseline.cells import Cell, unroll, unroll_backward
-from lstm_baseline.inputs import RandomSource
-from lstm_baseline.models import Gradients
-from lstm_baseline.shapes import FloatArray
+from lstm_baseline.engine.cells import Cell, unroll, unroll_backward
+from lstm_baseline.engine.inputs import RandomSource
+from lstm_baseline.engine.models import Gradients
+from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.testing.gradient_check import GradientErrors, check_gradients
 
 

@@ -23,9 +23,9 @@ from unittest import SkipTest
 
 import numpy as np
 
-from lstm_baseline.comparison.contract import check_gradients_fit, check_params, unchanged
-from lstm_baseline.errors import InputError
-from lstm_baseline.shapes import FloatArray, NDArray
+from lstm_baseline.contestants.checks import check_gradients_fit, check_params, unchanged
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.testing.gradient_check import check_gradients
 from lstm_baseline.training import Trainable
 

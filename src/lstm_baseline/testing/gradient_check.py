@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.errors import InputError
-from lstm_baseline.inputs import RandomSource
-from lstm_baseline.shapes import FloatArray, IntArray
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import RandomSource
+from lstm_baseline.engine.shapes import FloatArray, IntArray
 
 GradientErrors = dict[str, float]
 """Error by name: each parameter, "x" where its gradient is given, and the arrays of

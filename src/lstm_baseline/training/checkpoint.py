@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.errors import FileError
-from lstm_baseline.shapes import Params
-from lstm_baseline.storage import check_arrays, read_tensors, write_tensors
+from lstm_baseline.engine.errors import FileError
+from lstm_baseline.engine.shapes import Params
+from lstm_baseline.engine.storage import check_arrays, read_tensors, write_tensors
 
 FORMAT = "lstm-baseline checkpoint 1"
 

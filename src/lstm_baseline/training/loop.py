@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lstm_baseline.errors import DivergenceError, InputError
-from lstm_baseline.shapes import FloatArray, Params
-from lstm_baseline.storage import write_whole
+from lstm_baseline.engine.errors import DivergenceError, InputError
+from lstm_baseline.engine.shapes import FloatArray, Params
+from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks.base import Task
 from lstm_baseline.tasks.metrics import Batch
-from lstm_baseline.threads import one_thread
 from lstm_baseline.training.checkpoint import Progress, Record
 from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm

@@ -10,10 +10,10 @@ import numpy as np
 from array_api_compat import array_namespace, device, size
 from jaxtyping import Float, Int
 
-from lstm_baseline.activations import log_softmax
-from lstm_baseline.errors import InputError
-from lstm_baseline.native.core import training_core
-from lstm_baseline.shapes import Array
+from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.native.core import training_core
+from lstm_baseline.engine.shapes import Array
 
 
 def cross_entropy(

@@ -10,8 +10,8 @@ from typing import final
 
 from array_api_compat import array_namespace, device
 
-from lstm_baseline.native.core import training_core
-from lstm_baseline.shapes import Array, Params
+from lstm_baseline.engine.native.core import training_core
+from lstm_baseline.engine.shapes import Array, Params
 
 
 def clip_by_global_norm(gradients: Params, max_norm: float | None) -> tuple[Params, float]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.errors import InputError
-from lstm_baseline.shapes import Array, Params
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.shapes import Array, Params
 from lstm_baseline.tasks.metrics import Batch, valid_steps
 
 Loss = Callable[..., tuple[float, Array]]

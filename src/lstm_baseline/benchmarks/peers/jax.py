@@ -19,7 +19,7 @@ from jax.extend.backend import clear_backends
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Problem
 from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.shapes import NDArray, Params
+from lstm_baseline.engine.shapes import NDArray, Params
 
 
 def contestants(problem: Problem, threads: int) -> list[Contestant]:

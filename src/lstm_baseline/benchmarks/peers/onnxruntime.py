@@ -13,7 +13,7 @@ import onnxruntime
 
 from lstm_baseline.benchmarks.cases import Problem
 from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.shapes import NDArray
+from lstm_baseline.engine.shapes import NDArray
 
 _ORDER = (1, 3, 0, 2)
 """Where ONNX's gates i, o, f, c stand in ours."""

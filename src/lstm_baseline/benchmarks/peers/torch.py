@@ -21,7 +21,7 @@ from lstm_baseline.benchmarks.cases import (
     Problem,
 )
 from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.shapes import NDArray, Params
+from lstm_baseline.engine.shapes import NDArray, Params
 
 _ORDER = (1, 0, 2, 3)
 """Where PyTorch's gates i, f, g, o stand in ours, and ours in PyTorch's."""

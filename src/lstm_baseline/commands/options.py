@@ -1,0 +1,52 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lstm_baseline.engine.errors import InputError
+
+if TYPE_CHECKING:
+    from lstm_baseline.tasks import Task
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own data: .npz with X (N, T, I), y and, if rows differ, lengths."),
+]
+TextOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own text: any UTF-8 file; the task is to predict the next character."),
+]
+Target = Literal["auto", "classification", "regression"]
+TargetOption = Annotated[
+    Target,
+    typer.Option(help="What y in --data is: auto, classification or regression."),
+]
+StepsOption = Annotated[
+    int | None, typer.Option(min=1, help="Training steps of each run; the preset's by default.")
+]
+
+
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        help="quick: minutes on two cores. standard: to publish, hours. nth-farthest: hours."
+    ),
+]
+
+
+def own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
+    """Return the task that the user's own file makes."""
+    from lstm_baseline.tasks import ArrayFile, TextFile
+
+    if data is not None:
+        return ArrayFile(data, target=target)
+    assert text is not None
+    return TextFile(text)
+
+
+def refuse_target_without_data(target: Target, data: Path | None) -> None:
+    """Refuse --target where there is no --data that it could describe."""
+    if target != "auto" and data is None:
+        raise InputError("--target says what y in --data is; give --data as well")

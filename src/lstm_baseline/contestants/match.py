@@ -1,0 +1,110 @@
+"""Equal size: the widths at which all contestants have as many parameters."""
+
+from collections.abc import Callable, Mapping
+
+from lstm_baseline.engine.errors import InputError
+
+TOLERANCE = 0.02
+"""Largest relative difference in trainable parameters, between any two, that counts as equal."""
+
+_LARGEST_WIDTH = 4096
+_LARGEST_FACTOR = 1.5
+_MOST_STEPS = 20
+"""How far from the size wanted another one is looked for."""
+
+Count = Callable[[int], int]
+"""Parameters at a width; grows with the width."""
+
+
+def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
+    """Return the width of each contestant at which all are of one size, about the one wanted.
+
+    Some models grow in coarse steps. The one whose steps miss the wanted size by most sets the
+    size, at the nearest of its steps that all others can meet: of the two widths around it that
+    every other one has, those are taken that bring the largest and the smallest contestant nearest
+    to each other.
+
+    Parameters
+    ----------
+    counts
+        By the contestant's name.
+    parameters
+        Trainable parameters wanted.
+
+    Raises
+    ------
+    InputError
+        If no widths agree within 2%, at a size within a half of the one wanted.
+    """
+    nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
+    sizes = {name: counts[name](width) for name, width in nearest.items()}
+    coarsest = max(sizes, key=lambda name: abs(sizes[name] - parameters))
+    steps = _sizes_near(counts[coarsest], nearest[coarsest], parameters)
+    if not steps:
+        raise InputError(
+            f"{coarsest} has {sizes[coarsest]:,} parameters at width {nearest[coarsest]}, the "
+            f"nearest to the {parameters:,} wanted; choose another size"
+        )
+    found = []
+    for size, width in steps:
+        candidates = {
+            name: [(count(near), near) for near in _around(count, size)]
+            for name, count in counts.items()
+        } | {coarsest: [(size, width)]}
+        found.append(chosen := _closest(candidates))
+        if _spread(chosen) <= 1 + TOLERANCE:
+            return {name: width for name, (_, width) in chosen.items()}
+    chosen = min(found, key=_spread)
+    smallest, largest = (end(chosen, key=lambda name: chosen[name][0]) for end in (min, max))
+    (few, narrow), (many, wide) = chosen[smallest], chosen[largest]
+    raise InputError(
+        f"{smallest} has {few:,} parameters at width {narrow} and {largest} {many:,} at width "
+        f"{wide}: no widths near {parameters:,} parameters bring all contestants within "
+        f"{TOLERANCE:.0%}; choose another size"
+    )
+
+
+def _sizes_near(count: Count, nearest: int, wanted: int) -> list[tuple[int, int]]:
+    """Return sizes near the one wanted, with their widths, the nearest first."""
+    found = []
+    for direction in (range(nearest, 0, -1), range(nearest + 1, _LARGEST_WIDTH + 1)):
+        for width in direction:
+            size = count(width)
+            if not wanted / _LARGEST_FACTOR <= size <= wanted * _LARGEST_FACTOR:
+                break
+            found.append((size, width))
+    return sorted(found, key=lambda step: abs(step[0] - wanted))[:_MOST_STEPS]
+
+
+def nearest_width(count: Count, target: int) -> int:
+    """Return the width at which a count is nearest to a target."""
+    return min(_around(count, target), key=lambda width: abs(count(width) - target))
+
+
+def _around(count: Count, target: int) -> tuple[int, int]:
+    """Return two neighbouring widths, a target between their counts if widths reach it."""
+    low, high = 1, 2
+    while count(high) < target and high < _LARGEST_WIDTH:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < target else (low, middle)
+    return low, high
+
+
+def _closest(candidates: Mapping[str, list[tuple[int, int]]]) -> dict[str, tuple[int, int]]:
+    """Return a candidate (size, width) of each name, their sizes as close together as can be."""
+    best: dict[str, tuple[int, int]] = {}
+    for start in sorted({size for of_name in candidates.values() for size, _ in of_name}):
+        above = {name: [c for c in each if c[0] >= start] for name, each in candidates.items()}
+        if not all(above.values()):
+            break
+        found = {name: min(each) for name, each in above.items()}
+        if not best or _spread(found) < _spread(best):
+            best = found
+    return best
+
+
+def _spread(chosen: Mapping[str, tuple[int, int]]) -> float:
+    sizes = [size for size, _ in chosen.values()]
+    return max(sizes) / min(sizes)

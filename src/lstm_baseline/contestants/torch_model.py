@@ -1,0 +1,370 @@
+"""Any network of PyTorch under this package's losses, clipping and optimizers.
+
+``TorchModel`` gives an ``nn.Module`` the contract of the package's own models. PyTorch runs the
+network and differentiates it; everything else is the code that trains the LSTM.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple, final
+
+import numpy as np
+import torch
+from torch.nn import attention
+from torch.utils import flop_counter
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import RandomSource, as_generator, as_lengths, as_real
+from lstm_baseline.engine.models import Gradients
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+
+
+class _Pass(NamedTuple):
+    """One run of the network, with PyTorch's graph of it."""
+
+    x: Any
+    outputs: Any
+
+
+@final
+class TorchCache:
+    """What ``backward`` needs of a ``forward_with_cache``.
+
+    PyTorch frees a graph while it differentiates it, and so less memory is needed. Who asks again,
+    as for the gradient of x, has the network run again, from the same random numbers.
+    """
+
+    def __init__(self, run: Callable[[], _Pass]) -> None:
+        self._run = run
+        self._pass: _Pass | None = run()
+        self.outputs: FloatArray = self._pass.outputs.detach().numpy().copy()
+
+    def take(self) -> _Pass:
+        """Return a run whose graph is whole."""
+        taken, self._pass = self._pass or self._run(), None
+        return taken
+
+
+@final
+class TorchModel:
+    """An ``nn.Module`` that maps (B, T, I) to (B, O) or (B, T, O), as a model of this package.
+
+    One output a row stands for the last one; of one output a step the last one is read where only
+    that is asked for. Rows that differ in length are run by lengths, each cut to its own, so that
+    no network sees padding. PyTorch runs on one thread, as linear algebra does in training: the
+    bits of a result depend on the number of threads.
+
+    There is no initial state, and so no training on windows (``truncate``); nor is anything
+    recomputed. ``state_size`` is None, as what a network carries from step to step does not show.
+
+    Parameters
+    ----------
+    module
+        On the CPU, its parameters all float32 or all float64. It is not copied: training moves it.
+
+    Raises
+    ------
+    InputError
+        If there is no parameter to train, or one is of another dtype, elsewhere, or without a
+        shape yet.
+
+    Notes
+    -----
+    ``params`` holds the module's own memory by the names of ``named_parameters``: those that
+    require a gradient, shared ones once, and a single number as an array (1,). A checkpoint holds
+    them and nothing else, so a module whose buffers change in training, as a batch norm's do, is
+    refused when they first do.
+    """
+
+    state_size: int | None = None
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        if not isinstance(module, torch.nn.Module):
+            raise InputError(f"TorchModel got a {type(module).__name__}; give an nn.Module")
+        self.module = module
+        self._name = type(module).__name__
+        self._parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self.dtype = _common_dtype(self._parameters, self._name)
+        self.params: Params = {
+            name: np.atleast_1d(p.detach().numpy()) for name, p in self._parameters.items()
+        }
+        kept = module.state_dict()
+        self._buffers = {n: b.clone() for n, b in module.named_buffers() if n in kept}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a checkpoint must agree in: the module's class, shapes and dtype."""
+        return {
+            "module": f"{type(self.module).__module__}:{type(self.module).__qualname__}",
+            "params": {name: list(value.shape) for name, value in self.params.items()},
+            "dtype": self.dtype.name,
+        }
+
+    @property
+    def num_params(self) -> int:
+        """Number of trainable parameters."""
+        return sum(value.size for value in self.params.values())
+
+    def __repr__(self) -> str:
+        """Show the module's class and the number of parameters."""
+        return f"<TorchModel of {self._name}: {self.num_params:,} parameters>"
+
+    def forward(self, x: Any, return_sequences: bool = True, *, lengths: Any = None) -> FloatArray:
+        """Run the module in eval mode.
+
+        Parameters
+        ----------
+        x
+            (B, T, I), real numbers, T at least 1.
+        return_sequences
+            True for the output at every step, False for each row's last one.
+        lengths
+            (B,) valid steps of each row, 1 to T. Steps beyond are not seen; outputs there are 0.
+
+        Returns
+        -------
+        (B, T, O) or (B, O).
+
+        Raises
+        ------
+        InputError
+            If x or lengths do not fit, or the module returns something else than it should.
+        """
+        x, lengths = self._checked(x, lengths)
+        with torch.no_grad(), _set_up(self.module, None):
+            outputs = self._run(torch.tensor(x), lengths, return_sequences)
+        copied: FloatArray = outputs.detach().numpy().copy()  # it may be a parameter
+        return copied
+
+    def forward_with_cache(
+        self,
+        x: Any,
+        return_sequences: bool = True,
+        *,
+        lengths: Any = None,
+        rng: RandomSource = None,
+        initial_state: None = None,
+        recompute: bool = False,
+    ) -> tuple[FloatArray, TorchCache]:
+        """Run the module and keep what ``backward`` needs.
+
+        Arguments are those of ``forward``, and:
+
+        Parameters
+        ----------
+        rng
+            Generator, or seed of one, that seeds PyTorch's for this pass, in train mode; PyTorch's
+            own state stays as it was. Without it the outputs are those of ``forward``.
+        initial_state, recompute
+            Refused unless left as they are.
+        """
+        if initial_state is not None or recompute:
+            given = "recompute" if recompute else "initial_state"
+            raise InputError(f"{given} is set; {self._name} is a torch module, which has none")
+        x, lengths = self._checked(x, lengths)
+        seed = None if rng is None else int(as_generator(rng).integers(2**63))
+
+        def run() -> _Pass:
+            leaf = torch.tensor(x, requires_grad=True)
+            with torch.enable_grad(), _set_up(self.module, seed):
+                # A module may change what it is given, and PyTorch forbids that of a leaf.
+                return _Pass(leaf, self._run(leaf.clone(), lengths, return_sequences))
+
+        cache = TorchCache(run)
+        self._refuse_changed_buffers()
+        return cache.outputs, cache
+
+    def backward(self, d_outputs: FloatArray, cache: TorchCache) -> Gradients:
+        """Differentiate ``forward_with_cache``.
+
+        Parameters
+        ----------
+        d_outputs
+            Gradient of the loss with respect to the outputs, in their shape.
+        cache
+            From ``forward_with_cache``; neither x nor the parameters may have changed since.
+
+        Returns
+        -------
+        ``params`` by the names of ``params``, zero where the outputs do not depend on one, and
+        ``x``, for which the network runs again. There is no ``initial_state``.
+        """
+        d_outputs = as_real("d_outputs", d_outputs, self.dtype)
+        if d_outputs.shape != cache.outputs.shape:
+            raise InputError(
+                f"d_outputs has shape {d_outputs.shape}; expected {cache.outputs.shape}"
+            )
+        tensors = list(self._parameters.values())
+        gradients = _differentiate(cache.take().outputs, tensors, d_outputs)
+
+        def gradient_of_x() -> FloatArray:
+            again = cache.take()
+            return _differentiate(again.outputs, [again.x], d_outputs)[0]
+
+        return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, None)
+
+    def count_flops(self, x: Any) -> int | None:
+        """Return the floating-point operations in the matrix products of a forward pass over x.
+
+        None where an operation takes two tensors and its products are not known: PyTorch's counter
+        would count it as nothing.
+        """
+        x, _ = self._checked(x, None)
+        seen = _Operations()
+        counter = flop_counter.FlopCounterMode(display=False)
+        with warnings.catch_warnings(), _set_up(self.module, None):
+            warnings.simplefilter("ignore")  # of flags that are left as they are
+            # A whole LSTM or attention in one operation would not be counted; its parts are.
+            parts = attention.sdpa_kernel(attention.SDPBackend.MATH)
+            with torch.backends.mkldnn.flags(enabled=False), parts, seen, counter:
+                self.module(torch.tensor(x))
+        if seen.found - set(flop_counter.flop_registry):
+            return None
+        total: int = counter.get_total_flops()
+        return total
+
+    def _checked(self, x: Any, lengths: Any) -> tuple[FloatArray, IntArray | None]:
+        x = as_real("x", x, self.dtype)
+        if x.ndim != 3 or x.shape[1] == 0:
+            raise InputError(f"x has shape {x.shape}; give (batch, time, features), time above 0")
+        if lengths is None:
+            return x, None
+        lengths = as_lengths(lengths, *x.shape[:2])
+        if (lengths == 0).any():
+            raise InputError("lengths holds 0; a torch module has no output before a first step")
+        return x, None if (lengths == x.shape[1]).all() else lengths
+
+    def _run(self, x: Any, lengths: IntArray | None, return_sequences: bool) -> Any:
+        """Return the outputs of a tensor x (B, T, I), rows of one length together."""
+        if lengths is None:
+            return self._read(self.module(x), x.shape, return_sequences)
+        parts, order = [], []
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            part = x[torch.from_numpy(rows), : int(length)]
+            outputs = self._read(self.module(part), part.shape, return_sequences)
+            if return_sequences:
+                missing = x.shape[1] - int(length)
+                outputs = torch.nn.functional.pad(outputs, (0, 0, 0, missing))
+            parts.append(outputs)
+            order.append(rows)
+        return torch.cat(parts)[torch.from_numpy(np.argsort(np.concatenate(order)))]
+
+    def _read(self, outputs: Any, shape: tuple[int, ...], return_sequences: bool) -> Any:
+        """Return what is asked for of what the module gave for an x of some shape."""
+        expected = f"return a tensor (B, O) or (B, T, O) for x {tuple(shape)}"
+        if not isinstance(outputs, torch.Tensor):
+            raise InputError(f"{self._name} returned a {type(outputs).__name__}; {expected}")
+        if _dtype_name(outputs) != self.dtype.name:
+            raise InputError(
+                f"{self._name} returned {_dtype_name(outputs)}; its parameters are {self.dtype}"
+            )
+        of_steps = outputs.ndim == 3 and outputs.shape[:2] == shape[:2]
+        if of_steps:
+            return outputs if return_sequences else outputs[:, -1]
+        if outputs.ndim != 2 or outputs.shape[0] != shape[0]:
+            raise InputError(f"{self._name} returned shape {tuple(outputs.shape)}; {expected}")
+        if return_sequences:
+            raise InputError(
+                f"{self._name} returned {tuple(outputs.shape)}, one output a row, where every step "
+                "has a target; return (B, T, O)"
+            )
+        return outputs
+
+    def _refuse_changed_buffers(self) -> None:
+        now = dict(self.module.named_buffers())
+        for name, before in self._buffers.items():
+            if name not in now or not torch.equal(now[name], before):
+                raise InputError(
+                    f"{self._name}'s buffer {name} changes in training, and a checkpoint holds "
+                    "parameters only; use a layer without it, such as a layer norm for a batch norm"
+                )
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[misc]
+    """Notes each operation that may hold a product of two tensors."""
+
+    harmless: ClassVar[set[str]] = {
+        *("cat", "stack", "copy_", "index_put_", "slice_scatter", "select_scatter", "scatter_add"),
+        *("native_layer_norm", "native_group_norm", "_fused_rms_norm"),
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[Any] = set()
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        values = torch.utils._pytree.tree_leaves((args, kwargs))
+        tensors = [v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point()]
+        packet = operation.overloadpacket
+        if (
+            len(tensors) > 1
+            and torch.Tag.pointwise not in operation.tags
+            and packet.__name__ not in self.harmless
+        ):
+            self.found.add(packet)
+        return operation(*args, **kwargs)
+
+
+@contextmanager
+def _set_up(module: torch.nn.Module, seed: int | None) -> Iterator[None]:
+    """Run a module on one thread: in train mode with random numbers of a seed, or in eval mode."""
+    module.train(seed is not None)
+    with _one_torch_thread():
+        if seed is None:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _differentiate(outputs: Any, inputs: list[Any], d_outputs: FloatArray) -> list[FloatArray]:
+    """Return the gradient of each input, zero where the outputs do not depend on it."""
+    found: Any = [None] * len(inputs)
+    if outputs.requires_grad:
+        with _one_torch_thread():
+            found = torch.autograd.grad(outputs, inputs, torch.tensor(d_outputs), allow_unused=True)
+    return [
+        np.atleast_1d((torch.zeros_like(i) if g is None else g).contiguous().numpy())
+        for i, g in zip(inputs, found, strict=True)
+    ]
+
+
+def _common_dtype(parameters: dict[str, Any], name: str) -> np.dtype[Any]:
+    """Return the dtype that all parameters have, which is float32 or float64."""
+    if not parameters:
+        raise InputError(
+            f"{name} has no parameter that requires a gradient; nothing can be trained"
+        )
+    for key, value in parameters.items():
+        if isinstance(value, torch.nn.parameter.UninitializedParameter):
+            raise InputError(f"{name}'s {key} has no shape yet; give the lazy layer its sizes")
+        if value.device.type != "cpu":
+            raise InputError(f"{name}'s {key} is on {value.device}; call .cpu() on the module")
+    dtypes = {_dtype_name(value) for value in parameters.values()}
+    if len(dtypes) > 1 or not dtypes <= {"float32", "float64"}:
+        raise InputError(
+            f"{name}'s parameters are {', '.join(sorted(dtypes))}; "
+            "call .float() or .double() on the module"
+        )
+    return np.dtype(dtypes.pop())
+
+
+def _dtype_name(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,30 @@
+"""The LSTM engine: cells with their gradients, models made of them, and the core that runs them.
+
+It knows of no task, no training and no race, and imports nothing else of this package. What a cell
+of your own needs is exported here.
+"""
+
+from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
+from lstm_baseline.engine.cells import Cell
+from lstm_baseline.engine.cells.blocks import affine, affine_backward
+from lstm_baseline.engine.initializers import gated_initializer
+from lstm_baseline.engine.inputs import RandomSource, as_generator
+from lstm_baseline.engine.models import MODELS, RecurrentModel
+from lstm_baseline.engine.shapes import FloatArray, Params
+
+__all__ = [
+    "MODELS",
+    "Cell",
+    "FloatArray",
+    "Params",
+    "RandomSource",
+    "RecurrentModel",
+    "affine",
+    "affine_backward",
+    "as_generator",
+    "d_sigmoid",
+    "d_tanh",
+    "gated_initializer",
+    "sigmoid",
+    "tanh",
+]

@@ -1,0 +1,70 @@
+"""Activation functions, each beside its derivative.
+
+Derivatives are written in terms of the function's value where that is what backward has at hand.
+All functions take and return arrays of any array API library, element by element unless an axis
+is named, and keep the dtype.
+"""
+
+from array_api_compat import array_namespace
+
+from lstm_baseline.engine.shapes import Array
+
+# exp(88) and exp(709) are the largest powers that float32 and float64 hold.
+_LARGEST_EXPONENT = {4: 88.0, 8: 709.0}
+
+
+def sigmoid(z: Array) -> Array:
+    """Logistic function σ(z) = 1 / (1 + exp(−z)), without overflow for any finite z.
+
+    One branch serves both signs: z is bounded from below where exp(−z) would leave the dtype's
+    range, and there σ(z) is below 1e-38, so nothing visible changes. NaN stays NaN.
+    """
+    xp = array_namespace(z)
+    limit = _LARGEST_EXPONENT[xp.finfo(z.dtype).bits // 8]
+    return 1.0 / (1.0 + xp.exp(-xp.maximum(z, -limit)))
+
+
+def d_sigmoid(s: Array) -> Array:
+    """Derivative of the sigmoid from its value s: σ′ = s (1 − s)."""
+    return s * (1.0 - s)
+
+
+def tanh(z: Array) -> Array:
+    """Hyperbolic tangent."""
+    return array_namespace(z).tanh(z)
+
+
+def d_tanh(t: Array) -> Array:
+    """Derivative of tanh from its value t: tanh′ = 1 − t²."""
+    return 1.0 - t * t
+
+
+def relu(z: Array) -> Array:
+    """Rectifier max(z, 0)."""
+    return array_namespace(z).maximum(z, 0.0)
+
+
+def d_relu(r: Array) -> Array:
+    """Derivative of the rectifier from its value r: 1 where r > 0, else 0."""
+    xp = array_namespace(r)
+    return xp.astype(r > 0, r.dtype)
+
+
+def softmax(z: Array) -> Array:
+    """Softmax over the last axis, shifted by the row's maximum so that nothing overflows."""
+    xp = array_namespace(z)
+    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+    return e / xp.sum(e, axis=-1, keepdims=True)
+
+
+def softmax_backward(d_p: Array, p: Array) -> Array:
+    """Gradient of z for p = softmax(z): d_z = p ⊙ (d_p − Σ d_p ⊙ p), the sum over the last axis."""
+    xp = array_namespace(p)
+    return p * (d_p - xp.vecdot(d_p, p)[..., None])
+
+
+def log_softmax(z: Array) -> Array:
+    """Logarithm of the softmax over the last axis; −inf marks an impossible class."""
+    xp = array_namespace(z)
+    shifted = z - xp.max(z, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))

@@ -1,0 +1,74 @@
+"""What keeps a cell from learning by heart, put around its step and none of its equations.
+
+    recurrent dropout   s' → (r ⊙ h', …)             the step sees h' through a mask, held over time
+    zoneout             s  → z ⊙ s' + (1 − z) ⊙ s     each unit keeps its old value where z says so
+
+In training r holds 0 and 1 / (1 − rate), and z is drawn anew at every step; otherwise there is no
+r, and z is the rate itself, which is what it is on average.
+
+Sources: recurrent dropout, Gal and Ghahramani 2016 (arXiv 1512.05287), equation 7; zoneout, Krueger
+et al. 2017 (arXiv 1606.01305), equations 4 and 5, where h comes from the cell state before zoneout.
+"""
+
+from typing import Any, NamedTuple
+
+from array_api_compat import array_namespace
+
+from lstm_baseline.engine.shapes import Array
+
+
+class Regularization(NamedTuple):
+    """What is done to a state before a step and after it."""
+
+    recurrent: Array | None = None
+    """r, (B, ·) of the state's first array."""
+    zoneout: tuple[Any, ...] | None = None
+    """z of each of the state's arrays: (B, T, ·) of True and False, a number, or None for 0."""
+
+    def at(self, steps: slice) -> "Regularization":
+        """Return that of some of the steps."""
+        if self.zoneout is None:
+            return self
+        return self._replace(
+            zoneout=tuple(z if _constant(z) else z[:, steps] for z in self.zoneout)
+        )
+
+    def before_step(self, state: Any) -> Any:
+        """Return what the step is to see of the state."""
+        if self.recurrent is None:
+            return state
+        return type(state)(self.recurrent * state[0], *state[1:])
+
+    def before_step_backward(self, d_state: Any) -> Any:
+        """Differentiate ``before_step``."""
+        return self.before_step(d_state)
+
+    def after_step(self, new: Any, old: Any, t: int) -> Any:
+        """Return what stays of the state before a step, and what the step gave."""
+        if self.zoneout is None:
+            return new
+        parts = zip(self.zoneout, new, old, strict=True)
+        return type(new)(*(_mix(z, t, a, b) for z, a, b in parts))
+
+    def after_step_backward(self, d_state: Any, t: int) -> tuple[Any, Any]:
+        """Return the gradients of what the step gave, and of the state before it (None for 0)."""
+        if self.zoneout is None:
+            return d_state, None
+        nothing = [array_namespace(part).zeros_like(part) for part in d_state]
+        parts = list(zip(self.zoneout, d_state, nothing, strict=True))
+        d_new = type(d_state)(*(_mix(z, t, d, zero) for z, d, zero in parts))
+        d_old = type(d_state)(*(_mix(z, t, zero, d) for z, d, zero in parts))
+        return d_new, d_old
+
+
+def _constant(z: Any) -> bool:
+    return z is None or isinstance(z, float)
+
+
+def _mix(z: Any, t: int, new: Array, old: Array) -> Array:
+    """Return z ⊙ old + (1 − z) ⊙ new."""
+    if z is None:
+        return new
+    if isinstance(z, float):
+        return z * old + (1.0 - z) * new
+    return array_namespace(new).where(z[:, t], old, new)

@@ -1,0 +1,143 @@
+"""What an LSTM drops out in training: rates, and the masks that are drawn with them.
+
+=================  =========================================================  ====================
+rate               what it sets to 0, or keeps                                drawn anew
+=================  =========================================================  ====================
+dropout            outputs of a layer on their way to the next                for every step
+input_dropout      features of x, and of what each further layer sees         for every sequence
+output_dropout     outputs of the last layer                                  for every sequence
+recurrent_dropout  features of h' before the product with U                   for every sequence
+weight_drop        entries of U                                               for every batch
+zoneout            units of h and c that keep their old value                 for every step
+=================  =========================================================  ====================
+
+What is not dropped is divided by 1 − rate, so that it stays the same on average; outside training
+nothing is dropped, and zoneout mixes old and new values by its rate. What is drawn has the nearest
+rate that is a whole number of 65,536ths.
+
+Sources: dropout, Zaremba, Sutskever and Vinyals 2014 (arXiv 1409.2329), as PyTorch has it; masks
+held over a sequence, Gal and Ghahramani 2016 (arXiv 1512.05287); weight drop, Merity, Keskar and
+Socher 2018 (arXiv 1708.02182); zoneout, Krueger et al. 2017 (arXiv 1606.01305).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_baseline.engine.cells import Regularization
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import as_number
+from lstm_baseline.engine.shapes import FloatArray, NDArray, Params
+
+_PARTS = 2**16
+
+
+class DropoutRates(NamedTuple):
+    """Rates from 0 to below 1, as the table above has them; none by default."""
+
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    zoneout: tuple[float, float] = (0.0, 0.0)
+    """Of h and of c."""
+
+    @property
+    def in_evaluation(self) -> bool:
+        """Whether anything remains outside training."""
+        return any(self.zoneout)
+
+    @classmethod
+    def checked(cls, zoneout: Any = 0.0, **rates: Any) -> "DropoutRates":
+        """Return rates from what a user gives; zoneout may be one number for both.
+
+        Raises
+        ------
+        InputError
+            If a rate is not from 0 to below 1.
+        """
+        pair = zoneout if isinstance(zoneout, list | tuple | np.ndarray) else (zoneout, zoneout)
+        if len(pair) != 2:
+            raise InputError(f"zoneout is {zoneout!r}; give one rate, or two: of h and of c")
+        of_h, of_c = (_as_rate("zoneout", rate) for rate in pair)
+        return cls(**{n: _as_rate(n, rate) for n, rate in rates.items()}, zoneout=(of_h, of_c))
+
+
+class Masks:
+    """Draws the masks of one pass, layer by layer, always in the same order.
+
+    Parameters
+    ----------
+    rates
+        How much is dropped.
+    rng
+        Draws; None outside training.
+    """
+
+    def __init__(self, rates: DropoutRates, rng: np.random.Generator | None) -> None:
+        self.rates, self.rng = rates, rng
+
+    def for_layer_input(self, x: FloatArray, first: bool) -> FloatArray | None:
+        """Return what to multiply the input (B, T, ·) of a layer with; None for 1."""
+        mask = None if first else self._dropped("dropout", x.shape, x.dtype)
+        held = self._dropped("input_dropout", (len(x), 1, x.shape[2]), x.dtype)
+        return held if mask is None else mask if held is None else mask * held
+
+    def for_output(self, y: FloatArray) -> FloatArray | None:
+        """Return what to multiply the output (B, T, ·) of the last layer with; None for 1."""
+        return self._dropped("output_dropout", (len(y), 1, y.shape[2]), y.dtype)
+
+    def for_weights(self, params: Params) -> FloatArray | None:
+        """Return what to multiply a layer's U with; None for 1."""
+        return self._dropped("weight_drop", params["U"].shape, params["U"].dtype)
+
+    def for_steps(self, shape: tuple[int, ...], state: Any) -> Regularization | None:
+        """Return what is done before and after each of (B, T) steps; None for nothing.
+
+        Parameters
+        ----------
+        shape
+            (B, T).
+        state
+            An initial state of the layer, for the shapes and dtype of its arrays.
+        """
+        recurrent = self._dropped("recurrent_dropout", state[0].shape, state[0].dtype)
+        zoneout = None
+        if any(self.rates.zoneout):
+            zoneout = tuple(
+                self._zones(rate, (*shape, part.shape[1]))
+                for rate, part in zip(self.rates.zoneout, state, strict=True)
+            )
+        return None if recurrent is None and zoneout is None else Regularization(recurrent, zoneout)
+
+    def _dropped(self, name: str, shape: tuple[int, ...], dtype: Any) -> FloatArray | None:
+        """Return a mask of 0 and 1 / (1 − rate)."""
+        rate: float = getattr(self.rates, name)
+        if self.rng is None or not rate:
+            return None
+        kept = ~_bernoulli(self.rng, rate, shape)
+        share = 1.0 - _parts(rate) / _PARTS  # as it is drawn, lest a mask be more than 1 on average
+        mask: FloatArray = kept.astype(dtype) * dtype.type(1.0 / share)
+        return mask
+
+    def _zones(self, rate: float, shape: tuple[int, ...]) -> NDArray | float | None:
+        if not rate:
+            return None
+        return rate if self.rng is None else _bernoulli(self.rng, rate, shape)
+
+
+def _bernoulli(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> NDArray:
+    """Return an array that is True at this rate."""
+    # Sixteen bits a number take half the time of a float32.
+    return rng.integers(0, _PARTS, shape, dtype=np.uint16) < _parts(rate)
+
+
+def _parts(rate: float) -> int:
+    return min(round(rate * _PARTS), _PARTS - 1)
+
+
+def _as_rate(name: str, value: Any) -> float:
+    if not 0.0 <= as_number(name, value) < 1.0:
+        raise InputError(f"{name} is {value!r}; give a rate from 0 to below 1")
+    return float(value)

@@ -1,0 +1,134 @@
+"""Files that are written whole or not at all, and read with suspicion."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lstm_baseline.engine.errors import FileError, WriteError
+from lstm_baseline.engine.shapes import NDArray
+
+_ABOUT = "lstm_baseline"
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file so that at any moment, a crash included, it is the old one or the new one.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written; what was there is unchanged.
+    """
+    try:
+        target = Path(path).resolve()  # a link stays, and what it names is written
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(f"cannot write {path}: {reason}") from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as JSON."""
+    write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    FileError
+        If it is missing or damaged.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is not JSON: {error}; remove it or restore it") from error
+
+
+def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
+    """Write arrays as safetensors, with ``about`` as JSON in the metadata entry "lstm_baseline"."""
+    content = save(
+        {name: np.ascontiguousarray(value) for name, value in arrays.items()},
+        # One entry: the order of several would differ from file to file.
+        metadata={_ABOUT: json.dumps(about)},
+    )
+    write_whole(path, content)
+
+
+def read_tensors(
+    path: str | Path, expected_format: str
+) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Read what ``write_tensors`` wrote: arrays, and what was said about them.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or not of the expected format.
+    """
+    if not Path(path).is_file():
+        raise FileError(f"cannot read {path}: there is no such file, or it is a folder")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(metadata.get(_ABOUT, "{}"))
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise FileError(f"{path} is damaged or not safetensors: {error}") from error
+    if not isinstance(about, dict) or about.get("format") != expected_format:
+        raise FileError(
+            f"{path} is not a {expected_format!r} file, which is what this version reads"
+        )
+    return arrays, about
+
+
+def check_arrays(
+    path: str | Path,
+    arrays: dict[str, NDArray],
+    shapes: dict[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+) -> None:
+    """Refuse missing, extra, misshapen or non-finite arrays, by name.
+
+    Raises
+    ------
+    FileError
+        If the arrays are not just those of ``shapes`` in ``dtype``.
+    """
+    for word, names in (
+        ("lacks", shapes.keys() - arrays.keys()),
+        ("has unknown", arrays.keys() - shapes.keys()),
+    ):
+        if names:
+            raise FileError(f"{path} {word} {', '.join(sorted(names))}")
+    for name, shape in shapes.items():
+        value = arrays[name]
+        if value.shape != tuple(shape) or value.dtype != dtype:
+            raise FileError(
+                f"{path}: {name} is {value.dtype} {value.shape}; expected {dtype} {tuple(shape)}"
+            )
+        if not np.isfinite(value).all():
+            raise FileError(f"{path}: {name} holds NaN or infinity")

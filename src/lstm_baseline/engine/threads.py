@@ -1,0 +1,55 @@
+"""How many threads linear algebra and the compiled core use.
+
+A product that NumPy splits over threads sums in another order, so the bits of a result depend on
+their number. The core's do not. At this package's sizes one thread of linear algebra a process,
+and a process for each run, is also the fastest.
+"""
+
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+import threadpoolctl
+from threadpoolctl import ThreadpoolController
+
+from lstm_baseline.engine.native.core import load_core
+
+
+class _CoreController(threadpoolctl.LibController):  # type: ignore[misc]
+    """What threadpoolctl needs to know of the compiled core."""
+
+    user_api = "lstm_baseline"
+    internal_api = "lstm_baseline"
+    filename_prefixes = ("_core.",)
+    check_symbols = ("lstm_baseline_get_num_threads", "lstm_baseline_set_num_threads")
+
+    def get_num_threads(self) -> int:
+        threads: int = self.dynlib.lstm_baseline_get_num_threads()
+        return threads
+
+    def set_num_threads(self, num_threads: int) -> None:
+        self.dynlib.lstm_baseline_set_num_threads(num_threads)
+
+    def get_version(self) -> None:
+        return None
+
+
+threadpoolctl.register(_CoreController)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    load_core()  # a library is found once it is loaded
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which NumPy's linear algebra runs on one thread."""
+    context: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return context
+
+
+def limit_threads(num_threads: int) -> AbstractContextManager[Any]:
+    """Return a context in which linear algebra and the compiled core use so many threads."""
+    context: AbstractContextManager[Any] = _controller().limit(limits=num_threads)
+    return context

@@ -1,0 +1,11 @@
+"""ONNX: models from its files, and files from models.
+
+``onnx_lstm.py`` has the LSTM operator's gate order, weights and attributes, ``onnx_import.py`` and
+``onnx_export.py`` have the two directions; ``onnx_backend.py`` runs graphs for those who have
+``onnx`` and want ``LSTMBackend``.
+"""
+
+from lstm_baseline.interop.onnx.export import to_onnx
+from lstm_baseline.interop.onnx.importing import from_onnx
+
+__all__ = ["from_onnx", "to_onnx"]

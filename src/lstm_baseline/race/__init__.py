@@ -1,0 +1,1 @@
+"""The race: its file, plan, tuning, results, statistics, verdict and report."""

@@ -1,0 +1,287 @@
+"""What a race consists of: every rule, trial and run, fixed before the first one starts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, Literal, NamedTuple
+
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.contestants.match import match_widths
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.race.statistics import (
+    MOST_PAIRS_TRIED_ALL,
+    runs_needed,
+    smallest_p_value,
+)
+from lstm_baseline.race.tuning import Tuning
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RUN_FORMAT, RunSpec, digest
+from lstm_baseline.tasks import GeneratedTask, Task, make_task
+from lstm_baseline.training import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One argument of a task, varied."""
+
+    task: Task
+    vary: str
+    """The task's argument."""
+    values: tuple[Any, ...]
+    seeds: int
+    train: bool
+    """True: trained at every value. False: trained at the task's own, tested at every value."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, GeneratedTask):
+            raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
+        if len(set(map(str, self.values))) < len(self.values):
+            raise InputError(f"values names one twice: {', '.join(map(str, self.values))}")
+        forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}
+        forms.add((self.task.input_size, self.task.output_size, self.task.per_step))
+        if not self.train and len(forms) > 1:
+            raise InputError(
+                f"{self.vary} changes what {self.task.name} shows or asks, so a model trained at "
+                "one value cannot be tested at others; set train = true"
+            )
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task at every value."""
+        config = self.task.config()
+        name = config.pop("task")
+        return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
+
+
+Chosen = Mapping[tuple[int, str], TrainingSettings]
+"""Tuned settings, by the task's place and the contestant's name."""
+
+
+class Shortage(NamedTuple):
+    """Too few seeds for a verdict."""
+
+    smallest_p: float
+    """The smallest p-value that so many pairs can give."""
+    needed_p: float
+    """What Holm's correction asks of the most certain comparison."""
+    needed_seeds: int
+    race_too: bool
+    """Whether all tasks together cannot be decided either."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A race: tasks × contestants × seeds, all of one size and tuned alike."""
+
+    tasks: tuple[Task, ...]
+    contestants: tuple[Contestant, ...]
+    """The first is the baseline, which every other one has to beat."""
+    seeds: int
+    """Paired final runs."""
+    settings: TrainingSettings
+    parameters: int
+    """About how many trainable parameters everyone has."""
+    tuning: Tuning = field(default_factory=Tuning)
+    rule: VerdictRule = field(default_factory=VerdictRule)
+    sweeps: tuple[Sweep, ...] = ()
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.tasks or not self.contestants:
+            raise InputError("a race needs at least one task and one contestant")
+        names = [contestant.name for contestant in self.contestants]
+        if len({name.casefold() for name in names}) < len(names):
+            raise InputError(f"contestants names one twice: {', '.join(names)}")
+        configs = [task.config() for task in self.tasks]
+        if any(config in configs[:k] for k, config in enumerate(configs)):
+            raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}; give at least 1")
+        comparisons = len(self.tasks) * len(self.challengers)
+        needed = math.ceil(comparisons / self.rule.level) - 1
+        if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
+            raise InputError(
+                f"num_resamples is {self.rule.num_resamples:,}, with which no comparison of "
+                f"{comparisons} can be significant at a level of {self.rule.level:g}; give at "
+                f"least {needed:,}"
+            )
+        for sweep in self.sweeps:
+            if sweep.seeds > self.seeds:
+                raise InputError(
+                    f"a sweep of {sweep.task.name} has {sweep.seeds} seeds; the race has "
+                    f"{self.seeds}, give at most as many"
+                )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the contestants."""
+        return tuple(contestant.name for contestant in self.contestants)
+
+    @property
+    def baseline(self) -> str:
+        """Name of the contestant to beat."""
+        return self.models[0]
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        """Names of all others."""
+        return self.models[1:]
+
+    def trials(self) -> list[RunSpec]:
+        """Return every tuning run: trial by trial, task by task.
+
+        Raises
+        ------
+        InputError
+            If the contestants cannot be given one size.
+        """
+        return [
+            self._run(task, contestant, settings, FIRST_TRIAL_SEED + trial, stage="trial")
+            for trial, settings in enumerate(self.tuning.settings(self.settings))
+            for task in self.tasks
+            for contestant in self.contestants
+        ]
+
+    def finals(self, chosen: Chosen) -> list[RunSpec]:
+        """Return every final run, seed by seed, so that a stopped race has whole pairs."""
+        return [
+            self._run(
+                task,
+                contestant,
+                chosen[place, contestant.name],
+                seed,
+                beyond=self._beyond(task),
+            )
+            for seed in range(self.seeds)
+            for place, task in enumerate(self.tasks)
+            for contestant in self.contestants
+        ]
+
+    def sweep_runs(self, sweep: Sweep, chosen: Chosen) -> list[RunSpec]:
+        """Return the runs of a sweep that trains: with the settings of the task that it varies."""
+        place, own = self.tasks.index(sweep.task), sweep.task.config()
+        return [
+            self._run(
+                task,
+                contestant,
+                chosen[place, contestant.name],
+                seed,
+                # At the task's own value these are the race's final runs, done only once.
+                beyond=self._beyond(sweep.task) if task.config() == own else (),
+            )
+            for seed in range(sweep.seeds)
+            for task in (sweep.tasks if sweep.train else ())
+            for contestant in self.contestants
+        ]
+
+    def all_tasks(self) -> list[Task]:
+        """Return the tasks, and those that sweeps train on."""
+        swept = [task for sweep in self.sweeps if sweep.train for task in sweep.tasks]
+        return [*self.tasks, *swept]
+
+    def shortage(self) -> Shortage | None:
+        """Return by how much seeds are too few for any verdict; None if they suffice."""
+        comparisons = len(self.tasks) * len(self.challengers)
+        if not comparisons:
+            return None
+        smallest, needed = smallest_p_value(self.seeds), self.rule.level / comparisons
+        if smallest <= needed:
+            return None
+        overall = smallest * len(self.challengers)
+        return Shortage(
+            smallest,
+            needed,
+            runs_needed(self.rule.level, comparisons),
+            race_too=overall > self.rule.level,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Return all that is fixed before the first run, as plain JSON values."""
+        return {
+            "format": RUN_FORMAT,
+            "title": self.title,
+            "tasks": [
+                {
+                    **task.config(),
+                    "metric": task.metric.name,
+                    "widths": {c.name: self.width(task, c) for c in self.contestants},
+                }
+                for task in self.tasks
+            ],
+            "contestants": [
+                c.model_dump(mode="json") | {"code": self._codes[c.name]} for c in self.contestants
+            ],
+            "parameters": self.parameters,
+            "training": self.settings.model_dump(),
+            "tuning": self.tuning.model_dump(mode="json")
+            | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
+            "seeds": list(range(self.seeds)),
+            "verdict": self.rule.model_dump(),
+            "sweeps": [
+                {
+                    "task": self.tasks.index(sweep.task),
+                    "vary": sweep.vary,
+                    "values": list(sweep.values),
+                    "seeds": list(range(sweep.seeds)),
+                    "train": sweep.train,
+                }
+                for sweep in self.sweeps
+            ],
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of ``config``: two races with one hash were decided by the same rules."""
+        return digest(self.config())
+
+    def _run(
+        self,
+        task: Task,
+        contestant: Contestant,
+        settings: TrainingSettings,
+        seed: int,
+        *,
+        stage: Literal["trial", "final"] = "final",
+        beyond: tuple[Task, ...] = (),
+    ) -> RunSpec:
+        before = self.contestants[: self.contestants.index(contestant)]
+        return RunSpec(
+            task=task,
+            contestant=contestant,
+            width=self.width(task, contestant),
+            settings=settings,
+            seed=seed,
+            stage=stage,
+            twin=sum(other.model == contestant.model for other in before),
+            beyond=beyond,
+            code=self._codes[contestant.name],
+        )
+
+    def _beyond(self, task: Task) -> tuple[Task, ...]:
+        """Return the tasks that models trained on one are tested on as well."""
+        of_task = [sweep for sweep in self.sweeps if sweep.task is task and not sweep.train]
+        return tuple(other for sweep in of_task for other in sweep.tasks)
+
+    def width(self, task: Task, contestant: Contestant) -> int:
+        """Return the width that gives a contestant the race's size on a task."""
+        return self._widths[task.input_size, task.output_size][contestant.name]
+
+    @cached_property
+    def _widths(self) -> dict[tuple[int, int], dict[str, int]]:
+        """Widths of all contestants, by what a task shows and asks."""
+        forms = {(task.input_size, task.output_size): task for task in self.all_tasks()}
+        return {
+            form: match_widths(
+                {c.name: _counter(c, task) for c in self.contestants}, self.parameters
+            )
+            for form, task in forms.items()
+        }
+
+    @cached_property
+    def _codes(self) -> dict[str, str | None]:
+        return {contestant.name: contestant.code() for contestant in self.contestants}
+
+
+def _counter(contestant: Contestant, task: Task) -> Any:
+    return cache(lambda width: contestant.count_params(task, width))

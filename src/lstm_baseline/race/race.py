@@ -1,0 +1,216 @@
+"""A whole race: the plan on disk, every trial, every final run, then verdict and report."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from lstm_baseline import __version__
+from lstm_baseline.contestants.challenger import check_challenger
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.engine.backend import describe
+from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.storage import read_json, write_json
+from lstm_baseline.plots import formats
+from lstm_baseline.race.judge import RaceOutcome, judge
+from lstm_baseline.race.plan import Plan
+from lstm_baseline.race.report import words
+from lstm_baseline.race.report.page import write_report
+from lstm_baseline.race.report.terminal import print_table
+from lstm_baseline.race.results import (
+    Runs,
+    choose_settings,
+    summarise,
+    summarise_sweep,
+)
+from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.training import Record
+
+PLAN, RUNS = "plan.json", "runs"
+
+
+def race(plan: Plan, folder: Path, *, command: str, console: Console, **execution: Any) -> Path:
+    """Carry out a race, print its outcome and return the path of its report.
+
+    Parameters
+    ----------
+    plan, folder, console, execution
+        As for ``carry_out``.
+    command
+        What the user typed, for the report.
+    """
+    outcome = carry_out(plan, folder, console=console, **execution)
+    print_table(outcome, console)
+    return write_report(outcome, folder, command)
+
+
+def carry_out(
+    plan: Plan,
+    folder: Path,
+    *,
+    console: Console,
+    num_workers: int | None = None,
+    scheduler: str | None = None,
+    on_record: Callable[[RunSpec, Record], None] | None = None,
+) -> RaceOutcome:
+    """Carry out every trial and every final run of a race, and judge it.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+    folder
+        Where the plan goes, and the runs, each in ``runs/`` by its name. Runs that have ended there
+        are taken as they are.
+    console
+        Where progress shows.
+    num_workers
+        Processes; one a core when None.
+    scheduler
+        Address of a Dask scheduler whose workers carry out the runs, instead of processes here.
+    on_record
+        Called with each validation of each run as it happens.
+
+    Raises
+    ------
+    LSTMBaselineError
+        If the plan or a file in the folder is unusable, or a challenger fails a check.
+    KeyboardInterrupt
+        If interrupted; the same call goes on from there.
+    """
+    for task in plan.all_tasks():
+        plan.width(task, plan.contestants[0])  # refuses sizes that cannot be met
+    for contestant in plan.contestants:
+        _check(plan, contestant)
+    _announce(plan, console)
+    _fix(plan, folder / PLAN)
+
+    def run(title: str, specs: list[RunSpec]) -> Runs:
+        if not specs:
+            return []
+        console.print(f"{title}: {formats.counted(len(specs), 'run')}")
+        results = run_all(
+            specs,
+            folder / RUNS,
+            num_workers=num_workers,
+            scheduler=scheduler,
+            modules=_modules(plan),
+            console=console,
+            on_record=on_record,
+        )
+        return list(zip(specs, results, strict=True))
+
+    trials = run("tuning", plan.trials())
+    chosen = choose_settings(plan, trials)
+    finals = plan.finals(chosen)
+    trained = [plan.sweep_runs(sweep, chosen) for sweep in plan.sweeps]
+    # A run that two of them share is done once.
+    unique = {spec.name: spec for spec in [*finals, *(spec for each in trained for spec in each)]}
+    done = {spec.name: result for spec, result in run("final runs", list(unique.values()))}
+    final_runs = [(spec, done[spec.name]) for spec in finals]
+    outcomes = summarise(plan, final_runs, trials)
+    return RaceOutcome(
+        plan,
+        tuple(outcomes),
+        tuple(
+            summarise_sweep(plan, sweep, final_runs, [(spec, done[spec.name]) for spec in specs])
+            for sweep, specs in zip(plan.sweeps, trained, strict=True)
+        ),
+        judge(plan, outcomes),
+    )
+
+
+def _check(plan: Plan, contestant: Contestant) -> None:
+    """Refuse a contestant that cannot run in this race, or would spoil it, before it starts.
+
+    Ours are known to keep the rules unless arguments make them others: an LSTM that is
+    bidirectional looks ahead.
+    """
+    if not contestant.is_own and not contestant.arguments:
+        return
+    drawn = plan.tuning.settings(plan.settings)
+    for task in plan.all_tasks():
+        width = plan.width(task, contestant)
+        make = partial(contestant.build, task, width)
+        check_challenger(make, task, contestant.name)
+        for setting in ("truncate", "recompute"):
+            if not any(getattr(settings, setting) for settings in (plan.settings, *drawn)):
+                continue
+            if contestant.is_own or getattr(make(0), "bidirectional", False):
+                raise InputError(
+                    f"{setting} is among the training settings, which {contestant.name} does not "
+                    "offer: only models of this package that go in one direction do"
+                )
+
+
+def _modules(plan: Plan) -> list[Path]:
+    """Return files of contestants that other machines lack: modules in no package."""
+    own = [contestant for contestant in plan.contestants if contestant.is_own]
+    files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
+    return sorted(file for file in files if file is not None)
+
+
+def _announce(plan: Plan, console: Console) -> None:
+    """Say what is about to be run, and beforehand if no verdict can come of it."""
+    for task in plan.tasks:
+        console.print(f"{task.name}: {task.summary}")
+    counts = {
+        "task": len(plan.tasks),
+        "contestant": len(plan.contestants),
+        "paired seed": plan.seeds,
+    }
+    product = " × ".join(formats.counted(count, noun) for noun, count in counts.items())
+    trials = (
+        formats.counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
+    )
+    steps = formats.counted(plan.settings.num_steps, "step")
+    console.print(f"{product}, {trials}, {steps} a run; plan {plan.hash[:12]}")
+    if (shortage := plan.shortage()) is not None:
+        console.print(words.shortage(plan, shortage))
+
+
+def _fix(plan: Plan, path: Path) -> None:
+    """Write the plan before the first run; refuse a folder that holds another race."""
+    now = plan.config()
+    content = {"hash": plan.hash, "plan": now, "made_with": _installation(plan)}
+    if not path.exists():
+        write_json(path, content)
+        return
+    found = read_json(path)
+    if found == content:
+        return
+    before = found.get("plan") if isinstance(found, dict) else None
+    if not isinstance(before, dict):
+        raise FileError(f"{path} is damaged; remove it, or give another --out")
+    if found.get("hash") == plan.hash and before == now:
+        raise FileError(
+            f"{path.parent} holds this race as begun with {_listed(found.get('made_with'))}; here "
+            f"is {_listed(content['made_with'])}, and results could differ: give another --out"
+        )
+    differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    raise FileError(
+        f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a changed "
+        "plan is a different race; give another --out"
+    )
+
+
+def _installation(plan: Plan) -> dict[str, str]:
+    """Return what results depend on besides the plan."""
+    made_with = {
+        "lstm-baseline": __version__,
+        "NumPy": np.__version__,
+        "engine": str(describe()["engine"]),
+    }
+    if any(contestant.is_own for contestant in plan.contestants) and "torch" in sys.modules:
+        made_with["PyTorch"] = version("torch")
+    return made_with
+
+
+def _listed(made_with: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in dict(made_with or {"nothing": "known"}).items())

@@ -1,0 +1,245 @@
+"""A race as a TOML file: what is raced, how everyone is tuned, and what decides.
+
+`docs/races.md` explains every key; `lstm-baseline init` writes a file to start from.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.race.plan import Plan, Sweep
+from lstm_baseline.race.tuning import Choices, Range, Tuning
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.tasks import TASKS, ArrayFile, Task, TextFile, make_task
+from lstm_baseline.training import TrainingSettings
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Seeds = Annotated[int, Field(ge=1, le=10_000)]
+PRESETS = ("quick", "standard", "nth-farthest")
+"""Races that come with the package; each is a file that ``init`` copies."""
+
+
+OWN_DATA = {"num_steps": 2000, "batch_size": 32, "learning_rate": 3e-3}
+"""Training settings that suit most data of a user's own, where nobody tunes them."""
+
+
+class SweepEntry(BaseModel):
+    """An argument of the task above it, varied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vary: str
+    values: Annotated[tuple[Any, ...], Field(min_length=1)]
+    seeds: Seeds
+    train: bool = True
+    """Whether to train at every value, or only to test the trained models there."""
+
+
+class TaskEntry(BaseModel):
+    """A task by name with its arguments, or the user's own arrays or text."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    task: str = ""
+    """Of a generated task."""
+    data: Path | None = None
+    """An .npz file, instead."""
+    target: Literal["auto", "classification", "regression"] = "auto"
+    """What y in ``data`` is."""
+    text: Path | None = None
+    """A UTF-8 file, instead."""
+    sweeps: tuple[SweepEntry, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"task": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.task) + (self.data is not None) + (self.text is not None) != 1:
+            raise ValueError(f"give one of task ({', '.join(TASKS)}), data and text")
+        if self.target != "auto" and self.data is None:
+            raise ValueError("target says what y in data is; give data as well")
+        return self
+
+    def make(self, folder: Path) -> Task:
+        """Return the task; a file's path is relative to a folder."""
+        arguments = dict(self.model_extra or {})
+        if self.task:
+            return make_task(self.task, **arguments)
+        if self.data is not None:
+            _refuse_arguments(arguments, "data")
+            return ArrayFile(folder / self.data, target=self.target)
+        assert self.text is not None
+        _refuse_arguments(arguments, "text")
+        return TextFile(folder / self.text)
+
+
+class RaceFile(BaseModel):
+    """Everything that a race's file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = ""
+    contestants: Annotated[tuple[Contestant, ...], Field(min_length=1)]
+    """The first is the baseline."""
+    tasks: Annotated[tuple[TaskEntry, ...], Field(min_length=1)]
+    parameters: Count
+    """About how many trainable parameters every contestant has."""
+    seeds: Seeds
+    """Paired final runs of each contestant on each task."""
+    training: TrainingSettings = TrainingSettings()
+    tuning: Tuning = Tuning()
+    verdict: VerdictRule = VerdictRule()
+
+    def plan(self, folder: Path = Path()) -> Plan:
+        """Return the race with its tasks made; paths in it are relative to a folder.
+
+        Raises
+        ------
+        InputError
+            If a task or a sweep cannot be made.
+        FileError
+            If a file of the user cannot be read.
+        """
+        tasks, sweeps = [], []
+        for number, entry in enumerate(self.tasks):
+            with _at(f"tasks.{number}"):
+                tasks.append(task := entry.make(folder))
+            for each, sweep in enumerate(entry.sweeps):
+                with _at(f"tasks.{number}.sweeps.{each}"):
+                    sweeps.append(Sweep(task, sweep.vary, sweep.values, sweep.seeds, sweep.train))
+                    _ = sweeps[-1].tasks
+        return Plan(
+            tasks=tuple(tasks),
+            contestants=self.contestants,
+            seeds=self.seeds,
+            settings=self.training,
+            parameters=self.parameters,
+            tuning=self.tuning,
+            rule=self.verdict,
+            sweeps=tuple(sweeps),
+            title=self.title,
+        )
+
+
+_KEYS = {
+    key
+    for model in (
+        RaceFile,
+        TaskEntry,
+        SweepEntry,
+        Contestant,
+        TrainingSettings,
+        Tuning,
+        Range,
+        Choices,
+        VerdictRule,
+    )
+    for key in model.model_fields
+}
+
+
+def read_race(path: Path) -> RaceFile:
+    """Read a race's file.
+
+    Raises
+    ------
+    FileError
+        If it is missing, is not TOML, or a key or value is wrong; the message says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+        ) from error
+    return _parse(text, str(path))
+
+
+def read_preset(name: str) -> RaceFile:
+    """Return one of the races that come with the package."""
+    return _parse(preset_text(name), f"preset {name}")
+
+
+def preset_text(name: str) -> str:
+    """Return the file of a preset, comments and all."""
+    if name not in PRESETS:
+        raise InputError(f"no preset is named {name!r}; give one of: {', '.join(PRESETS)}")
+    return files("lstm_baseline.race").joinpath("presets", f"{name}.toml").read_text("utf-8")
+
+
+def write_preset(name: str, path: Path) -> None:
+    """Write a preset's file for the user to change; a file that is there is left alone."""
+    text = preset_text(name)
+    if path.exists():
+        raise InputError(f"{path} is there already; give another name, or remove it")
+    write_whole(path, text.encode())
+
+
+def change(race: RaceFile, **values: Any) -> RaceFile:
+    """Return the race with other values, checked like those of a file.
+
+    Raises
+    ------
+    InputError
+        If a value is wrong.
+    """
+    kept = {name: getattr(race, name) for name in RaceFile.model_fields}
+    try:
+        return RaceFile.model_validate(kept | values)
+    except ValidationError as error:
+        raise InputError(_first_problem(error)) from error
+
+
+def _parse(text: str, source: str) -> RaceFile:
+    try:
+        return RaceFile.model_validate(tomllib.loads(text))
+    except ValidationError as error:
+        raise FileError(f"{source}: {_first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{source} is not TOML: {error}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Say the place of the first wrong key or value, what it is and what is wrong with it."""
+    # A key that is unknown explains why another one is missing.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    # What pydantic calls the alternatives of a union is no place in a file.
+    parts = [part for part in map(str, first["loc"]) if " " not in part]
+    place = ".".join(parts)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        likely = difflib.get_close_matches(parts[-1], _KEYS, n=1)
+        suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
+        return f"{place} is no key that a race has{suggestion}; docs/races.md lists them"
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "too_short":
+        return f"{place} is empty; give at least one"
+    given = f" is {first['input']!r}" if first["type"] != "value_error" else ""
+    return f"{place}{given}: {message}"
+
+
+def _refuse_arguments(arguments: dict[str, Any], kind: str) -> None:
+    if arguments:
+        raise InputError(f"{', '.join(arguments)} is no key of a task made from {kind}")
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Say in an error's message which entry of the file it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error

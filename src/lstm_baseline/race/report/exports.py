@@ -1,0 +1,259 @@
+"""What a race leaves for other programs: every run as CSV, a table for LaTeX, figures as files.
+
+Names and reasons come from users and from anywhere else. In the CSV a text that a spreadsheet would
+take for a formula has an apostrophe before it; in LaTeX every special character stands for itself.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.plots import formats
+from lstm_baseline.plots.drawing import to_paper
+from lstm_baseline.race.judge import RaceOutcome
+from lstm_baseline.race.report import words
+from lstm_baseline.race.report.pictures import Picture
+from lstm_baseline.race.results import SeedOutcome, SweepOutcome, TaskOutcome
+from lstm_baseline.runs.run import RunResult
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
+from lstm_baseline.tasks import Rung, Task
+
+CSV, LATEX, FIGURES = "results.csv", "results.tex", "figures"
+
+COLUMNS = (
+    "stage",
+    "task",
+    "task_arguments",
+    "contestant",
+    "model",
+    "seed",
+    "trial",
+    "settings",
+    "metric",
+    "score",
+    "normalised",
+    "value",
+    "standard_error",
+    "partial_scores",
+    "untrained_score",
+    "learned",
+    "validation_score",
+    "best_step",
+    "seconds",
+    "steps_to_threshold",
+    "seconds_to_threshold",
+    "parameters",
+    "width",
+    "state_size",
+    "flops_per_step",
+    "peak_memory",
+    "status",
+    "reason",
+)
+"""Of the CSV. Stages: trial, final, sweep (trained at a value), sweep test (only tested there)."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",  # \textquotedbl is unknown to LaTeX's own encoding
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) -> None:
+    """Write ``results.csv``, ``results.tex`` and ``figures/`` with each picture as PNG and SVG.
+
+    Raises
+    ------
+    WriteError
+        If a file cannot be written.
+    """
+    write_whole(folder / CSV, results_csv(race).encode())
+    write_whole(folder / LATEX, results_latex(race).encode())
+    for picture in pictures:
+        write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
+        write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
+
+
+def results_csv(race: RaceOutcome) -> str:
+    """Return every run as a line: finals, trials, sweeps.
+
+    A number that is not known is empty; a threshold never reached is ``inf`` steps away. A final
+    run at which a sweep passes by is a line of both.
+    """
+    content = io.StringIO()
+    writer = csv.DictWriter(content, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(race):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return content.getvalue()
+
+
+def results_latex(race: RaceOutcome) -> str:
+    r"""Return a table of mean ± standard deviation, tasks × contestants, for ``booktabs``.
+
+    Each task stands between its best heuristic and its oracle. Bold is the challenger that beats
+    the baseline, and the baseline that beats every challenger, by the verdict; nobody else, however
+    good the mean.
+    """
+    plan = race.plan
+    names = [escape_latex(formats.model_label(name)) for name in plan.models]
+    heads = ["", "", "best heuristic", *names, "oracle"]
+    lines = [
+        f"% Plan {plan.hash}; needs \\usepackage{{booktabs}}.",
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{_caption(race)}}}",
+        rf"\begin{{tabular}}{{ll{'c' * (len(heads) - 2)}}}",
+        r"\toprule",
+        _line(heads),
+        r"\midrule",
+    ]
+    for place, outcome in enumerate(race.tasks):
+        cells = [escape_latex(outcome.title), _metric(outcome), _rung(outcome.best_heuristic)]
+        for name in plan.models:
+            found = next(c for c in outcome.contestants if c.model == name)
+            cell = escape_latex(words.spread(found.score))
+            if _won(race, name, place):
+                cell = rf"\textbf{{{cell}}}"
+            cells.append(cell if found.learned else rf"{cell}$^\dagger$")
+        lines.append(_line([*cells, _rung(outcome.oracle)]))
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return a text that LaTeX sets as it is."""
+    return "".join(_LATEX.get(character, character) for character in formats.printable(text))
+
+
+def _caption(race: RaceOutcome) -> str:
+    plan = race.plan
+    spread = " ± standard deviation" if plan.seeds > 1 else ""
+    parts = [escape_latex(f"Mean{spread} of test scores over {formats.seeds(plan.seeds)}.")]
+    if race.judgement.duels:
+        parts.append("Bold: wins by the verdict's rule.")
+    if any(not c.learned for outcome in race.tasks for c in outcome.contestants):
+        parts.append(r"$^\dagger$: did not learn.")
+    parts += map(escape_latex, words.verdicts(plan, race.judgement))
+    return " ".join(parts)
+
+
+def _won(race: RaceOutcome, name: str, place: int) -> bool:
+    """Return whether a challenger beat the baseline on a task, or the baseline all challengers."""
+    is_baseline = name == race.plan.baseline
+    wanted = "baseline wins" if is_baseline else "challenger wins"
+    found = [
+        duel.tasks[place].comparison
+        for duel in race.judgement.duels
+        if is_baseline or duel.challenger == name
+    ]
+    return bool(found) and all(each is not None and each.outcome == wanted for each in found)
+
+
+def _metric(outcome: TaskOutcome) -> str:
+    arrow = r"$\uparrow$" if outcome.metric.higher_is_better else r"$\downarrow$"
+    return f"{escape_latex(outcome.metric.name)} {arrow}"
+
+
+def _rung(rung: Rung | None) -> str:
+    return escape_latex(formats.number(None if rung is None else rung.score))
+
+
+def _line(cells: list[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _rows(race: RaceOutcome) -> Iterator[dict[str, Any]]:
+    for outcome in race.tasks:
+        for contestant in outcome.contestants:
+            for trial in contestant.trials:
+                yield _row("trial", outcome.title, trial.spec, trial.result)
+            for seed in contestant.seeds:
+                yield _final_row("final", outcome.title, seed)
+    for swept in race.sweeps:
+        for seed in swept.runs:
+            yield _final_row("sweep", swept.title, seed)
+        if not swept.sweep.train:
+            yield from _test_rows(race, swept)
+
+
+def _test_rows(race: RaceOutcome, swept: SweepOutcome) -> Iterator[dict[str, Any]]:
+    """Yield the scores of the race's own models at every value of a sweep that only tests."""
+    (outcome,) = (each for each in race.tasks if each.task is swept.sweep.task)
+    for contestant in outcome.contestants:
+        points = swept.points[contestant.model]
+        for task, point in zip(swept.sweep.tasks, points, strict=True):
+            for seed, score, normalised in zip(contestant.seeds, *point, strict=False):
+                yield _who("sweep test", swept.title, seed.spec, task) | {
+                    "score": score,
+                    "normalised": normalised,
+                    "status": "failed" if score is None else "finished",
+                    "reason": seed.result.reason or ("no finite score" if score is None else ""),
+                }
+
+
+def _final_row(stage: str, title: str, seed: SeedOutcome) -> dict[str, Any]:
+    return _row(stage, title, seed.spec, seed.result) | {
+        "normalised": seed.normalised,
+        "value": seed.value,
+        "learned": "yes" if seed.learned else "no",
+        "steps_to_threshold": seed.steps,
+        "seconds_to_threshold": seed.seconds,
+    }
+
+
+def _row(stage: str, title: str, spec: RunSpec, result: RunResult) -> dict[str, Any]:
+    return _who(stage, title, spec, spec.task) | {
+        "score": result.score,
+        "standard_error": result.standard_error,
+        "partial_scores": json.dumps(result.partial_scores) if result.partial_scores else None,
+        "untrained_score": result.untrained_score,
+        "validation_score": result.validation_score,
+        "best_step": result.best_step,
+        "seconds": result.seconds,
+        "parameters": result.num_params,
+        "width": spec.width,
+        "state_size": result.state_size,
+        "flops_per_step": result.flops_per_step,
+        "peak_memory": result.peak_memory,
+        "status": result.status,
+        "reason": result.reason,
+    }
+
+
+def _who(stage: str, title: str, spec: RunSpec, task: Task) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "task": title,
+        "task_arguments": json.dumps({k: v for k, v in task.config().items() if k != "task"}),
+        "contestant": spec.model,
+        "model": spec.contestant.model,
+        "seed": spec.seed,
+        "trial": spec.seed - FIRST_TRIAL_SEED if spec.stage == "trial" else None,
+        "settings": json.dumps(spec.settings.model_dump()),
+        "metric": task.metric.name,
+    }
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as the CSV has it: a text is never a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "inf"
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA):
+        return f"'{value}"
+    return value

@@ -1,0 +1,117 @@
+"""Figure of speed: which share of the seeds had reached the threshold by when."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.plots import formats
+from lstm_baseline.plots.drawing import (
+    MUTED,
+    add_legend,
+    legend_label,
+    make_room_below,
+    model_style,
+    new_axes,
+    styled,
+    wrapped_label,
+)
+from lstm_baseline.race.report import words
+from lstm_baseline.race.report.score_figures import SIZE, X_LABELS
+from lstm_baseline.race.results import ContestantOutcome, TaskOutcome
+from lstm_baseline.race.statistics import share_reached
+
+
+class ReachedCurve(NamedTuple):
+    """Of a contestant's seeds, the share that has reached the threshold."""
+
+    model: str
+    times: FloatArray
+    """When it rises, ascending, (K,)."""
+    share: FloatArray
+    """From then on, of all seeds, (K,)."""
+    end: float
+    """Of the budget, up to which the share is known."""
+    num_reached: int
+    num_seeds: int
+    """All, those that failed included."""
+    median: float
+    """When half of the seeds had; infinite if they never did."""
+
+
+class ReachedCurves(NamedTuple):
+    """All contestants on a task."""
+
+    x_label: str
+    threshold: str
+    """What is reached, in words."""
+    curves: tuple[ReachedCurve, ...]
+
+
+def reached_curves(
+    outcome: TaskOutcome, against: Literal["steps", "seconds"] = "steps"
+) -> ReachedCurves | None:
+    """Return who had reached the threshold by when; None where there is none.
+
+    A seed that never got there stays among those counted until the end of its budget: censored, not
+    dropped. The budget in seconds is that of the seed that took longest.
+    """
+    if outcome.threshold is None:
+        return None
+    return ReachedCurves(
+        X_LABELS[against],
+        f"{formats.number(outcome.threshold)}, {words.threshold_rule(outcome)}",
+        tuple(_curve(contestant, against) for contestant in outcome.contestants),
+    )
+
+
+@styled
+def reached_figure(data: ReachedCurves) -> Figure:
+    """Draw the share as steps up to the end of the budget, the median as a line across."""
+    figure, axes = new_axes(*SIZE)
+    models = [curve.model for curve in data.curves]
+    for curve in data.curves:
+        style = model_style(curve.model, models)
+        of = f"{curve.num_reached} of {curve.num_seeds}"
+        axes.step(
+            [0.0, *curve.times, curve.end],
+            [0.0, *curve.share, curve.num_reached / curve.num_seeds],
+            where="post",
+            color=style.color,
+            linestyle=style.dash,
+            linewidth=1.8,
+            marker=style.marker,
+            markersize=4.5,
+            markevery=list(range(1, len(curve.times) + 1, max(1, len(curve.times) // 8))),
+            label=legend_label(f"{formats.model_label(curve.model)}: {of}"),
+            clip_on=False,
+        )
+    axes.axhline(0.5, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+    axes.set_xlim(0, 1.02 * max([curve.end for curve in data.curves]) or 1.0)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+    axes.set_ylabel("seeds that reached\nthe threshold")
+    add_legend(axes)
+    axes.set_xlabel(wrapped_label(axes, data.x_label, f"threshold: {data.threshold}"))
+    make_room_below(axes)
+    return figure
+
+
+def _curve(contestant: ContestantOutcome, against: str) -> ReachedCurve:
+    seeds = contestant.seeds
+    times = np.array([seed.steps if against == "steps" else seed.seconds for seed in seeds])
+    reached = share_reached(times)
+    ends = [
+        seed.spec.settings.num_steps if against == "steps" else seed.result.seconds
+        for seed in seeds
+    ]
+    return ReachedCurve(
+        contestant.model,
+        reached.times,
+        reached.share,
+        float(max([*ends, *reached.times])),
+        int(np.isfinite(times).sum()),
+        len(seeds),
+        reached.median,
+    )

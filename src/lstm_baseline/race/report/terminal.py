@@ -1,0 +1,66 @@
+"""The outcome of a race on the terminal: a small table for each task, then the verdict."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lstm_baseline.plots import formats
+from lstm_baseline.race.judge import RaceOutcome
+from lstm_baseline.race.report import words
+from lstm_baseline.race.results import TaskOutcome
+
+
+def print_table(race: RaceOutcome, console: Console) -> None:
+    """Print the outcome of a race within 80 columns.
+
+    Parameters
+    ----------
+    race
+        The race.
+    console
+        Where to print.
+    """
+    for outcome in race.tasks:
+        console.print()
+        console.print(_heading(outcome))
+        console.print(_table(outcome))
+    console.print()
+    if race.plan.seeds > 1:
+        runs = formats.seeds(race.plan.seeds)
+        console.print(Text(f"mean ± standard deviation over {runs}", style="dim"))
+    for sentence in words.verdicts(race.plan, race.judgement):
+        console.print(Text(sentence, style="bold"))
+
+
+def _heading(outcome: TaskOutcome) -> Text:
+    rungs = [rung for rung in (outcome.best_heuristic, outcome.oracle) if rung is not None]
+    ladder = "".join(f"; {rung.name} {formats.number(rung.score)}" for rung in rungs)
+    heading = Text(formats.printable(outcome.title), style="bold")
+    about = formats.printable(f"  {formats.metric_label(outcome.metric)}{ladder}")
+    return heading.append(about, style="not bold")
+
+
+def _table(outcome: TaskOutcome) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    goal = "half way" if outcome.oracle is not None else "heuristic"
+    table.add_column("contestant", min_width=10, overflow="fold")
+    table.add_column("test score", min_width=19, justify="right")
+    table.add_column("untrained", min_width=9, justify="right", no_wrap=True)
+    table.add_column("params", min_width=8, justify="right", no_wrap=True)
+    table.add_column("training", min_width=8, justify="right", no_wrap=True)
+    table.add_column(f"steps to {goal}", width=11, justify="right")
+    table.add_column("learned", min_width=8, justify="right")
+    for contestant in outcome.contestants:
+        untrained = contestant.untrained
+        seconds = contestant.training_seconds
+        table.add_row(
+            Text(formats.printable(contestant.model)),  # a name is no markup
+            words.spread(contestant.score),
+            formats.number(None if untrained is None else untrained.mean),
+            formats.count(contestant.num_params),
+            formats.duration(None if seconds is None else seconds.mean),
+            words.steps_to_threshold(contestant),
+            f"{contestant.num_learned} of {len(contestant.seeds)}",
+        )
+    return table

@@ -1,0 +1,156 @@
+"""Equal tuning: the same number of random-search trials for everyone, from one search space.
+
+Trials are independent draws, so the best of k of them can be stated for any k (Dodge et al. 2019);
+trial k draws the same settings for every contestant on every task. Which one did best is decided
+on validation samples; no trial ever sees a test sample.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
+from lstm_baseline.training import TrainingSettings
+
+_BUDGET = ("num_steps", "evaluate_every")
+_DIGITS = 3
+
+
+class Range(BaseModel):
+    """Numbers drawn uniformly, or with uniform logarithms, to three significant digits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not (math.isfinite(self.low) and self.low < self.high < math.inf):
+            raise ValueError(f"low is {self.low} and high {self.high}; give low < high, finite")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"low is {self.low}; a log scale starts above 0")
+        return self
+
+    @property
+    def extremes(self) -> tuple[Any, ...]:
+        """Values between which all draws lie."""
+        return self.low, self.high
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw a number."""
+        if self.scale == "log":
+            value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        else:
+            value = rng.uniform(self.low, self.high)
+        return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
+
+
+class Choices(BaseModel):
+    """Values drawn with equal chances."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    choices: Annotated[tuple[Any, ...], Field(min_length=1)]
+
+    @property
+    def extremes(self) -> tuple[Any, ...]:
+        """Every value."""
+        return self.choices
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Draw a value."""
+        return self.choices[rng.integers(len(self.choices))]
+
+
+def _kind(value: Any) -> str:
+    given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    return "some choices" if "choices" in given else "a range"
+
+
+Drawn = Annotated[
+    Annotated[Range, Tag("a range")] | Annotated[Choices, Tag("some choices")], Discriminator(_kind)
+]
+"""Told apart by their keys, so that a wrong value is complained of in the right words."""
+
+
+class Tuning(BaseModel):
+    """Random search over training settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Of each contestant on each task; with 0 everyone trains with the settings given."""
+    space: dict[str, Drawn] = Field(default_factory=dict)
+    """What each trial draws, by the names of training settings."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.trials and not self.space:
+            raise ValueError(f"trials is {self.trials}, but space is empty; say what to draw")
+        for name, values in self.space.items():
+            if name in _BUDGET:
+                raise ValueError(f"space.{name} is the budget, which all trials share; remove it")
+            for value in values.extremes:
+                try:
+                    TrainingSettings.model_validate({name: value})
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    raise ValueError(f"space.{name} may draw {value!r}: {first['msg']}") from None
+        return self
+
+    def settings(self, base: TrainingSettings) -> list[TrainingSettings]:
+        """Return the settings of every trial."""
+        return [self._draw(base, trial) for trial in range(self.trials)]
+
+    def _draw(self, base: TrainingSettings, trial: int) -> TrainingSettings:
+        rng = np.random.default_rng([FIRST_TRIAL_SEED, trial])
+        drawn = {name: self.space[name].draw(rng) for name in sorted(self.space)}
+        for name in drawn:
+            values = self.space[name]
+            if isinstance(values, Range) and _counts(name, values.low):
+                drawn[name] = round(drawn[name])
+        return TrainingSettings.model_validate(base.model_dump() | drawn)
+
+
+def _counts(name: str, value: float) -> bool:
+    """Return whether a setting is a whole number."""
+    return isinstance(getattr(TrainingSettings.model_validate({name: value}), name), int)
+
+
+def choose(
+    settings: list[TrainingSettings],
+    scores: Mapping[int, float],
+    base: TrainingSettings,
+    *,
+    higher_is_better: bool,
+) -> TrainingSettings:
+    """Return the settings of the trial with the best validation score.
+
+    Parameters
+    ----------
+    settings
+        Of every trial.
+    scores
+        Validation score of each trial that finished, by its number.
+    base
+        What to take where no trial finished, or there was none.
+    higher_is_better
+        Which way scores go; of equal ones the earlier trial is taken.
+    """
+    if not scores:
+        return base
+    best = max(scores, key=lambda k: (scores[k] if higher_is_better else -scores[k], -k))
+    return settings[best]

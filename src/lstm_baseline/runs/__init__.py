@@ -1,0 +1,1 @@
+"""Training runs, each in its folder; workers that carry out many, here or on other machines."""

@@ -1,0 +1,297 @@
+"""Runs on the workers of a Dask scheduler, on this machine or on many.
+
+Nothing but the scheduler's address is shared. A worker carries out a run in a temporary folder and
+returns its files; whoever started the race writes them. Each record of a run's history comes ahead
+of them as an event. Encryption and certificates are Dask's own configuration.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from distributed import Client, KilledWorker, Security, Worker, get_worker, rpc
+from distributed.comm import CommClosedError
+
+from lstm_baseline import __version__
+from lstm_baseline.engine.backend import describe
+from lstm_baseline.engine.errors import FileError, WorkerError
+from lstm_baseline.runs.run import RunResult, execute, record_failure, store
+from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.runs.workers import killed_reason
+from lstm_baseline.tasks import Task
+from lstm_baseline.training import Record
+
+_CONNECT_SECONDS = 10
+
+
+class DaskWorkers:
+    """Workers of a Dask scheduler, of one thread each.
+
+    A run is sent to a worker that has nothing else to do, so that of a worker that is killed no
+    other run is blamed; Dask then does it again elsewhere, as often as the scheduler's
+    ``allowed-failures`` says. A task goes to a worker once, however many of its runs are done
+    there.
+
+    Parameters
+    ----------
+    folder
+        Where each run has its folder, by its name.
+    scheduler
+        Address of the scheduler.
+    modules
+        Python files that workers are to have.
+    """
+
+    def __init__(self, folder: Path, scheduler: str, modules: Sequence[Path]) -> None:
+        self._folder, self._scheduler, self._modules = folder, scheduler, modules
+        self._installation = _installation()
+        self._topic = f"lstm-baseline-{secrets.token_hex(8)}"
+        self._busy: dict[Future[Any], str] = {}
+        self._tasks: dict[Task, Any] = {}
+        self._histories: dict[str, list[Record]] = {}
+
+    def __enter__(self) -> Self:
+        """Connect, and look at the workers that are there already.
+
+        Raises
+        ------
+        FileError
+            If a module is not there.
+        WorkerError
+            If nothing answers, or a worker cannot be used.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_quiet())
+            self._client: Client = stack.enter_context(self._connect())
+            self._executor = self._client.get_executor(pure=False, allow_other_workers=True)
+            self._client.subscribe_topic(self._topic, self._hear)
+            for module in self._modules:
+                if not module.is_file():
+                    raise FileError(f"cannot read {module}: there is no such file")
+            try:
+                for module in self._modules:
+                    self._client.upload_file(str(module))
+                self._client.run(_check_worker, self._installation)
+            except WorkerError:
+                raise
+            except Exception as error:  # whatever another installation makes of it
+                raise _unusable(error) from error
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # The scheduler drops what a client that is gone had asked for. A second Ctrl-C must not
+        # come between.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._stack.close()
+        signal.signal(signal.SIGINT, handler)
+
+    def free(self) -> list[str]:
+        """Return the addresses of the workers that have nothing to do.
+
+        Raises
+        ------
+        WorkerError
+            If the scheduler is lost.
+        """
+        if self._client.status != "running":
+            raise self._lost()
+        try:
+            present = list(self._client.nthreads())
+        except (Exception, asyncio.CancelledError) as error:  # whatever it was in the midst of
+            raise self._lost() from error
+        free = [worker for worker in present if worker not in self._busy.values()]
+        # A run whose worker is gone is done by one of the others.
+        return free[: max(0, len(present) - len(self._busy))]
+
+    def submit(self, spec: RunSpec, worker: str) -> Future[Any]:
+        """Start a run on a free worker.
+
+        Raises
+        ------
+        WorkerError
+            If the scheduler is lost, or the run cannot be sent.
+        """
+        others = {f.name: getattr(spec, f.name) for f in fields(spec) if f.init}
+        others.pop("task")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a user's arrays may be large
+                if spec.task not in self._tasks:
+                    # Not scattered: what a lost worker held could not be made again.
+                    self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
+                future: Future[Any] = self._executor.submit(
+                    _carry_out,
+                    self._tasks[spec.task],
+                    others,
+                    self._installation,
+                    self._topic,
+                    workers=[worker],
+                )
+        except Exception as error:
+            raise self._reason(error) from error
+        self._busy[future] = worker
+        self._histories.setdefault(spec.name, [])
+        return future
+
+    def result(self, spec: RunSpec, future: Future[Any]) -> RunResult:
+        """Write a run's files into its folder and return how it ended.
+
+        Raises
+        ------
+        FileError
+            If they cannot be written, here or on the worker.
+        WorkerError
+            If the scheduler is lost, or the worker cannot be used.
+        """
+        del self._busy[future]
+        folder, history = self._folder / spec.name, self._histories.pop(spec.name)
+        try:
+            return store(spec, folder, future.result())
+        except KilledWorker as error:
+            reason = killed_reason(error.allowed_failures + 1)
+            return record_failure(spec, folder, reason, history)
+        except CancelledError as error:
+            raise self._lost() from error
+        except (FileError, WorkerError):
+            raise
+        except Exception as error:
+            raise self._reason(error) from error
+
+    def history(self, spec: RunSpec) -> list[Record]:
+        """Return what has come of a run's history."""
+        return self._histories[spec.name]
+
+    def _connect(self) -> Client:
+        try:
+            # In a thread, as a notebook has a loop of its own.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _ask_who_answers(self._scheduler)).result()
+            with warnings.catch_warnings():
+                # Whether installations agree in what matters here, _check_worker says.
+                warnings.simplefilter("ignore")
+                return Client(self._scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except Exception as error:  # of the address, of the network, of certificates
+            reason = str(error) or f"silent for {_CONNECT_SECONDS} s"
+            raise WorkerError(
+                f"no Dask scheduler answers at {self._scheduler!r} ({reason}); start one with "
+                "`dask scheduler` and give the address that it prints"
+            ) from error
+
+    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Take a record from a worker, unless a run that is done again tells it once more."""
+        _, message = event
+        history = self._histories.get(message["run"])
+        record = Record(*message["record"])
+        if history is not None and (not history or history[-1].step < record.step):
+            history.append(record)
+
+    def _reason(self, error: Exception) -> WorkerError:
+        """Return what an error of Dask's means: no scheduler any more, or an unlike worker."""
+        if isinstance(error, CommClosedError) or self._client.status != "running":
+            return self._lost()
+        return _unusable(error)
+
+    def _lost(self) -> WorkerError:
+        return WorkerError(
+            f"lost the scheduler at {self._scheduler}; given again, the same command goes on"
+        )
+
+
+class _NotWanted(BaseException):
+    """Whoever asked for a run is gone."""
+
+
+def _carry_out(
+    task: Task, others: dict[str, Any], expected: dict[str, str], topic: str
+) -> dict[str, bytes]:
+    """Carry out a run on a worker and return its files by name."""
+    worker = get_worker()
+    _check_worker(expected, worker)
+    spec, key = RunSpec(task=task, **others), worker.get_current_task()
+
+    def tell(record: Record) -> None:
+        if worker.state.tasks[key].state == "cancelled":
+            raise _NotWanted
+        worker.log_event(topic, {"run": spec.name, "record": list(record)})
+
+    with tempfile.TemporaryDirectory(dir=worker.local_directory) as name:
+        folder = Path(name)
+        execute(spec, folder, tell)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def _ask_who_answers(address: str) -> None:
+    """Refuse an address where no scheduler answers; a client itself may wait there for ever."""
+
+    async def ask() -> str:
+        connection = Security().get_connection_args("client")
+        async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=connection) as server:
+            return str((await server.identity())["type"])
+
+    kind = await asyncio.wait_for(ask(), _CONNECT_SECONDS + 1)
+    if kind != "Scheduler":
+        raise ValueError(f"a {kind} is there")
+
+
+def _itself(task: Task) -> Task:
+    return task
+
+
+def _installation() -> dict[str, str]:
+    """Return what the bits of a result depend on, besides the processor."""
+    engine = describe()["engine"]
+    return {"lstm-baseline": __version__, "NumPy": np.__version__, "engine": engine}
+
+
+def _check_worker(expected: dict[str, str], dask_worker: Worker) -> None:
+    """Refuse a worker whose results could differ, or that does several runs at a time."""
+    where, num_threads = dask_worker.address, dask_worker.state.nthreads
+    for name, own in _installation().items():
+        if own != expected[name]:
+            raise WorkerError(
+                f"worker {where} has {name} {own}, this machine {expected[name]}, and their "
+                "results could differ; install the same on both"
+            )
+    if num_threads != 1:
+        raise WorkerError(
+            f"worker {where} has {num_threads} threads, and runs need a process each; "
+            f"start it with `dask worker --nthreads 1 --nworkers {num_threads}`"
+        )
+
+
+def _unusable(error: Exception) -> WorkerError:
+    return WorkerError(
+        f"a worker cannot carry out runs ({type(error).__name__}: {error}); "
+        f"install lstm-baseline {__version__} with the extra dask on every machine"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's log from the terminal: what matters of it is said in errors of ours."""
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,143 @@
+"""Carry out a race's runs, here or on many machines, with live progress."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
+
+from loky import cpu_count
+from rich.console import Console
+
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.plots import formats
+from lstm_baseline.runs.local_workers import LocalWorkers
+from lstm_baseline.runs.progress import Bars
+from lstm_baseline.runs.run import RunResult, read_result
+from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.runs.workers import Workers
+from lstm_baseline.training import Record
+
+OnRecord = Callable[[RunSpec, Record], None]
+
+_POLL_SECONDS = 0.25
+
+
+def run_all(
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    num_workers: int | None,
+    console: Console,
+    scheduler: str | None = None,
+    modules: Sequence[Path] = (),
+    on_record: OnRecord | None = None,
+) -> list[RunResult]:
+    """Carry out every run that has not ended yet, and return all results in the order given.
+
+    A run that fails, whatever its model raises, is recorded with the reason and stops no other. So
+    is one whose process was killed several times; before that it is done again.
+
+    Parameters
+    ----------
+    specs
+        The runs.
+    folder
+        Where each run has its folder, by its name.
+    num_workers
+        Processes on this machine; one a core when None. A scheduler has workers of its own.
+    console
+        Where progress shows; a line for each run that ends, bars where it is a terminal.
+    scheduler
+        Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers carry out the runs
+        instead of this machine. They need no common file system; a run's files are written here
+        when it has ended.
+    modules
+        Python files that the scheduler's workers need besides their installation, such as a
+        contestant's.
+    on_record
+        Called here with each line of a run's history, in order, while it runs. A run that goes on
+        from a checkpoint, or is done again, is reported from its first line, each line once; one
+        that had ended before is not.
+
+    Raises
+    ------
+    FileError
+        If a file of a run cannot be read or written.
+    InputError
+        If Dask is not installed.
+    WorkerError
+        If the scheduler cannot be reached or is lost, or a worker cannot be used.
+    KeyboardInterrupt
+        If interrupted. Workers are stopped first.
+
+    After any of these finished runs stay, and the same call goes on from there; on this machine
+    also from the checkpoints of the others.
+    """
+    results = {spec.name: read_result(spec, folder / spec.name) for spec in specs}
+    waiting = [spec for spec in specs if results[spec.name] is None]
+    if len(waiting) < len(specs):
+        console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
+    if waiting:
+        # The longest first, so that all workers end together.
+        waiting.sort(key=RunSpec.estimated_work, reverse=True)
+        if scheduler is None:
+            workers: Workers = LocalWorkers(folder, min(num_workers or cpu_count(), len(waiting)))
+        else:
+            workers = _dask_workers(folder, scheduler, modules)
+        with workers:
+            if scheduler is not None:
+                found = formats.counted(len(workers.free()), "worker")
+                console.print(f"{scheduler} has {found}", soft_wrap=True)
+            with Bars(console, waiting) as bars:
+                results |= _carry_out(waiting, workers, bars, on_record)
+    return [result for spec in specs if (result := results[spec.name]) is not None]
+
+
+def _dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Workers:
+    try:
+        from lstm_baseline.runs.dask_workers import DaskWorkers
+    except ImportError as error:
+        raise InputError(
+            f"Dask cannot be imported ({error}); pip install 'lstm-baseline[dask]'"
+        ) from error
+    return DaskWorkers(folder, scheduler, modules)
+
+
+def _carry_out(
+    specs: list[RunSpec], workers: Workers, bars: Bars, on_record: OnRecord | None
+) -> dict[str, RunResult]:
+    """Keep all workers busy, in the order given, until every run has ended."""
+    waiting = deque(specs)
+    under_way: dict[Future[Any], RunSpec] = {}
+    reported: Counter[str] = Counter()
+    results = {}
+
+    def report(spec: RunSpec, history: list[Record]) -> None:
+        for record in history[reported[spec.name] :]:
+            reported[spec.name] += 1
+            bars.update(spec, record)
+            if on_record is not None:
+                on_record(spec, record)
+
+    while waiting or under_way:
+        for worker in workers.free()[: len(waiting)]:
+            spec = waiting.popleft()
+            under_way[workers.submit(spec, worker)] = spec
+        if not under_way:  # the first worker has yet to come
+            time.sleep(_POLL_SECONDS)
+        ended, _ = wait(under_way, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in ended:
+            spec = under_way.pop(future)
+            result = workers.result(spec, future)
+            if result is None:
+                bars.say(spec, "its process was killed; it is done again")
+                waiting.appendleft(spec)
+            else:
+                report(spec, result.history)
+                results[spec.name] = result
+                bars.end(spec, result)
+        for spec in under_way.values():
+            report(spec, workers.history(spec))
+    return results

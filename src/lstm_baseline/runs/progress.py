@@ -1,0 +1,85 @@
+"""What a race shows while it runs: a bar for each run under way, a line for each that has ended."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from lstm_baseline.plots import formats
+from lstm_baseline.runs.run import RunResult
+from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.training import Record
+
+
+class Bars:
+    """Live progress on a console; only the lines where it is no terminal."""
+
+    def __init__(self, console: Console, specs: Sequence[RunSpec]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=12),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._work = {spec.name: spec.estimated_work() for spec in specs}
+        self._done = dict.fromkeys(self._work, 0.0)
+        self._total = self._progress.add_task("all runs", total=sum(self._work.values()))
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def update(self, spec: RunSpec, record: Record) -> None:
+        """Show how far a run is."""
+        num_steps = spec.settings.num_steps
+        if spec.name not in self._bars:
+            self._bars[spec.name] = self._progress.add_task("", total=num_steps)
+        self._progress.update(
+            self._bars[spec.name],
+            completed=record.step,
+            description=f"{title(spec)}  {formats.number(record.metric)}",
+        )
+        self._add(spec, record.step / num_steps)
+
+    def end(self, spec: RunSpec, result: RunResult) -> None:
+        """Say how a run ended."""
+        if spec.name in self._bars:
+            self._progress.remove_task(self._bars.pop(spec.name))
+        self._progress.console.print(_describe(spec, result))
+        self._add(spec, 1.0)
+
+    def say(self, spec: RunSpec, text: str) -> None:
+        """Print a line about a run."""
+        self._progress.console.print(f"{title(spec)}  {text}")
+
+    def _add(self, spec: RunSpec, share: float) -> None:
+        """Move the bar of all runs on to what is done of one of them."""
+        done = share * self._work[spec.name]
+        self._progress.update(self._total, advance=done - self._done[spec.name])
+        self._done[spec.name] = done
+
+
+def title(spec: RunSpec) -> str:
+    """Return what a run is called on the console."""
+    return f"{spec.task.name}  {spec.model}  {spec.title}"
+
+
+def _describe(spec: RunSpec, result: RunResult) -> str:
+    if result.status == "failed":
+        return f"{title(spec)}  failed: {result.reason}"
+    score = result.validation_score if spec.stage == "trial" else result.score
+    metric = spec.task.metric.name
+    return f"{title(spec)}  {metric} {formats.number(score)}  {formats.duration(result.seconds)}"

@@ -1,0 +1,88 @@
+"""One training run: everything that its outcome depends on."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from lstm_baseline.contestants.contestant import Contestant, twin_seed
+from lstm_baseline.tasks import Task
+from lstm_baseline.training import Trainable, TrainingSettings
+
+RUN_FORMAT = 2
+"""Bumped when a run's outcome changes for the same specification: no old run is taken for a new."""
+
+FIRST_TRIAL_SEED = 1_000_000
+"""Trial k has this seed and k more, so that no trial shares data with a final run."""
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run: everything that its outcome depends on."""
+
+    task: Task
+    contestant: Contestant
+    width: int
+    settings: TrainingSettings
+    seed: int
+    stage: Literal["trial", "final"] = "final"
+    """A trial is never scored on test samples."""
+    twin: int = 0
+    """How many contestants of the same model stand before this one."""
+    beyond: tuple[Task, ...] = ()
+    """Tasks of the same form on which the trained model is scored as well."""
+    code: str | None = None
+    """Digest of the code of a class that is not ours."""
+
+    @property
+    def model(self) -> str:
+        """The contestant's name."""
+        return self.contestant.name
+
+    def config(self) -> dict[str, Any]:
+        """Return the specification as plain JSON values."""
+        return {
+            "format": RUN_FORMAT,
+            "stage": self.stage,
+            "task": self.task.config(),
+            "per_step": self.task.per_step,
+            "contestant": self.contestant.model_dump(mode="json"),
+            "code": self.code,
+            "twin": self.twin,
+            "width": self.width,
+            "settings": self.settings.model_dump(),
+            "seed": self.seed,
+            "beyond": [task.config() for task in self.beyond],
+        }
+
+    @cached_property
+    def name(self) -> str:
+        """Folder of the run: readable, and different for every different specification."""
+        readable = f"{self.task.name}--{self.model}--{self.title.replace(' ', '')}"
+        readable = _UNSAFE.sub("-", readable).encode()[:120].decode(errors="ignore")
+        return f"{readable}--{digest(self.config())[:8]}"
+
+    @property
+    def title(self) -> str:
+        """Which of the contestant's runs on the task it is."""
+        if self.stage == "trial":
+            return f"trial {self.seed - FIRST_TRIAL_SEED}"
+        return f"seed {self.seed}"
+
+    def estimated_work(self) -> float:
+        """Return about how long the run takes, in no particular unit."""
+        steps = self.settings.num_steps * self.settings.batch_size
+        return float(steps * self.contestant.estimated_flops(self.task, self.width))
+
+    def build_model(self) -> Trainable:
+        """Return the untrained model; its initial weights depend on the seed alone."""
+        return self.contestant.build(self.task, self.width, twin_seed(self.seed, self.twin))
+
+
+def digest(config: dict[str, Any]) -> str:
+    """Return the SHA-256 of plain JSON values."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""One model outside a race: trained for use, and run over the user's data."""

@@ -1,0 +1,258 @@
+"""What other programs read: every run as CSV, a table for LaTeX, figures as files."""
+
+import csv
+import io
+import math
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+
+import pytest
+from matplotlib.image import imread
+
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.race.plan import Sweep
+from lstm_baseline.race.report.exports import (
+    COLUMNS,
+    escape_latex,
+    results_csv,
+    results_latex,
+    write_exports,
+)
+from lstm_baseline.race.report.pictures import draw_race, file_name
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.run import MODEL
+from lstm_baseline.tasks import make_task
+from tests.support.raced import TUNING, hostile
+from tests.support.races import LadderTask, race, run, trial
+
+QUICK = VerdictRule(num_resamples=500)
+
+
+def rows(outcome):
+    return list(csv.DictReader(io.StringIO(results_csv(outcome))))
+
+
+def swept():
+    adding = make_task("adding", length=6)
+    return race(
+        {"lstm": [run(0.1, beyond=(0.2, None)), run(None)]},
+        adding,
+        parameters=9000,
+        tuning=TUNING,
+        trials={"lstm": [trial(0.3), trial(None, reason="loss is nan")]},
+        sweeps=(
+            Sweep(adding, "length", (4, 6), seeds=2, train=False),
+            Sweep(adding, "length", (5, 7), seeds=1, train=True),
+        ),
+        trained=lambda spec: run(0.01 * spec.task.config()["length"]),
+    )
+
+
+class TestCSV:
+    def test_every_run_is_a_line_of_its_stage(self):
+        found = rows(swept())
+        assert tuple(found[0]) == COLUMNS
+        assert [row["stage"] for row in found] == (
+            ["trial"] * 2 + ["final"] * 2 + ["sweep test"] * 4 + ["sweep"] * 2
+        )
+
+    def test_numbers_are_those_of_the_run(self):
+        outcome = race({"lstm": [run(0.9, history=[0.2, 0.5, 0.8], standard_error=0.01)]})
+        (row,) = rows(outcome)
+        seed = outcome.tasks[0].contestants[0].seeds[0]
+        for name, value in {
+            "seed": 0,
+            "score": 0.9,
+            "normalised": seed.normalised,
+            "standard_error": 0.01,
+            "untrained_score": 0.2,
+            "best_step": 100,
+            "seconds": 3.0,
+            "steps_to_threshold": 200,
+            "seconds_to_threshold": 2.0,
+            "parameters": 1000,
+            "width": seed.spec.width,
+            "state_size": 20,
+            "flops_per_step": 4000,
+            "peak_memory": 3 * 2**20,
+        }.items():
+            assert float(row[name]) == value, name
+        assert (row["learned"], row["status"], row["trial"]) == ("yes", "finished", "")
+        assert (row["task_arguments"], row["metric"]) == ('{"level": 1}', "accuracy")
+
+    def test_trials_failures_and_what_was_never_reached(self):
+        tuned, failed_trial, final, failed, *tests, at_5, at_7 = rows(swept())
+        assert (tuned["trial"], tuned["validation_score"], tuned["score"]) == ("0", "0.3", "")
+        assert (failed_trial["status"], failed_trial["reason"]) == ("failed", "loss is nan")
+        assert final["learned"] == "yes"
+        assert (failed["score"], failed["learned"], failed["status"]) == ("", "no", "failed")
+        assert failed["steps_to_threshold"] == "inf"
+        assert math.isinf(float(failed["seconds_to_threshold"]))
+        assert [(row["score"], row["status"], row["seed"]) for row in tests] == [
+            ("0.2", "finished", "0"),
+            ("", "failed", "1"),
+            ("", "failed", "0"),
+            ("", "failed", "1"),
+        ]
+        assert [row["reason"] for row in tests] == [
+            "",
+            "loss is nan at step 7",
+            "no finite score",
+            "loss is nan at step 7",
+        ]
+        assert (at_5["task_arguments"], at_5["score"]) == ('{"length": 5}', "0.05")
+        assert at_7["task_arguments"] == '{"length": 7}'
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", " =", "\n="])
+    def test_no_text_is_a_formula(self, start):
+        text = f'{start}HYPERLINK("http://x","y")'
+        outcome = race({"lstm": [run(None, reason=text)]}, LadderTask(name=text, level=text))
+        (row,) = rows(outcome)
+        assert row["reason"] == f"'{text}"
+        assert row["task"] == f"'{text}"
+        assert float(row.pop("value")) < 0  # a number may begin with a minus
+        for value in row.values():
+            assert not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+    def test_negative_numbers_stay_numbers(self):
+        assert float(rows(race({"lstm": [run(0.25)]}))[0]["normalised"]) == -0.5
+
+    def test_whatever_is_named_comes_back_as_it_was(self):
+        name = 'a, "b"\n; c'
+        given = rows(hostile(name))
+        assert {row["contestant"] for row in given} == {"lstm", name}
+        assert name in {row["reason"] for row in given}
+
+
+class TestLaTeX:
+    def test_the_table(self):
+        outcome = race(
+            {
+                "lstm": [run(0.7 + k / 1000) for k in range(8)],
+                "mine": [run(0.9 + k / 1000) for k in range(8)],
+            },
+            LadderTask(name="a_task"),
+            rule=QUICK,
+        )
+        text = results_latex(outcome)
+        assert r" &  & best heuristic & LSTM & mine & oracle \\" in text
+        assert (
+            r"a\_task & accuracy $\uparrow$ & 0.500 & "
+            r"0.704 $\pm$ 0.002 & \textbf{0.903 $\pm$ 0.002} & 1.000 \\"
+        ) in text
+        assert "mine beats the LSTM by 0.400" in text
+        assert outcome.plan.hash in text
+
+    def test_who_is_only_ahead_is_not_bold(self):
+        text = results_latex(race({"lstm": [run(0.7)] * 3, "mine": [run(0.9)] * 3}, rule=QUICK))
+        assert r"\textbf" not in text
+
+    def test_the_baseline_is_bold_where_it_beats_everyone(self):
+        def text(*others):
+            given = {"lstm": [[run(0.9 + k / 1000) for k in range(8)]]}
+            for place, score in enumerate(others):
+                given[f"other {place}"] = [[run(score + k / 999) for k in range(8)]]
+            return results_latex(race(given, LadderTask(), rule=QUICK))
+
+        assert r" & \textbf{0.903 $\pm$ 0.002} & 0.704" in text(0.7)
+        assert r" & \textbf{0.903 $\pm$ 0.002} & 0.704" in text(0.7, 0.6)
+        assert r"\textbf" not in text(0.7, 0.9)
+
+    def test_who_did_not_learn_is_marked(self):
+        text = results_latex(race({"lstm": [run(0.7)], "mine": [run(0.4)]}))
+        assert r" & 0.700 & 0.400$^\dagger$ & " in text
+        assert r"$^\dagger$: did not learn." in text
+
+    def test_every_special_character_stands_for_itself(self):
+        assert escape_latex("50% of $x_1$ & {y} #2 ~ ^ \\ \n") == (
+            r"50\% of \$x\_1\$ \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
+            r"\textbackslash{}  "
+        )
+
+    def test_hostile_names_leave_nothing_that_latex_acts_on(self):
+        text = results_latex(hostile())
+        body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+        known = (
+            r"begin|end|centering|footnotesize|setlength|tabcolsep|caption|toprule|midrule|"
+            r"bottomrule|textbf|pm|uparrow|downarrow|dagger|text(?:backslash|asciitilde|asciicircum|less|greater|bar)|[\\&%$#_{}]"
+        )
+        without = re.sub(rf"\\(?:{known})", "", body)
+        assert "\\" not in without
+        assert not set("%#~") & set(without)
+        assert without.count("{") == without.count("}")
+        assert without.count("$") % 2 == 0
+        lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
+
+    @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+    @pytest.mark.parametrize("outcome", [hostile, swept])
+    def test_latex_sets_it(self, outcome, tmp_path):
+        (tmp_path / "results.tex").write_text(results_latex(outcome()))
+        (tmp_path / "paper.tex").write_text(
+            r"\documentclass{article}\usepackage{booktabs}"
+            r"\begin{document}\input{results}\end{document}"
+        )
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
+        found = subprocess.run(
+            [*command, "paper"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert found.returncode == 0, found.stdout
+        assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+class TestFigures:
+    def test_each_is_a_png_and_an_svg_on_white(self, tmp_path):
+        outcome = hostile()
+        pictures = list(draw_race(outcome, tmp_path))
+        write_exports(outcome, pictures, tmp_path)
+        names = {path.name for path in (tmp_path / "figures").iterdir()}
+        assert len(names) == 2 * len(pictures) == 2 * len({picture.name for picture in pictures})
+        for name in names:
+            assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|svg)", name)
+        for path in (tmp_path / "figures").iterdir():
+            if path.suffix == ".png":
+                pixels = imread(path)
+                assert min(pixels.shape[:2]) > 300
+                assert pixels[0, 0, :3].tolist() == [1, 1, 1]
+                assert pixels.std() > 0.02
+            else:
+                root = ET.fromstring(path.read_bytes())
+                assert root[0].get("fill") == "#ffffff"
+                assert b"var(" not in path.read_bytes()
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "results.csv",
+            "results.tex",
+            "figures",
+        }
+
+    @pytest.mark.parametrize(
+        ("parts", "name"),
+        [
+            (("task", 1, "Über Größe"), "task-1-uber-gro-e"),
+            (("task", 1, "../../etc/passwd\0"), "task-1-etc-passwd"),
+            (("task", 1, "模型"), "task-1"),
+            (("CON", "x" * 100), f"con-{'x' * 40}"),
+        ],
+    )
+    def test_file_names_are_plain(self, parts, name):
+        assert file_name(*parts) == name
+
+
+def test_names_that_come_out_the_same_are_told_apart(tmp_path):
+    contestants = [
+        Contestant(name=name, model="lstm") for name in ("a b", "a-b", "a.b", "模", "型")
+    ]
+    outcome = race(
+        {c.name: [run(0.8), run(0.7)] for c in contestants},
+        LadderTask(name="x y"),
+        LadderTask(name="x-y"),
+        contestants=contestants,
+        rule=QUICK,
+    )
+    for seed in [seed for task in outcome.tasks for c in task.contestants for seed in c.seeds]:
+        seed.spec.build_model().save(tmp_path / "runs" / seed.spec.name / MODEL)
+    names = [picture.name for picture in draw_race(outcome, tmp_path)]
+    assert sum("-gates-" in name for name in names) == 2 * 5
+    assert len({name.lower() for name in names}) == len(names)

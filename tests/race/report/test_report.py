@@ -1,0 +1,418 @@
+"""The report of a race that was really run, read by a parser and by a browser."""
+
+import base64
+import csv
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from lstm_baseline.plots import formats
+from lstm_baseline.race.report.page import write_report
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.run import MODEL
+from tests.support.raced import COMMAND, HOSTILE, carried_out, hostile
+from tests.support.races import ERROR_LADDER, LadderTask, race, run
+
+QUICK = VerdictRule(num_resamples=500)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+VOID = ("meta", "img", "br")
+
+
+class Page(HTMLParser):
+    """What a page holds, tag by tag."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open = [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+    def values(self, tag, name):
+        return [value for t, n, value in self.attributes if (t, n) == (tag, name)]
+
+    @property
+    def images(self):
+        return [
+            base64.b64decode(value.removeprefix("data:image/svg+xml;base64,"), validate=True)
+            for value in self.values("img", "src")
+        ]
+
+
+@pytest.fixture(scope="session")
+def raced(tmp_path_factory):
+    """A small race of three contestants, run for real: plan, page, terminal."""
+    return carried_out(tmp_path_factory.mktemp("race"))
+
+
+@pytest.fixture(scope="session")
+def html(raced):
+    return raced[1].read_text(encoding="utf-8")
+
+
+def written(tmp_path, outcome, command=COMMAND):
+    """Return the page of a race that was never run: its models cannot be looked into."""
+    return Page(write_report(outcome, tmp_path, command).read_text(encoding="utf-8"))
+
+
+class TestPage:
+    def test_every_tag_is_closed(self, html):
+        assert html.startswith("<!DOCTYPE html>")
+        assert Page(html).open == []
+
+    def test_needs_nothing_from_elsewhere(self, html):
+        page = Page(html)
+        assert not {"script", "link", "iframe", "object"} & set(page.tags)
+        for tag, name, value in page.attributes:
+            assert not name.startswith("on")
+            if name == "src":
+                assert value.startswith("data:image/svg+xml;base64,")
+            if name == "href":
+                assert tag == "a"
+        assert "http://" not in html
+        assert "https://" not in html
+        assert "url(" not in html
+        assert "@import" not in html
+        assert "default-src 'none'" in html
+
+    def test_links_lead_somewhere(self, raced, html):
+        page = Page(html)
+        ids = [value for _, name, value in page.attributes if name == "id"]
+        assert len(ids) == len(set(ids))
+        for link in page.values("a", "href"):
+            if link.startswith("#"):
+                assert link[1:] in ids
+            else:
+                assert (raced[1].parent / link).exists(), link
+
+    def test_every_image_is_svg_with_a_description(self, html):
+        page = Page(html)
+        # 2 duels and 1 overall; of each of 2 tasks 2 learning curves, scores, tuning, 2 speeds,
+        # LSTM and relational RNN × 3, attention, gradients; 2 sweeps
+        assert len(page.images) == 3 + 2 * (1 + 2 + 1 + 2 + 2 * 3 + 1 + 1) + 2
+        for svg in page.images:
+            root = ET.fromstring(svg)
+            assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 20
+        alts = page.values("img", "alt")
+        assert len(alts) == len(set(alts)) == len(page.images)
+        assert all(len(alt) > 30 for alt in alts)
+
+    def test_the_verdict_comes_first(self, raced, html):
+        page = Page(html)
+        _, _, terminal = raced
+        text = page.words.partition("A small race A small race ")[2]
+        start = text[: text.index("Whoever is ahead wins if")]
+        for name in ("relational RNN", "mine"):
+            assert name in start
+        assert start.count("Inconclusive: ") + start.count("No verdict on ") == 2
+        # The terminal's sentences are the page's.
+        assert start.strip() in " ".join(terminal.split())
+
+    def test_sections_in_order(self, html):
+        titles = re.findall(r"<h2>(.*?)</h2>", html)
+        assert titles == [
+            "Scores",
+            "Learning curves",
+            "Score against tuning budget",
+            "Speed of learning",
+            "Score against difficulty",
+            "Size and cost",
+            "Inside the models",
+            "Failures",
+            "Plan",
+            "How it was run",
+        ]
+
+    def test_every_number_of_the_race_is_there(self, raced, html):
+        text = Page(html).words
+        with (raced[1].parent / "results.csv").open(newline="") as file:
+            runs = list(csv.DictReader(file))
+        assert len(runs) == 12 + 12 + 12 + 6
+        for row in runs:
+            if row["stage"] == "final":
+                assert f"{int(row['parameters']):,}" in text
+                assert f"{int(row['flops_per_step']):,}" in text
+                assert formats.number(float(row["score"])) in text
+            if row["stage"] == "trial":
+                assert formats.number(float(row["validation_score"])) in text
+                drawn = json.loads(row["settings"])["learning_rate"]
+                assert f"learning rate {drawn}" in text
+        for contestant in ("LSTM", "relational RNN", "mine"):
+            assert contestant in text
+        for rung in [rung for task in raced[0].tasks for rung in task.ladder()]:
+            assert rung.name in text
+            assert formats.number(rung.score) in text
+
+    def test_says_what_was_planned(self, raced, html):
+        text = Page(html).words
+        assert raced[0].hash in text
+        for fact in (
+            COMMAND,
+            "0.02 of normalised score",
+            "about 8,950 parameters",
+            "num_pairs = 2",
+            "accuracy, higher is better",
+            "learning rate from 0.001 to 0.01, uniform logarithms",
+            "batch size 16",
+            "mine: lstm_baseline.engine.models:LSTM",
+            "length of 4, 6, tested at each, 2 seeds",
+            "num_symbols of 4, 5, trained at each, 1 seed",
+            "Python 3.",
+            "CPU cores",
+        ):
+            assert fact in text, fact
+
+    def test_a_class_of_one_s_own_is_not_looked_into(self, html):
+        text = Page(html).words
+        assert text.count("This class is not the package's own") == 2
+        assert "cannot be shown" not in text
+
+    def test_failures_are_counted(self, html):
+        # One sweep run, at the task's own value, is a final run.
+        assert "Failed: 0 of 12 final runs, 0 of 12 tuning trials and 0 of 3 sweep runs." in (
+            Page(html).words
+        )
+
+    def test_is_small(self, html):
+        assert len(html.encode()) < 1_500_000
+
+
+class TestWords:
+    def test_a_win_with_what_it_rests_on(self, tmp_path):
+        runs = {
+            "lstm": [run(0.7 + k / 1000) for k in range(8)],
+            "mine": [run(0.9 + k / 1000) for k in range(8)],
+        }
+        text = written(tmp_path, race(runs, rule=QUICK)).words
+        sentence = (
+            "mine beats the LSTM by 0.400 in normalised score: interquartile mean 0.807 to 0.407 "
+            "on made-up with 8 paired seeds, 95% interval of the difference 0.400 to 0.400, "
+            "p = 0.00781."
+        )
+        assert f"mine on 1 task {sentence} Whoever is ahead" in text
+        assert "made-up: mine wins , by 0.400 (95% interval 0.400 to 0.400, p = 0.00781)" in text
+        row = (
+            "mine 0.903 ± 0.002 0.807 ± 0.005 8 of 8 0.400 0.400 to 0.400 0.00781 1.00 1.00 to 1.00"
+        )
+        assert row in text
+        assert "LSTM 0.704 ± 0.002 0.407 ± 0.005 8 of 8 the baseline" in text
+
+    def test_who_did_not_learn_is_not_compared(self, tmp_path):
+        runs = {"lstm": [run(0.9), run(0.8)], "relational": [run(0.9), run(0.3)]}
+        text = written(tmp_path, race(runs, rule=QUICK)).words
+        assert (
+            "No verdict on the relational RNN against the LSTM: only the LSTM learned made-up."
+        ) in text
+        assert "made-up: not compared : only the LSTM learned" in text
+        assert "1 of 2 not compared: only the LSTM learned" in text
+
+    def test_each_challenger_is_held_against_its_own_duel(self, tmp_path):
+        runs = {"lstm": [run(0.3)] * 2, "one": [run(0.3)] * 2, "two": [run(0.9)] * 2}
+        text = written(tmp_path, race(runs, rule=QUICK)).words
+        assert "one 0.300 ± 0.000 −0.400 ± 0.000 0 of 2 not compared: neither learned" in text
+        assert "two 0.900 ± 0.000 0.800 ± 0.000 2 of 2 not compared: only two learned" in text
+
+    def test_failures_with_their_reasons(self, tmp_path):
+        runs = {"lstm": [run(0.9), run(None, reason="loss is nan at step 3")]}
+        text = written(tmp_path, race(runs, rule=QUICK)).words
+        assert "1 failure" in text
+        assert "Failed: 1 of 2 final runs." in text
+        assert "final run: made-up, LSTM, seed 1: loss is nan at step 3" in text
+        assert "0.900 (1 of 2 seeds)" in text
+
+    def test_what_was_not_reached(self, tmp_path):
+        runs = {"lstm": [run(0.9, history=[0.2, 0.9]), run(0.6), run(0.6)]}
+        text = written(tmp_path, race(runs, rule=QUICK)).words
+        assert "threshold 0.750, half way from last one to oracle" in text
+        assert "LSTM not reached not reached 1 of 3" in text
+
+    def test_nothing_finished_no_ladder_one_seed(self, tmp_path):
+        runs = {"lstm": [run(None, history=[])], "relational": [run(None)]}
+        text = written(tmp_path, race(runs, LadderTask(()))).words
+        assert "one seed shows what can happen, not what usually does." in text
+        assert "Whoever is ahead" not in text
+        assert text.count("No run finished.") == 2
+
+    def test_one_contestant_alone(self, tmp_path):
+        task = LadderTask(ERROR_LADDER, higher_is_better=False)
+        outcome = race({"lstm": [run(0.1, state_size=None, peak_memory=None)]}, task)
+        text = written(tmp_path, outcome).words
+        assert text.startswith("LSTM on 1 task LSTM on 1 task No verdict: the LSTM raced alone.")
+        assert "lower is better" in text
+        assert "P(better)" not in text
+        size = outcome.tasks[0].contestants[0].num_params
+        assert f"It has {size:,} parameters." in text
+
+    def test_a_model_that_is_gone_or_damaged(self, raced, tmp_path):
+        shutil.copytree(raced[1].parent, tmp_path / "race")
+        finals = sorted((tmp_path / "race" / "runs").glob("*--lstm--seed0--*"))
+        (finals[0] / MODEL).unlink()
+        (finals[1] / MODEL).write_bytes(b"nonsense")
+        plan, *_ = carried_out(tmp_path / "race")
+        page = Page((tmp_path / "race" / "index.html").read_text("utf-8"))
+        assert plan.hash == raced[0].hash
+        assert page.words.count("The trained model cannot be shown: ") == 2
+
+
+def test_whatever_a_user_names_is_escaped(tmp_path):
+    page = written(tmp_path, hostile(), command=f"run {HOSTILE}")
+    assert "script" not in page.tags
+    assert page.words.count(HOSTILE) > 30
+    assert f"run {HOSTILE}" in page.words
+    assert page.open == []
+    assert len(page.tags) == len(written(tmp_path, hostile("plain")).tags)
+
+
+def test_no_name_turns_the_reading_direction(tmp_path):
+    page = written(tmp_path, hostile("a\u202eb"))
+    assert "a b" in page.words
+
+
+def browse(page, profile, *options):
+    """Open a page in Chromium without network; return what it prints and complains of."""
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile}",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            *options,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def requested(log):
+    """Return what a page itself, and not the browser, asked the network for."""
+    found = json.loads(log.read_text())
+    start = found["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    asked = [event.get("params", {}) for event in found["events"] if event["type"] == start]
+    return [
+        each["url"]
+        for each in asked
+        if "url" in each  # where a request starts, not where it ends
+        and each["initiator"] != "not an origin"
+        and not each["url"].startswith("file:")
+    ]
+
+
+@pytest.fixture(scope="session")
+def pages(raced, tmp_path_factory):
+    """A race as it should be, and one in which everything is as bad as it can be."""
+    folder = tmp_path_factory.mktemp("bad")
+    return {"good": raced[1], "bad": write_report(hostile(), folder, f"run {HOSTILE}")}
+
+
+@needs_browser
+@pytest.mark.parametrize("kind", ["good", "bad"])
+class TestInABrowser:
+    def test_no_error_and_no_request(self, pages, tmp_path, kind):
+        log = tmp_path / "net.json"
+        _, complaints = browse(
+            pages[kind], tmp_path / "profile", f"--log-net-log={log}", "--dump-dom"
+        )
+        assert complaints == []
+        assert requested(log) == []
+
+    @pytest.mark.parametrize("width", [360, 1200])
+    def test_every_figure_shows_and_nothing_is_wider_than_the_page(
+        self, pages, tmp_path, kind, width
+    ):
+        probe = """<script>
+        addEventListener("load", async () => {
+          const images = [...document.images];
+          await Promise.all(images.map((image) => image.decode()));
+          const shown = images.filter((i) => i.naturalWidth > 100 && i.clientWidth > 100);
+          parent.postMessage([images.length, shown.length,
+            document.documentElement.scrollWidth, innerWidth].join(" "), "*");
+        });</script></body>"""
+        html = pages[kind].read_text(encoding="utf-8")
+        probed = re.sub(r"<meta http-equiv.*?>", "", html).replace("</body>", probe)
+        (tmp_path / "probed.html").write_text(probed, encoding="utf-8")
+        # No window is as narrow as a telephone, but a frame is.
+        frame = tmp_path / "frame.html"
+        frame.write_text(
+            f"""<!DOCTYPE html><title>nothing</title><script>
+            onmessage = (event) => {{ document.title = event.data; }};</script>
+            <iframe src="probed.html" style="width:{width}px; height:900px; border:0"></iframe>"""
+        )
+        dom, _ = browse(
+            frame,
+            tmp_path / "profile",
+            "--window-size=1400,1000",
+            "--virtual-time-budget=9000",
+            "--dump-dom",
+        )
+        title = dom[dom.index("<title>") + 7 : dom.index("</title>")]
+        count = len(Page(html).images)
+        assert title == f"{count} {count} {width} {width}"
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_ink_and_page_are_far_apart_in_every_figure(self, pages, tmp_path, kind, scheme):
+        """Only figures are left on the page, so what is not page is ink, lines and colours."""
+        html = pages[kind].read_text(encoding="utf-8")
+        path = tmp_path / "figures.html"
+        only = "<style>body * { visibility: hidden; } img { visibility: visible !important; }"
+        path.write_text(html.replace("</head>", f"{only}</style></head>"), encoding="utf-8")
+        picture = tmp_path / f"{scheme}.png"
+        browse(
+            path,
+            tmp_path / "profile",
+            "--window-size=1200,6000",
+            f"--screenshot={picture}",
+            f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
+        )
+        grey = 255 * imread(picture)[..., :3].mean(axis=-1)
+        page = grey[0, 0]
+        assert (page < 40) if scheme == "dark" else (page > 240)
+        assert 0.001 < np.mean(np.abs(grey - page) > 150) < 0.2
+
+    def test_prints(self, pages, tmp_path, kind):
+        path = tmp_path / "page.pdf"
+        browse(pages[kind], tmp_path / "profile", f"--print-to-pdf={path}")
+        content = path.read_bytes()
+        assert content.startswith(b"%PDF-")
+        assert content.count(b"/Type /Page\n") > 3
+
+
+@needs_browser
+def test_the_browser_would_tell(tmp_path):
+    """A page that asks for something and complains is seen to do so."""
+    page, log = tmp_path / "page.html", tmp_path / "net.json"
+    page.write_text('<img src="http://tracker.example/a.png"><script>console.error("no")</script>')
+    _, complaints = browse(page, tmp_path / "profile", f"--log-net-log={log}", "--dump-dom")
+    assert '"no"' in " ".join(complaints)
+    assert requested(log) == ["http://tracker.example/a.png"]

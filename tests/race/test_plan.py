@@ -1,0 +1,256 @@
+"""Plans: equal size, every run fixed and named before the first one starts."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lstm_baseline import InputError
+from lstm_baseline.contestants.contestant import Contestant, twin_seed
+from lstm_baseline.contestants.match import TOLERANCE, match_widths, nearest_width
+from lstm_baseline.engine.models import MODELS
+from lstm_baseline.race.plan import Plan, Sweep
+from lstm_baseline.race.race_file import PRESETS, read_preset
+from lstm_baseline.race.tuning import Range, Tuning
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.tasks import make_task
+from lstm_baseline.training import TrainingSettings
+
+PAIRS, QA = make_task("pair-matching"), make_task("qa")
+LSTM, GRU, RELATIONAL = (Contestant.model_validate(name) for name in MODELS)
+PLAN = Plan(
+    tasks=(PAIRS, QA),
+    contestants=(LSTM, GRU, RELATIONAL),
+    seeds=2,
+    settings=TrainingSettings(num_steps=10),
+    parameters=20_000,
+    tuning=Tuning(trials=3, space={"learning_rate": Range(low=1e-3, high=1e-1)}),
+)
+
+
+def untuned(plan: Plan) -> dict[tuple[int, str], TrainingSettings]:
+    return {(k, name): plan.settings for k in range(len(plan.tasks)) for name in plan.models}
+
+
+# Equal size
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_contestants_have_equal_parameters_at_every_difficulty(preset: str) -> None:
+    plan = read_preset(preset).plan()
+    runs = plan.finals(untuned(plan))
+    runs += [run for sweep in plan.sweeps for run in plan.sweep_runs(sweep, untuned(plan))]
+    counts: dict[int, set[int]] = {}
+    for run in runs:
+        if run.seed == 0:
+            model = run.build_model()
+            counts.setdefault(id(run.task), set()).add(sum(v.size for v in model.params.values()))
+    assert len(counts) >= len(plan.tasks)
+    for sizes in counts.values():
+        assert max(sizes) - min(sizes) <= TOLERANCE * min(sizes), sizes
+        assert 0.8 < max(sizes) / plan.parameters < 1.2
+
+
+@pytest.mark.parametrize("contestant", [LSTM, GRU, RELATIONAL])
+def test_counted_parameters_are_those_of_the_model(contestant: Contestant) -> None:
+    model = contestant.build(PAIRS, 7, seed=0)
+    assert contestant.count_params(PAIRS, 7) == sum(v.size for v in model.params.values())
+
+
+@pytest.mark.parametrize("target", [1, 2, 99, 100, 101, 4096])
+def test_width_is_the_nearest(target: int) -> None:
+    assert nearest_width(lambda width: width, target) == target
+
+
+def test_the_coarsest_contestant_sets_the_size() -> None:
+    widths = match_widths({"fine": lambda w: 3 * w, "coarse": lambda w: 100 * w * w}, 1000)
+    assert widths == {"fine": 300, "coarse": 3}
+
+
+def test_two_coarse_contestants_meet_at_the_nearest_size_that_both_have() -> None:
+    counts = {"a": lambda w: 1000 * w, "b": lambda w: 1250 * w, "fine": lambda w: 10 * w}
+    assert match_widths(counts, 9000) == {"a": 10, "b": 8, "fine": 1000}
+
+
+def test_sizes_agree_in_pairs_and_not_only_with_the_coarsest() -> None:
+    counts = {"coarse": lambda w: 1000 * w, "up": lambda w: 985 + 25 * (w - 1)}
+    counts["down"] = lambda w: 988 + 27 * (w - 1)
+    # Nearest to 1,000 are 1,010 or 985, and 988 or 1,015.
+    widths = match_widths(counts, 1000)
+    sizes = [counts[name](width) for name, width in widths.items()]
+    assert max(sizes) <= (1 + TOLERANCE) * min(sizes)
+
+
+def test_size_that_no_width_reaches_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a has 1,000 .* and b 1,100 .* within 2%"):
+        match_widths({"a": lambda w: 1000 * w, "b": lambda w: 1100 * w}, 1000)
+    # At 10,000 and 11,000 they would meet, but that is not the size wanted.
+    with pytest.raises(InputError, match="the nearest to the 10,000,000 wanted"):
+        match_widths({"line": lambda w: w}, 10_000_000)
+    with pytest.raises(InputError, match="the nearest to the 10 wanted; choose another size"):
+        match_widths({"big": lambda w: 1000 * w}, 10)
+
+
+# Runs
+
+
+def test_trials_are_equal_for_everyone_and_never_scored() -> None:
+    trials = PLAN.trials()
+    assert len(trials) == 3 * 2 * 3 == len({run.name for run in trials})
+    for seed in {run.seed for run in trials}:
+        assert len({run.settings for run in trials if run.seed == seed}) == 1
+    assert len({run.settings.learning_rate for run in trials}) == 3
+    assert {run.stage for run in trials} == {"trial"}
+    finals = PLAN.finals(untuned(PLAN))
+    assert not {run.seed for run in trials} & {run.seed for run in finals}
+
+
+def test_runs_are_every_combination_with_names_of_their_own() -> None:
+    runs = PLAN.finals(untuned(PLAN))
+    assert len(runs) == 2 * 3 * 2 == len({run.name for run in runs})
+    assert [run.seed for run in runs] == [0] * 6 + [1] * 6
+    assert [run.name for run in runs] == [run.name for run in PLAN.finals(untuned(PLAN))]
+
+
+def test_name_changes_with_whatever_changes_the_outcome() -> None:
+    first = PLAN.finals(untuned(PLAN))[0]
+    changes: list[dict[str, Any]] = [
+        {"task": make_task("pair-matching", num_pairs=3)},
+        {"contestant": GRU},
+        {"contestant": LSTM.model_copy(update={"arguments": {"num_layers": 2}})},
+        {"width": first.width + 1},
+        {"settings": TrainingSettings(num_steps=11)},
+        {"seed": 7},
+        {"stage": "trial"},
+        {"twin": 1},
+        {"beyond": (QA,)},
+        {"code": "other"},
+    ]
+    others = [replace(first, **change) for change in changes]
+    assert len({first.name, *(run.name for run in others)}) == 1 + len(changes)
+
+
+def test_names_of_folders_are_safe_whatever_a_contestant_is_called() -> None:
+    contestant = Contestant(name="../../etc/<b>x</b> é\x00", model="lstm")
+    (run, *_) = replace(PLAN, contestants=(contestant,), seeds=1).finals(
+        {(k, contestant.name): PLAN.settings for k in range(2)}
+    )
+    assert "/" not in run.name
+    assert "\x00" not in run.name
+    assert not run.name.startswith(".")
+
+
+def test_a_contestant_that_enters_twice_starts_from_other_weights() -> None:
+    twin = Contestant(name="twin", model="lstm")
+    plan = replace(PLAN, contestants=(LSTM, twin))
+    first, second, *_ = plan.finals(untuned(plan))
+    assert (first.twin, second.twin) == (0, 1)
+    assert first.width == second.width
+    one, other = first.build_model().params, second.build_model().params
+    assert not (one["W"] == other["W"]).any()
+    assert twin_seed(5, 0) == 5
+
+
+def test_sweep_at_the_tasks_own_value_is_the_final_run() -> None:
+    sweeps = (
+        Sweep(PAIRS, "num_pairs", (2, 4), seeds=1, train=True),
+        Sweep(PAIRS, "num_pairs", (3, 5), seeds=1, train=False),
+    )
+    plan = replace(PLAN, sweeps=sweeps)
+    finals = {run.name for run in plan.finals(untuned(plan))}
+    swept = plan.sweep_runs(sweeps[0], untuned(plan))
+    assert len(swept) == 2 * 3
+    assert len({run.name for run in swept} & finals) == 3
+    assert plan.sweep_runs(sweeps[1], untuned(plan)) == []
+    assert [t.config()["num_pairs"] for t in plan.finals(untuned(plan))[0].beyond] == [3, 5]
+
+
+# The plan
+
+
+def test_hash_changes_with_every_rule() -> None:
+    changes: list[dict[str, Any]] = [
+        {"seeds": 3},
+        {"settings": TrainingSettings(num_steps=11)},
+        {"parameters": 20_001},
+        {"rule": VerdictRule(margin=0.03)},
+        {"tuning": Tuning(trials=4, space=PLAN.tuning.space)},
+        {"tuning": Tuning(trials=3, space={"learning_rate": Range(low=1e-3, high=2e-1)})},
+        {"tasks": (PAIRS,)},
+        {"contestants": (GRU, LSTM, RELATIONAL)},
+        {"sweeps": (Sweep(PAIRS, "num_pairs", (2,), 1, True),)},
+        {"title": "another"},
+    ]
+    hashes = {replace(PLAN, **change).hash for change in changes}
+    assert len(hashes | {PLAN.hash}) == 1 + len(changes)
+    assert replace(PLAN).hash == PLAN.hash
+    assert len(PLAN.hash) == 64
+
+
+def test_too_few_resamples_are_refused() -> None:
+    """Beyond 14 seeds p is at least 1/(num_resamples + 1)."""
+    plan = replace(PLAN, tasks=PLAN.tasks[:1], contestants=(LSTM, GRU))
+    rule = VerdictRule(num_resamples=100, level=0.004)
+    with pytest.raises(InputError, match=r"num_resamples is 100, .* at a level of 0.004; give at"):
+        replace(plan, seeds=15, rule=rule)
+    assert replace(plan, seeds=14, rule=rule).shortage() is None
+    enough = rule.model_copy(update={"num_resamples": 249})
+    assert replace(plan, seeds=15, rule=enough).shortage() is None
+    with pytest.raises(InputError, match="give at least 249"):
+        replace(plan, seeds=15, rule=rule.model_copy(update={"num_resamples": 248}))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tasks", "enough", "needed", "race_too"),
+    [
+        (5, 1, False, 6, True),
+        (6, 1, True, None, None),
+        (5, 2, False, 7, True),
+        (6, 2, False, 7, False),
+        (7, 2, True, None, None),
+        (1, 2, False, 7, True),
+    ],
+)
+def test_too_few_seeds_are_told_beforehand(
+    seeds: int, tasks: int, enough: bool, needed: int, race_too: bool
+) -> None:
+    plan = replace(PLAN, contestants=(LSTM, GRU), seeds=seeds, tasks=PLAN.tasks[:tasks])
+    shortage = plan.shortage()
+    assert (shortage is None) == enough
+    if shortage is not None:
+        assert (shortage.needed_seeds, shortage.race_too) == (needed, race_too)
+        assert shortage.smallest_p == 2 / 2**seeds
+    assert replace(plan, contestants=(LSTM,)).shortage() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"contestants": ()}, "at least one task and one contestant"),
+        ({"contestants": (LSTM, LSTM)}, "contestants names one twice"),
+        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "one twice: lstm, LSTM"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"tasks": (QA, make_task("qa"))}, "tasks names one twice"),
+        ({"sweeps": (Sweep(QA, "num_facts", (8,), 3, True),)}, "has 3 seeds; the race has 2"),
+    ],
+)
+def test_bad_plans_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(PLAN, **change)  # type: ignore[arg-type]
+
+
+def test_unknown_model_is_refused() -> None:
+    plan = replace(PLAN, contestants=(Contestant.model_validate("transformer"),))
+    with pytest.raises(
+        InputError, match=r"no model is named 'transformer'; .* package\.module:Name"
+    ):
+        plan.trials()
+
+
+def test_sweeps_that_cannot_be_run_are_refused() -> None:
+    with pytest.raises(InputError, match="num_objects changes what object-tracking shows or asks"):
+        Sweep(make_task("object-tracking"), "num_objects", (3, 4), 1, train=False)
+    with pytest.raises(InputError, match="values names one twice: 8, 8"):
+        Sweep(QA, "num_facts", (8, 8), 1, train=True)
+    with pytest.raises(InputError, match="num_facts is 1"):
+        _ = Sweep(QA, "num_facts", (1,), 1, train=True).tasks

@@ -1,0 +1,185 @@
+"""Races as files: what a preset says, and one clear line for whatever is wrong with a file."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_baseline import FileError, InputError
+from lstm_baseline.race.race_file import (
+    PRESETS,
+    change,
+    preset_text,
+    read_preset,
+    read_race,
+    write_preset,
+)
+from lstm_baseline.tasks import TASKS, ArrayFile, TextFile
+
+RACE = """
+contestants = [
+    "lstm",
+    { name = "wide memory", model = "relational", arguments = { num_slots = 6 } },
+]
+parameters = 20_000
+seeds = 6
+
+[training]
+num_steps = 20
+
+[tuning]
+trials = 2
+space.learning_rate = { low = 1e-3, high = 1e-2 }
+
+[[tasks]]
+task = "qa"
+num_facts = 8
+
+[[tasks.sweeps]]
+vary = "num_facts"
+values = [8, 12]
+seeds = 2
+
+[[tasks]]
+task = "adding"
+length = 9
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "race.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_says_everything_about_its_race(tmp_path: Path) -> None:
+    plan = read_race(write(tmp_path, RACE)).plan()
+    assert plan.models == ("lstm", "wide memory")
+    assert plan.baseline == "lstm"
+    assert [task.config()["task"] for task in plan.tasks] == ["qa", "adding"]
+    assert plan.tasks[0].config()["num_facts"] == 8
+    assert plan.settings.num_steps == 20
+    assert plan.tuning.trials == 2
+    (sweep,) = plan.sweeps
+    assert sweep.task is plan.tasks[0]
+    assert (sweep.vary, sweep.values, sweep.train) == ("num_facts", (8, 12), True)
+    model = plan.trials()[1].build_model()
+    assert model.config["num_slots"] == 6  # type: ignore[attr-defined]
+
+
+def test_own_files_are_found_beside_the_race(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "mine.npz", X=rng.standard_normal((40, 3, 2)), y=np.arange(40) % 2)
+    (tmp_path / "mine.txt").write_text("to be or not to be, that is the question " * 100)
+    text = (
+        RACE.split("[[tasks]]")[0] + '[[tasks]]\ndata = "mine.npz"\n[[tasks]]\ntext = "mine.txt"\n'
+    )
+    path = write(tmp_path, text)
+    plan = read_race(path).plan(path.parent)
+    assert [type(task) for task in plan.tasks] == [ArrayFile, TextFile]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_commented_files_that_init_copies(name: str, tmp_path: Path) -> None:
+    write_preset(name, tmp_path / "race.toml")
+    text = (tmp_path / "race.toml").read_text()
+    assert text == preset_text(name)
+    assert text.startswith("#")
+    assert read_race(tmp_path / "race.toml") == read_preset(name)
+    with pytest.raises(InputError, match=r"race\.toml is there already"):
+        write_preset(name, tmp_path / "race.toml")
+    assert (tmp_path / "race.toml").read_text() == text
+
+
+def test_standard_race_can_be_published() -> None:
+    race = read_preset("standard")
+    plan = race.plan()
+    assert race.tuning.trials == 20
+    assert race.seeds == 10
+    assert {entry.task for entry in race.tasks} == set(TASKS)
+    assert plan.shortage() is None
+    varied = {sweep.vary for sweep in plan.sweeps if sweep.train}
+    assert varied == {"num_objects", "num_pairs", "num_facts", "delay"}
+    assert any(not sweep.train for sweep in plan.sweeps)
+
+
+def test_quick_race_can_come_to_a_verdict() -> None:
+    assert read_preset("quick").plan().shortage() is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "parameters = 20_000",
+            "parametres = 2000",
+            r"race\.toml: parametres is no key .*did you mean 'parameters'",
+        ),
+        (
+            "parameters = 20_000",
+            "parameters = 0",
+            r"parameters is 0: .* greater than or equal to 1",
+        ),
+        ("parameters = 20_000", "", "parameters is missing"),
+        ("seeds = 6", "seeds = '6x'", r"seeds is '6x'"),
+        ("num_steps = 20", "num_stepps = 20", r"training\.num_stepps is no key"),
+        ("num_steps = 20", "num_steps = -1", r"training\.num_steps is -1"),
+        ("low = 1e-3", "low = 1", r"tuning\.space\.learning_rate: low is 1\.0 and high 0\.01"),
+        ('task = "qa"\n', "", r"tasks\.0: give one of task \(object-tracking"),
+        ('task = "qa"', 'task = "aq"', r"tasks\.0: no task is named 'aq'"),
+        ("num_facts = 8\n", "num_fact = 8\n", r"tasks\.0: qa has no 'num_fact'"),
+        ("length = 9", "length = 1", r"tasks\.1: length is 1"),
+        ("values = [8, 12]", "values = []", r"tasks\.0\.sweeps\.0\.values is empty"),
+        ("values = [8, 12]", "values = [8, 1]", r"tasks\.0\.sweeps\.0: num_facts is 1"),
+        ('vary = "num_facts"', 'vary = "facts"', r"tasks\.0\.sweeps\.0: qa has no 'facts'"),
+        ('model = "relational"', 'modle = "relational"', r"contestants\.1\.\w+ is"),
+        ('    "lstm",', "    3,", r"contestants\.0 is 3"),
+        (
+            "low = 1e-3, high = 1e-2 }",
+            "low = 1e-3, high = 1e-2 }\nspace.clip_norm = 0.5",
+            r"space\.clip_norm is 0\.5",
+        ),
+        ("seeds = 6", f"seeds = {2**63}", "seeds is"),
+        pytest.param("seeds = 6", "seeds = 1" + "0" * 5000, "is not TOML", id="long"),
+        pytest.param("seeds = 6", "seeds = " + "[" * 100_000, "is not TOML", id="deep"),
+        ("length = 9", "name = 'x'", r"tasks\.1: adding has no 'name'"),
+        ("[training]", "[training", "is not TOML: .* line 9"),
+        ("[tuning]", "[verdict]\nlevel = 2\n[tuning]", r"verdict\.level is 2"),
+    ],
+)
+def test_wrong_file_is_one_line_that_says_where(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in RACE
+    path = write(tmp_path, RACE.replace(old, new, 1))
+    with pytest.raises((FileError, InputError), match=message) as caught:
+        read_race(path).plan(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"cannot read .*race\.toml: No such file"):
+        read_race(tmp_path / "race.toml")
+    (tmp_path / "race.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileError, match="it is not UTF-8 text"):
+        read_race(tmp_path / "race.toml")
+
+
+def test_changes_are_checked_like_a_file() -> None:
+    race = read_preset("quick")
+    assert change(race, seeds=9).seeds == 9
+    assert change(race, contestants=["gru", "lstm"]).plan().baseline == "gru"
+    assert change(race).plan().hash == race.plan().hash
+    with pytest.raises(InputError, match=r"contestants\.0\.model"):
+        change(race, contestants=[{"name": "x"}])
+    with pytest.raises(InputError, match="seeds is 0"):
+        change(race, seeds=0)
+
+
+def test_every_key_is_documented() -> None:
+    documentation = (Path(__file__).parents[2] / "docs" / "races.md").read_text()
+    for name in PRESETS:
+        for key, value in tomllib.loads(preset_text(name)).items():
+            keys = {key, *(value if isinstance(value, dict) else ())}
+            assert all(f"`{key}`" in documentation for key in keys), keys

@@ -1,0 +1,73 @@
+"""Random search: equal for everyone, within its space, chosen by validation alone."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from lstm_baseline.race.tuning import Choices, Range, Tuning, choose
+from lstm_baseline.training import TrainingSettings
+
+BASE = TrainingSettings(num_steps=50)
+TUNING = Tuning(
+    trials=200,
+    space={
+        "learning_rate": Range(low=1e-4, high=1e-1),
+        "clip_norm": Choices(choices=(0.5, None)),
+        "momentum": Range(low=0.1, high=0.9, scale="linear"),
+    },
+)
+
+
+def test_draws_cover_the_space_and_leave_the_budget_alone() -> None:
+    drawn = TUNING.settings(BASE)
+    rates = np.array([settings.learning_rate for settings in drawn])
+    assert rates.min() >= 1e-4
+    assert rates.max() <= 1e-1
+    # Uniform in the logarithm: a third of the draws in each of three decades.
+    decades = np.bincount(np.clip(np.floor(np.log10(rates)).astype(int) + 4, 0, 2))
+    assert (np.abs(decades - 200 / 3) < 25).all()
+    momenta = [settings.momentum for settings in drawn]
+    assert abs(np.mean(momenta) - 0.5) < 0.06
+    assert {settings.clip_norm for settings in drawn} == {0.5, None}
+    assert {settings.num_steps for settings in drawn} == {50}
+
+
+def test_whole_numbers_are_drawn_whole() -> None:
+    tuning = Tuning(trials=30, space={"batch_size": Range(low=8, high=64)})
+    sizes = {settings.batch_size for settings in tuning.settings(BASE)}
+    assert len(sizes) > 10
+    assert min(sizes) >= 8
+    assert max(sizes) <= 64
+
+
+def test_trials_do_not_depend_on_how_many_there_are() -> None:
+    few = TUNING.model_copy(update={"trials": 5})
+    assert few.settings(BASE) == TUNING.settings(BASE)[:5]
+
+
+def test_the_best_validation_score_is_chosen_whichever_way_it_goes() -> None:
+    drawn = TUNING.settings(BASE)[:4]
+    scores = {0: 0.2, 1: 0.9, 3: 0.9}
+    assert choose(drawn, scores, BASE, higher_is_better=True) is drawn[1]
+    assert choose(drawn, scores, BASE, higher_is_better=False) is drawn[0]
+    assert choose(drawn, {}, BASE, higher_is_better=True) is BASE
+
+
+@pytest.mark.parametrize(
+    ("tuning", "message"),
+    [
+        ({"trials": 3}, "trials is 3, but space is empty"),
+        ({"space": {"num_steps": {"choices": [10, 20]}}}, "num_steps is the budget"),
+        ({"space": {"learning_rat": {"low": 1, "high": 2}}}, "learning_rat may draw 1.0: Extra"),
+        ({"space": {"learning_rate": {"low": 0.0, "high": 1}}}, "a log scale starts above 0"),
+        ({"space": {"learning_rate": {"low": 2, "high": 1}}}, "low is 2.0 and high 1.0"),
+        ({"space": {"momentum": {"low": 0.5, "high": 1.5}}}, "momentum may draw 1.5"),
+        ({"space": {"optimizer": {"choices": ["adam", "adamw"]}}}, "may draw 'adamw'"),
+        ({"space": {"optimizer": {"choices": []}}}, "at least 1 item"),
+        ({"space": {"learning_rate": {"low": 1, "high": float("inf")}}}, "finite"),
+        ({"trials": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_unusable_search_is_refused(tuning: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Tuning.model_validate(tuning)

@@ -1,0 +1,87 @@
+"""Races written by hand whose figures are drawn: trials, sweeps, any number of tasks and names."""
+
+from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.engine.models import MODELS
+from lstm_baseline.race.judge import RaceOutcome, judge
+from lstm_baseline.race.plan import Plan, Sweep
+from lstm_baseline.race.results import Point, SweepOutcome, summarise
+from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
+from lstm_baseline.tasks import make_task
+from tests.support.races import LADDER, SETTINGS, LadderTask
+
+HOSTILE = (
+    "$\\frac{1}{0$ <script>alert(1)</script> & --> %s {x} \\n _a^b",
+    "W" * 60,
+    "_an underscore first, and then a name of sixty characters, …",
+    "模型 with glyphs that a font may lack, ünïcödé ☃ and so on 1",
+    "a cell with a long name that differs in its last character A",
+    "a cell with a long name that differs in its last character B",
+)
+"""Names of sixty characters, or nearly."""
+
+
+def contestants(names):
+    """Return contestants of one small model under some names."""
+    return tuple(Contestant(name=name, model=name if name in MODELS else "lstm") for name in names)
+
+
+def race(tasks, *, trials=None, rule=None):
+    """Return the outcome of a race.
+
+    ``tasks`` holds (task, runs) pairs, runs being those of each contestant, seed by seed;
+    ``trials`` the tuning runs of each contestant, the same on every task.
+    """
+    names = list(tasks[0][1])
+    num_seeds = len(tasks[0][1][names[0]])
+    plan = Plan(
+        tuple(task for task, _ in tasks),
+        contestants(names),
+        num_seeds,
+        SETTINGS,
+        4,
+        rule=rule or VerdictRule(num_resamples=200),
+    )
+    finals = [
+        (_spec(task, plan, name, seed), runs[name][seed])
+        for seed in range(num_seeds)
+        for task, runs in tasks
+        for name in names
+    ]
+    tuning = [
+        (_spec(task, plan, name, FIRST_TRIAL_SEED + k, stage="trial"), result)
+        for task, _ in tasks
+        for name, of_name in (trials or {}).items()
+        for k, result in enumerate(of_name)
+    ]
+    outcomes = tuple(summarise(plan, finals, tuning))
+    return RaceOutcome(plan, outcomes, (), judge(plan, outcomes))
+
+
+def outcome(runs, task=None, *, trials=None):
+    """Return the outcome of a race on one task."""
+    return race([(task or LadderTask(), runs)], trials=trials).tasks[0]
+
+
+def sweep(values, scores, ladder=LADDER, *, task="adding", vary="length", train=True):
+    """Return how scores go with an argument of a task.
+
+    ``scores`` holds, for each contestant, a score for each seed at each value, None for a failure;
+    ``ladder`` is that of every value, or a function of the value.
+    """
+    num_seeds = len(next(iter(scores.values()))[0])
+    return SweepOutcome(
+        Sweep(make_task(task), vary, tuple(values), num_seeds, train),
+        task,
+        tuple(ladder(value) if callable(ladder) else ladder for value in values),
+        {
+            name: tuple(Point(tuple(at_value), (None,) * num_seeds) for at_value in of_name)
+            for name, of_name in scores.items()
+        },
+        (),
+    )
+
+
+def _spec(task, plan, name, seed, **options):
+    contestant = plan.contestants[plan.models.index(name)]
+    return RunSpec(task, contestant, 3, SETTINGS, seed, **options)

@@ -1,0 +1,52 @@
+"""What the house promises: the engine stands alone, and what is public is said."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import lstm_baseline as lb
+
+ALONE = """
+import importlib.machinery, sys, types
+from pathlib import Path
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("lstm_baseline.") and name.split(".")[1] != "engine":
+            raise ImportError(f"the engine imports {name}")
+
+sys.meta_path.insert(0, Refuse())
+package = types.ModuleType("lstm_baseline")  # instead of the public face, which imports more
+package.__path__ = [sys.argv[1]]
+sys.modules["lstm_baseline"] = package
+
+import pkgutil
+import lstm_baseline.engine
+
+for module in pkgutil.walk_packages(lstm_baseline.engine.__path__, "lstm_baseline.engine."):
+    if not module.name.endswith("._core"):
+        importlib.import_module(module.name)
+y = lstm_baseline.engine.MODELS["lstm"](2, 3, 1, rng=0).forward([[[0.5, 1.0]]])
+print(y.shape)
+"""
+
+
+def test_the_engine_imports_and_runs_where_nothing_else_of_the_package_can():
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, lb.__path__[0]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1, 1, 1)\n"
+
+
+def test_only_public_names_are_in_dir():
+    modules = [name for name in dir(lb) if not name.startswith("_") and name not in lb.__all__]
+    assert modules == ["analysis", "engine", "interop", "tasks", "testing", "training"]
+    for name in modules:
+        assert getattr(lb, name) is import_module(f"lstm_baseline.{name}")
+
+
+def test_every_public_module_says_what_it_exports():
+    for name in lb.PUBLIC_MODULES:
+        module = getattr(lb, name)
+        assert set(module.__all__) <= set(dir(module)), name
