@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+import troubles
 from lstm_baseline.engine.errors import FileError, WorkerError
 from lstm_baseline.runs.pool import run_all
 from lstm_baseline.runs.run import RESULT, RunResult
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
-from tests.support import troubles
 from tests.support.processes import wait_until
 from tests.support.runs import comparable, outcomes, quiet, troubled
 
@@ -29,7 +29,7 @@ from lstm_baseline.runs import dask_workers
 # Long enough that nothing has ended when the first records come.
 SPECS = troubled("none", num_steps=500)
 MODULES = [Path(troubles.__file__)]
-SOURCE = str(Path(dask_workers.__file__).parents[1])
+SOURCE = str(Path(dask_workers.__file__).parents[2])
 
 
 class Cluster:

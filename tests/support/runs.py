@@ -8,7 +8,7 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.runs.run import MODEL, RESULT
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import TrainingSettings
-from tests.support.troubles import Troubled
+from troubles import Troubled
 
 LSTM = Contestant.model_validate("lstm")
 

@@ -1,4 +1,7 @@
-"""A task whose code goes wrong for one seed, as a contestant's may."""
+"""A task whose code goes wrong for one seed, as a contestant's may.
+
+It stands alone, as the file of a user does: workers on other machines get it, and no other test.
+"""
 
 import os
 import signal
