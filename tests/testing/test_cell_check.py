@@ -40,16 +40,16 @@ class WrongState(GRUEquations):
 
 
 class WrongInput(GRUEquations):
-    def project_backward(self, params, d_u, x, d_params):
-        return 2 * super().project_backward(params, d_u, x, d_params)
+    def input_part_backward(self, params, d_u, x, d_params):
+        return 2 * super().input_part_backward(params, d_u, x, d_params)
 
 
 @pytest.mark.parametrize(
     ("cell", "wrong"),
     [
-        (WrongStep(), {"b_u"}),
-        (WrongState(), {"initial_state[0]", "U"}),
-        (WrongInput(), {"x"}),
+        (WrongStep(5), {"b_u"}),
+        (WrongState(5), {"initial_state[0]", "U"}),
+        (WrongInput(5), {"x"}),
     ],
 )
 def test_a_wrong_derivative_is_named(cell, wrong):

@@ -187,5 +187,5 @@ def flops(problem: Problem) -> int:
     forward = problem.num_steps * step + case.B * readout
     if case.kind in ("step", "forward", "ragged-forward"):
         return forward
-    d_x = 2 * model.params[model.input_weights[0]].size * problem.num_steps
+    d_x = 2 * model.params[model.cell.input_weights[0]].size * problem.num_steps
     return int(3 * forward - d_x)

@@ -19,7 +19,8 @@ from lstm_baseline.contestants.challenger import (
     width_argument,
 )
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.models import MODELS
+from lstm_baseline.engine.initializers import NO_DRAWS
+from lstm_baseline.engine.models import MODELS, SequenceModel
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
 
@@ -77,7 +78,7 @@ class Contestant(BaseModel):
         """Whether it is the user's own class."""
         return ":" in self.model
 
-    def build(self, task: Task, width: int, seed: int) -> Trainable:
+    def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
         """Return the untrained model for a task; its initial weights depend on the seed alone."""
         cls = _load(self.model).cls
         argument = width_argument(cls)
@@ -89,11 +90,12 @@ class Contestant(BaseModel):
 
     def count_params(self, task: Task, width: int) -> int:
         """Return how many trainable parameters it has at a width."""
-        # An orthogonal start is too dear to be made for its size alone.
-        unset = {} if self.is_own else getattr(_load(self.model).cls, "unset", {})
-        sized = self.model_copy(update={"arguments": {**self.arguments, **unset}})
         try:
-            return sum(value.size for value in sized.build(task, width, 0).params.values())
+            # Orthogonal initialisation is expensive; counting parameters does not need it.
+            model = self.build(task, width, 0 if self.is_own else NO_DRAWS)
+            if isinstance(model, SequenceModel):
+                return model.num_params
+            return sum(value.size for value in model.params.values())
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.name} cannot be made at width {width}: {error}") from error
 

@@ -203,7 +203,7 @@ class TorchModel:
             again = cache.take()
             return _differentiate(again.outputs, [again.x], d_outputs)[0]
 
-        return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, None)
+        return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, ())
 
     def count_flops(self, x: Any) -> int | None:
         """Return the floating-point operations in the matrix products of a forward pass over x.

@@ -31,6 +31,9 @@ Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 """Parameters by name. The arrays are live: an optimizer updates them in place."""
 
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""Shape of every parameter by name."""
+
 # Spelt out: numpy.typing's alias of the first is no class that jaxtyping could take.
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 FloatArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]

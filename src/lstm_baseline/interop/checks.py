@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.engine.cells.lstm_variants import LSTMVariant
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.models.dropout import DropoutRates
-from lstm_baseline.engine.models.stack import MERGES
 from lstm_baseline.engine.shapes import NDArray
 
 
@@ -60,10 +58,9 @@ def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
 
     Options are the pieces of ``LSTMVariant``, how directions merge and what is dropped out.
     """
-    plain = LSTMVariant()._asdict() | {"merge": MERGES[0]} | DropoutRates()._asdict()
-    own = model.variant._asdict() | model.rates._asdict()
-    if model.bidirectional:
-        own["merge"] = model.merge
-    for name, value in own.items():
-        if name not in has and value != plain[name]:
+    for name in model.options.changed():
+        ours = name in ("num_layers", "bidirectional") or (
+            name == "merge" and not model.bidirectional
+        )
+        if not ours and name not in has:
             raise InputError(f"the model has {name}, which {other} has not")

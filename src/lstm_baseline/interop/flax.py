@@ -115,7 +115,7 @@ def to_flax(model: LSTM) -> Any:
     for suffix in model.suffixes:
         cell = nnx.OptimizedLSTMCell(
             model.params[f"W{suffix}"].shape[1],
-            model.hidden_size,
+            len(model.params[f"U{suffix}"]) // 4,
             gate_fn=getattr(jax.nn, gates),
             activation_fn=getattr(jax.nn, others),
             param_dtype=model.dtype,

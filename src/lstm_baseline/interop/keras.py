@@ -192,7 +192,7 @@ def to_keras(model: LSTM) -> Any:
         if k and model.rates.dropout:
             layers.append(keras.layers.Dropout(model.rates.dropout, dtype=dtype))
         layer = keras.layers.LSTM(
-            model.hidden_size,
+            model.hidden_sizes[k],
             activation=others,
             recurrent_activation=gates,
             use_bias=model.variant.bias,

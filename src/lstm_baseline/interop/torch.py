@@ -208,6 +208,11 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
             "the model has a readout, which nn.LSTM has not; "
             "take W_out and b_out to an nn.Linear and convert an LSTM without output_size"
         )
+    if len(set(model.hidden_sizes)) > 1:
+        raise InputError(
+            f"the model's layers have the hidden sizes {model.hidden_size}, and those of nn.LSTM "
+            "have one; convert layer by layer"
+        )
     if (model.variant.projection_size or 0) >= model.hidden_size:
         raise InputError(
             f"the model has projection_size {model.variant.projection_size}; "

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lstm_baseline.contestants.challenger import flops_per_step
 from lstm_baseline.engine.errors import DivergenceError, FileError, InputError
-from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.storage import read_json, write_json, write_tensors, write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.runs.peak_memory import can_measure, peak_since, reset_peak
@@ -252,7 +252,7 @@ def _finite(value: float) -> float | None:
 
 def _save(spec: RunSpec, model: Trainable, path: Path) -> None:
     """Write the weights: as a model of ours does, or those of somebody else's by their names."""
-    if isinstance(model, RecurrentModel):
+    if isinstance(model, SequenceModel):
         model.save(path)
     else:
         write_tensors(path, model.params, {"format": WEIGHTS, "contestant": spec.config()})

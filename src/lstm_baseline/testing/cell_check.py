@@ -13,7 +13,7 @@ from lstm_baseline.testing.gradient_check import GradientErrors, check_gradients
 
 
 def check_cell(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Mapping[str, FloatArray],
     input_size: int,
     *,
@@ -22,7 +22,7 @@ def check_cell(
     max_entries: int = 20,
     rng: RandomSource = 0,
 ) -> GradientErrors:
-    """Compare a cell's ``step_backward`` and ``project_backward`` with central differences.
+    """Compare a cell's ``step_backward`` and ``input_part_backward`` with central differences.
 
     The cell is run over random inputs from a random state: all rows of full length, then of lengths
     from 0 to T, with a loss of every output and of the last state.
@@ -72,7 +72,7 @@ def check_cell(
 class _Unrolled:
     """A cell run over time, as ``check_gradients`` takes it: with every output and the state."""
 
-    def __init__(self, cell: Cell, params: Mapping[str, FloatArray]) -> None:
+    def __init__(self, cell: Cell[Any, Any], params: Mapping[str, FloatArray]) -> None:
         self.cell = cell
         self.params = {name: np.array(value) for name, value in params.items()}
 

@@ -10,7 +10,7 @@ from typing import final
 
 from array_api_compat import array_namespace, device
 
-from lstm_baseline.engine.native.core import training_core
+from lstm_baseline.engine.core import training_core
 from lstm_baseline.engine.shapes import Array, Params
 
 

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lstm_baseline.engine.errors import DivergenceError, FileError
-from lstm_baseline.engine.models import RecurrentModel, load_model
+from lstm_baseline.engine.models import SequenceModel, load_model
 from lstm_baseline.engine.storage import write_json
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.run import MODEL, RunResult, execute, read_result
@@ -71,7 +71,7 @@ def _execute(spec: RunSpec, folder: Path, console: Console) -> RunResult:
         return execute(spec, folder, show)
 
 
-def _for_raw_numbers(model: RecurrentModel, task: ArrayFile, seed: int) -> RecurrentModel:
+def _for_raw_numbers(model: SequenceModel, task: ArrayFile, seed: int) -> SequenceModel:
     """Return the model for the file's own numbers, in float64 where float32 is too coarse.
 
     Raises

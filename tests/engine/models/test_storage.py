@@ -141,7 +141,7 @@ class TestContent:
         write(path, model, about={"format": given})
         refuse(path)
 
-    @pytest.mark.parametrize("given", ["Transformer", "RecurrentModel", 1, None, [], {}])
+    @pytest.mark.parametrize("given", ["Transformer", "SequenceModel", 1, None, [], {}])
     def test_model(self, model, path, given):
         write(path, model, about={"model": given})
         refuse(path)

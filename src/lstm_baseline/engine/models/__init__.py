@@ -3,18 +3,23 @@
 from pathlib import Path
 
 from lstm_baseline.engine.errors import FileError
-from lstm_baseline.engine.models.base import FORMAT, Gradients, ModelCache, RecurrentModel
 from lstm_baseline.engine.models.frozen import FrozenLSTM
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.relational import RelationalRNN
+from lstm_baseline.engine.models.sequence_model import (
+    FORMAT,
+    Gradients,
+    ModelCache,
+    SequenceModel,
+)
 from lstm_baseline.engine.storage import read_tensors
 
-MODELS: dict[str, type[RecurrentModel]] = {"lstm": LSTM, "gru": GRU, "relational": RelationalRNN}
+MODELS: dict[str, type[SequenceModel]] = {"lstm": LSTM, "gru": GRU, "relational": RelationalRNN}
 """The models by the names that the command line takes."""
 
 
-def load_model(path: str | Path) -> RecurrentModel:
+def load_model(path: str | Path) -> SequenceModel:
     """Read a model of any kind, as its ``save`` wrote it.
 
     Raises
@@ -38,7 +43,7 @@ __all__ = [
     "FrozenLSTM",
     "Gradients",
     "ModelCache",
-    "RecurrentModel",
     "RelationalRNN",
+    "SequenceModel",
     "load_model",
 ]

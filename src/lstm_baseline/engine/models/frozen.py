@@ -5,9 +5,9 @@ from typing import Any, final
 import numpy as np
 
 from lstm_baseline.engine.cells.lstm import LSTMEquations, LSTMState
+from lstm_baseline.engine.core import load_core
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_lengths, as_real, as_sequence, as_state_parts
-from lstm_baseline.engine.native.core import load_core
 from lstm_baseline.engine.shapes import FloatArray
 
 
@@ -27,7 +27,7 @@ class FrozenLSTM:
         self.dtype: np.dtype[Any] = model.dtype
         self._model = model
         self._core: Any = None
-        one_layer = isinstance(model.cell, LSTMEquations) and model.batch_axis == 0
+        one_layer = isinstance(model.cell, LSTMEquations) and len(model.suffixes) == 1
         plain = one_layer and not model.rates.in_evaluation
         if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]

@@ -1,19 +1,27 @@
 """The GRU over whole sequences, with an optional readout."""
 
-from typing import Any, final
+from collections.abc import Sequence
+from typing import Any, Unpack, final
 
 import numpy as np
 import numpy.typing as npt
 
-from lstm_baseline.engine.cells.gru import GRUEquations
-from lstm_baseline.engine.initializers import gated_initializer
-from lstm_baseline.engine.inputs import RandomSource, as_generator, as_size
-from lstm_baseline.engine.models.base import RecurrentModel, Shapes, readout_shapes
-from lstm_baseline.engine.shapes import GRU_GATES
+from lstm_baseline.engine.cells import GRUEquations
+from lstm_baseline.engine.inputs import RandomSource
+from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.options import (
+    SequenceKeywords,
+    by_layer,
+    hidden_sizes,
+    show_keywords,
+    sort_keywords,
+)
+from lstm_baseline.engine.models.sequence_model import SequenceModel
+from lstm_baseline.engine.models.stack import Layers
 
 
 @final
-class GRU(RecurrentModel):
+class GRU(SequenceModel):
     """Gated recurrent unit over (B, T, I).
 
     The four equations stand in ``cells/gru.py``. Recurrent weights start orthogonal and input
@@ -22,7 +30,7 @@ class GRU(RecurrentModel):
     Parameters
     ----------
     input_size, hidden_size
-        I and H.
+        I and H; a sequence of one H for each layer where layers differ in size.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
     dtype
@@ -31,64 +39,47 @@ class GRU(RecurrentModel):
         Generator or seed of the initial values; fresh entropy when None.
     engine
         "auto", "native" or "reference".
+    num_layers, bidirectional, merge
+        Layers and directions, as for ``LSTM``.
+    dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
+        Rates of what is dropped out in training, as for ``LSTM``; the reference runs a GRU with
+        something around its steps.
 
     Notes
     -----
     ``params`` holds W (3H, I), U (3H, H), b (3H) in gate order r, z, n, b_u (H), and W_out (O, H),
     b_out (O); ``get_params`` gives each gate apart. The state is (h,), (B, H).
+    ``SequenceModel`` says what names and states are with several layers.
     """
-
-    gates = GRU_GATES
 
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         output_size: int | None = None,
         *,
         dtype: npt.DTypeLike = np.float32,
         rng: RandomSource = None,
         engine: str = "auto",
+        **options: Unpack[SequenceKeywords],
     ) -> None:
-        self.hidden_size = as_size("hidden_size", hidden_size)
-        rng = as_generator(rng)
-        cell_params = gated_initializer(
-            len(GRU_GATES), as_size("input_size", input_size), self.hidden_size, rng
-        )
-        cell_params["b_u"] = np.zeros(self.hidden_size)
+        sizes = hidden_sizes(hidden_size, options)
+        layers, rates = sort_keywords({**options, "num_layers": len(sizes)}, Layers, DropoutRates)
         super().__init__(
-            GRUEquations(),
-            cell_params,
+            [GRUEquations(size) for size in sizes],
             input_size,
-            self.hidden_size,
             output_size,
+            layers=Layers.checked(**layers),
+            rates=DropoutRates.checked(**rates),
             dtype=dtype,
             rng=rng,
             engine=engine,
         )
 
-    @classmethod
-    def shapes(cls, input_size: int, hidden_size: int, output_size: int | None = None) -> Shapes:
-        """Return the shape of every parameter, without making any."""
-        I, H = (
-            as_size("input_size", input_size),
-            as_size("hidden_size", hidden_size),
-        )
-        cell = {"W": (3 * H, I), "U": (3 * H, H), "b": (3 * H,), "b_u": (H,)}
-        return cell | readout_shapes(H, output_size)
-
     @property
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments that give a model of the same shape, as plain JSON values."""
-        return {
-            "input_size": self.input_size,
-            "hidden_size": self.hidden_size,
-            "output_size": self.output_size,
-            "dtype": self.dtype.name,
-        }
+    def hidden_size(self) -> Any:
+        """H, or a tuple of one for each layer where layers differ."""
+        return by_layer(self.stack.cells)
 
-    @property
-    def flops_per_step(self) -> int:
-        """Floating-point operations in the matrix products of one step of one row, forward."""
-        H = self.hidden_size
-        return 2 * (3 * H * (self.input_size + H) + (self.output_size or 0) * H)
+
+show_keywords(GRU, Layers, DropoutRates)

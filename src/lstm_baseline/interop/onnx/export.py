@@ -97,7 +97,7 @@ class _Writer:
     def sequences(self) -> str:
         """Write y (B, T, O); return its name."""
         Y, _ = self._layers()
-        hidden = self._merged("hidden", Y)
+        hidden = self._merged("hidden", Y, self.model.num_layers - 1)
         if self.model.output_size is None:
             return self._add("Transpose", "y", hidden, perm=[1, 0, 2])
         by_row = self._add("Transpose", "hidden_by_row", hidden, perm=[1, 0, 2])
@@ -131,7 +131,7 @@ class _Writer:
         Y = Y_h = ""
         for layer in range(self.model.num_layers):
             if layer:
-                X = self._merged(f"x_l{layer}", Y)
+                X = self._merged(f"x_l{layer}", Y, layer - 1)
             suffixes = self.model.suffixes[D * layer : D * (layer + 1)]
             weights = {
                 name: self._array(f"{name}_l{layer}", value)
@@ -148,18 +148,20 @@ class _Writer:
                 "initial_c": "",
                 "P": weights.get("P", ""),
             }
-            attributes = node_attributes(self.model)
+            attributes = node_attributes(self.model, layer)
             self.nodes.append(
                 self.onnx.helper.make_node("LSTM", [*inputs.values()], [Y, Y_h], **attributes)
             )
         return Y, Y_h
 
-    def _merged(self, name: str, Y: str) -> str:
-        """Make one of the directions of Y (T, D, B, H): (T, B, width)."""
+    def _merged(self, name: str, Y: str, layer: int) -> str:
+        """Make one of the directions of a layer's Y (T, D, B, H): (T, B, width)."""
         if self._adds_directions:
             return self._added(name, Y, axis=1)
         together = self._add("Transpose", f"{name}_by_direction", Y, perm=[0, 2, 1, 3])
-        return self._add("Reshape", name, together, self._int([0, 0, self.model.width]))
+        return self._add(
+            "Reshape", name, together, self._int([0, 0, self.model.stack.widths[layer]])
+        )
 
     @property
     def _adds_directions(self) -> bool:

@@ -19,7 +19,7 @@ from lstm_baseline.analysis import (
     trace,
 )
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.plots.drawing import (
@@ -79,7 +79,7 @@ class Inside(NamedTuple):
     what share of its attention a slot, last the input, gives to each slot and, last, the input."""
 
 
-def look_inside(name: str, model: RecurrentModel, task: Task, seed: int) -> Inside:
+def look_inside(name: str, model: SequenceModel, task: Task, seed: int) -> Inside:
     """Let a model read test rows of a seed, all of one length, and record what goes on inside."""
     rows = _whole_rows(task.test(seed))
     with one_thread():
@@ -229,7 +229,7 @@ def _whole_rows(batch: Batch) -> Batch:
     return Batch(batch.x[rows, :length], batch.y[rows])
 
 
-def _loss_gradient(model: RecurrentModel, task: Task, rows: Batch) -> FloatArray:
+def _loss_gradient(model: SequenceModel, task: Task, rows: Batch) -> FloatArray:
     """Return the gradient of each row's own loss at the last step, (B, O)."""
     outputs = model.forward(rows.x, return_sequences=False)
     targets = rows.y[:, rows.x.shape[1] - 1] if task.per_step else rows.y

@@ -1,21 +1,22 @@
-"""What all recurrent models share: a cell run over time, a readout, parameters, files."""
+"""A recurrent model: cells run over sequences in layers, with an optional readout."""
 
 import copy
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
 from lstm_baseline.engine.backend import Engine, select_engine
+from lstm_baseline.engine.cells import Cell, State
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
-from lstm_baseline.engine.cells.recurrence import Cell
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.initializers import xavier_initializer
+from lstm_baseline.engine.initializers import NO_DRAWS, xavier_initializer
 from lstm_baseline.engine.inputs import (
     RandomSource,
     as_dtype,
@@ -27,21 +28,20 @@ from lstm_baseline.engine.inputs import (
     as_size,
     as_state_parts,
 )
+from lstm_baseline.engine.models.dropout import NO_DROPOUT, DropoutRates, Masks
+from lstm_baseline.engine.models.options import changed
+from lstm_baseline.engine.models.stack import ONE_LAYER, Layers, Stack, StackCache
 from lstm_baseline.engine.recomputation import recomputing
-from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params, Shapes
 from lstm_baseline.engine.storage import check_arrays, read_tensors, write_tensors
-
-Shapes = dict[str, tuple[int, ...]]
-"""Shape of every parameter by name."""
 
 FORMAT = "lstm-baseline model 1"
 
+StateLike = State | list[FloatArray] | FloatArray
+"""A state as a user gives it: its arrays in order, or one array bare."""
 
-def readout_shapes(width: int, output_size: int | None) -> Shapes:
-    """Return the shapes of a linear readout's parameters; none without a readout."""
-    if output_size is None:
-        return {}
-    return {"W_out": (as_size("output_size", output_size), width), "b_out": (output_size,)}
+_NOT_IN_FILES = ("rng", "engine", "initialization", "forget_bias")
+"""Arguments of constructors that say how a model starts and runs, not what it is."""
 
 
 class Gradients:
@@ -53,7 +53,7 @@ class Gradients:
     """A state of the model's own type."""
 
     def __init__(
-        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: Any
+        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: State
     ) -> None:
         self.params = params
         self.initial_state = initial_state
@@ -68,83 +68,147 @@ class Gradients:
 class ModelCache(NamedTuple):
     """What ``backward`` needs of a ``forward_with_cache``."""
 
-    cell: Any
-    """The engine's own, with ``x``, the last ``state`` and, unless gates are to be recomputed,
+    cell: StackCache
+    """Of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
     ``gate(field)``."""
     hidden: FloatArray
     """What the readout saw, (B, T, H) or (B, H)."""
     live: NDArray | None
     """Which steps a readout's gradient counts, (B, T, 1); None for all."""
     return_sequences: bool
-    engine: Engine
 
     @property
-    def state(self) -> Any:
+    def state(self) -> State:
         """The state after each row's last step."""
         return self.cell.state
 
 
-class RecurrentModel(ABC):
-    """A recurrent cell run over (B, T, I), with an optional linear readout.
+class SequenceModel:
+    """Recurrent cells over (B, T, I): layers, directions, dropout and a linear readout.
 
-    Subclasses state the cell, the shapes and initial values of its parameters, and their sizes.
+    Parameters
+    ----------
+    cell
+        One for all layers, or a sequence of one for each.
+    input_size
+        I.
+    output_size
+        O of a linear readout y = W_out h + b_out; no readout when None.
+    layers
+        How many, and in which directions.
+    rates
+        What is dropped out in training.
+    dtype
+        float32 or float64.
+    rng
+        Generator or seed of the initial values; fresh entropy when None.
+    engine
+        "auto", "native" or "reference".
+
+    Notes
+    -----
+    ``params`` holds the parameters of the cell by its own names. With several layers or both
+    directions names end in layer and direction, as W_l0, W_l0_reverse, W_l1, and the state's
+    arrays are (LD, B, ·), D directions by layer; layers that differ in size have states of their
+    own, named h_l0, h_l1.
     """
-
-    gates: tuple[str, ...] = ()
-    """Gates whose rows W, U and b hold one below the other."""
-    input_weights: ClassVar[tuple[str, str]] = ("W", "b")
-    """The weights and bias that x meets first."""
 
     width_argument: ClassVar[str] = "hidden_size"
     """The constructor argument that a race solves for equal size."""
-    unset: ClassVar[dict[str, Any]] = {}
-    """Constructor arguments for a model whose parameters are about to be set."""
-    batch_axis: int = 0
-    """The axis of the state's arrays that counts rows."""
 
     params: Params
     """Live arrays by name: what an optimizer updates in place."""
-    input_size: int
-    output_size: int | None
-    """Features of the readout; None without one."""
 
     def __init__(
         self,
-        cell: Cell,
-        cell_params: Params,
+        cell: Cell[Any, Any] | Sequence[Cell[Any, Any]],
         input_size: int,
-        width: int,
-        output_size: int | None,
+        output_size: int | None = None,
         *,
-        dtype: npt.DTypeLike,
-        rng: np.random.Generator,
-        engine: str,
+        layers: Layers = ONE_LAYER,
+        rates: DropoutRates = NO_DROPOUT,
+        dtype: npt.DTypeLike = np.float32,
+        rng: RandomSource = None,
+        engine: str = "auto",
     ) -> None:
-        self.cell = cell
+        cells = [cell] * layers.num_layers if isinstance(cell, Cell) else list(cell)
+        if len(cells) != layers.num_layers:
+            raise InputError(f"there are {len(cells)} cells for {layers.num_layers} layers")
+        self.cell = cells[0]
+        """The first layer's."""
+        if len(self.cell.state_type._fields) == 1 and len(set(rates.zoneout)) > 1:
+            raise InputError(
+                f"zoneout is {rates.zoneout}; the state is one array, so give one rate"
+            )
         self.input_size = as_size("input_size", input_size)
         self.output_size = None if output_size is None else as_size("output_size", output_size)
-        self.width = width
+        self.stack, self.rates = Stack(cells, layers), rates
         self.dtype = as_dtype(dtype)
         self.engine = select_engine(engine)
-        self.params = {name: value.astype(self.dtype) for name, value in cell_params.items()}
-        for name, shape in readout_shapes(width, output_size).items():
-            value = xavier_initializer(shape, rng=rng) if name == "W_out" else np.zeros(shape)
-            self.params[name] = value.astype(self.dtype)
+        cell_shapes = [own.shapes(size) for own, size in self.stack.inputs(self.input_size)]
+        self._names_by_layer = [
+            {name: f"{name}{suffix}" for name in shapes}
+            for suffix, shapes in zip(self.suffixes, cell_shapes, strict=True)
+        ]
+        """Every name as the cell has it, and as ``params`` has it."""
+        self._shapes: Shapes = {
+            names[name]: shape
+            for names, shapes in zip(self._names_by_layer, cell_shapes, strict=True)
+            for name, shape in shapes.items()
+        }
+        if self.output_size is not None:
+            self._shapes |= {"W_out": (self.output_size, self.width), "b_out": (self.output_size,)}
+        self.params = {}
+        if rng is not NO_DRAWS:
+            self._draw(as_generator(rng))
 
-    @property
-    @abstractmethod
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments that give a model of the same shape, as plain JSON values."""
-
-    @property
-    @abstractmethod
-    def flops_per_step(self) -> int:
-        """Floating-point operations in the matrix products of one step of one row, forward."""
+    def _draw(self, rng: np.random.Generator) -> None:
+        inputs = self.stack.inputs(self.input_size)
+        for names, (cell, size) in zip(self._names_by_layer, inputs, strict=True):
+            for name, value in cell.initial_params(size, rng).items():
+                self.params[names[name]] = value.astype(self.dtype)
+        if self.output_size is not None:
+            W_out = xavier_initializer(self._shapes["W_out"], rng=rng)
+            self.params["W_out"] = W_out.astype(self.dtype)
+            self.params["b_out"] = np.zeros(self.output_size, self.dtype)
 
     @classmethod
-    @abstractmethod
-    def shapes(cls, *args: Any, **options: Any) -> Shapes:
-        """Return the shape of every parameter, without making any."""
+    def shapes(cls, *sizes: Any, **options: Any) -> Shapes:
+        """Return the shape of every parameter for a constructor's arguments, without making any."""
+        return cls(*sizes, **options, rng=NO_DRAWS)._shapes
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments that give a model of the same shape, as plain JSON values."""
+        cells = [cell.config for cell in self.stack.cells]
+        options: dict[str, Any] = {
+            "input_size": self.input_size,
+            "output_size": self.output_size,
+            "dtype": self.dtype.name,
+            **changed(self.stack.layers),
+            **{
+                name: value
+                if all(own[name] == value for own in cells)
+                else [c[name] for c in cells]
+                for name, value in cells[0].items()
+            },
+            **changed(self.rates),
+        }
+        if not self.stack.is_uniform:
+            del options["num_layers"]  # the sizes of the layers tell it
+        order = inspect.signature(type(self)).parameters
+        return {
+            name: list(options[name]) if isinstance(options[name], tuple) else options[name]
+            for name in order
+            if name in options
+        }
+
+    @property
+    def flops_per_step(self) -> int:
+        """Floating-point operations in the matrix products of one step of one row, forward."""
+        inputs = self.stack.inputs(self.input_size)
+        readout = 2 * (self.output_size or 0) * self.width
+        return sum(cell.flops_per_step(size) for cell, size in inputs) + readout
 
     def __repr__(self) -> str:
         """Show sizes and the number of parameters."""
@@ -154,7 +218,42 @@ class RecurrentModel(ABC):
     @property
     def num_params(self) -> int:
         """Number of trainable parameters."""
-        return sum(value.size for value in self.params.values())
+        return sum(math.prod(shape) for shape in self._shapes.values())
+
+    @property
+    def num_layers(self) -> int:
+        """L."""
+        return self.stack.layers.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether every layer runs from both ends of each row."""
+        return self.stack.layers.bidirectional
+
+    @property
+    def merge(self) -> str:
+        """What becomes of the outputs of both directions."""
+        return self.stack.layers.merge
+
+    @property
+    def suffixes(self) -> list[str]:
+        """What names of parameters end in, by layer and direction."""
+        return self.stack.suffixes
+
+    @property
+    def batch_axis(self) -> int:
+        """The axis of the state's arrays that counts rows."""
+        return self.stack.batch_axis
+
+    @property
+    def width(self) -> int:
+        """Features that the readout sees."""
+        return self.stack.widths[-1]
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Short names of the cell's gates."""
+        return self.cell.gates
 
     @property
     def state_size(self) -> int:
@@ -163,7 +262,40 @@ class RecurrentModel(ABC):
 
     def initial_state(self, num_rows: int) -> Any:
         """Return the state before the first step, for ``num_rows`` rows."""
-        return self.cell.initial_state(self.params, num_rows)
+        return self.stack.initial_state(self._params_by_layer, num_rows)
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        return_state: Literal[False] = False,
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray: ...
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool,
+        return_state: Literal[True],
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        *,
+        return_state: Literal[True],
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
 
     def forward(
         self,
@@ -171,9 +303,9 @@ class RecurrentModel(ABC):
         return_sequences: bool = True,
         return_state: bool = False,
         *,
-        initial_state: Any = None,
-        lengths: Any = None,
-    ) -> Any:
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray | tuple[FloatArray, ...]:
         """Run the model over a batch of sequences.
 
         Parameters
@@ -210,8 +342,8 @@ class RecurrentModel(ABC):
         x: Float[NDArray, "B T I"],
         return_sequences: bool = True,
         *,
-        initial_state: Any = None,
-        lengths: Any = None,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
         rng: RandomSource = None,
         recompute: bool = False,
     ) -> tuple[FloatArray, ModelCache]:
@@ -225,8 +357,8 @@ class RecurrentModel(ABC):
             Generator, or seed of one, that draws what the model drops out in training; without it
             the outputs are those of ``forward``.
         recompute
-            Whether ``backward`` is to compute again what would else be kept: a third more time, and
-            memory that grows with √T beside each layer's inputs and masks; see
+            Whether ``backward`` is to compute again what would otherwise be kept: a third more
+            time, and memory that grows with √T beside each layer's inputs and masks; see
             ``recomputation.py``.
         """
         rng = None if rng is None else as_generator(rng)
@@ -237,7 +369,9 @@ class RecurrentModel(ABC):
         assert cache is not None
         return outputs, cache
 
-    def backward(self, d_outputs: FloatArray, cache: ModelCache, d_state: Any = None) -> Gradients:
+    def backward(
+        self, d_outputs: FloatArray, cache: ModelCache, d_state: StateLike | None = None
+    ) -> Gradients:
         """Differentiate ``forward_with_cache``.
 
         Parameters
@@ -261,25 +395,27 @@ class RecurrentModel(ABC):
             d_hidden = affine_backward(
                 d_hidden, cache.hidden, self.params, d_readout, "W_out", "b_out"
             )
-        last = cache.cell.state
-        d_last = d_state
+        state, d_last = cache.state, None
         if d_state is not None:
-            d_last = self._as_state("d_state", d_state, last[0].shape[self.batch_axis])
+            d_last = self._as_state("d_state", d_state, state[0].shape[self.batch_axis])
         d_sequence: FloatArray | None = d_hidden
         if not cache.return_sequences:
             # Only the last output is in the loss: its gradient is that of the last state.
             d_sequence = None
-            first = self._last_output_backward(d_hidden, cache.cell)
-            if d_last is None:
-                d_last = type(last)(first, *(np.zeros_like(part) for part in last[1:]))
-            else:
-                d_last = type(last)(d_last[0] + first, *d_last[1:])
-        d_params, d_x, d_initial = self._unroll_backward(
-            cache.engine, d_sequence, cache.cell, d_last
-        )
+            d_last = self.stack.last_output_backward(
+                d_hidden, state, cache.cell.output_mask, d_last
+            )
+        by_layer, d_x, d_initial = cache.cell.backward(d_sequence, d_last)
+        d_params = {
+            names[name]: value
+            for names, values in zip(self._names_by_layer, by_layer, strict=True)
+            for name, value in values.items()
+        }
         return Gradients(d_params | d_readout, d_x, d_initial)
 
-    def step(self, x_t: Float[NDArray, "B I"], state: Any = None) -> tuple[FloatArray, Any]:
+    def step(
+        self, x_t: Float[NDArray, "B I"], state: StateLike | None = None
+    ) -> tuple[FloatArray, Any]:
         """Advance by one step: streaming.
 
         Parameters
@@ -295,7 +431,17 @@ class RecurrentModel(ABC):
             (B, O) or (B, H).
         state
             For the step after.
+
+        Raises
+        ------
+        InputError
+            If the model is bidirectional, or a shape or dtype does not fit.
         """
+        if self.bidirectional:
+            raise InputError(
+                f"a bidirectional {type(self).__name__} has no step: it needs the whole sequence; "
+                "call forward"
+            )
         x_t = as_real("x_t", x_t, self.dtype)
         if x_t.ndim != 2:
             raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
@@ -348,14 +494,18 @@ class RecurrentModel(ABC):
         ----------
         mean, scale
             (I,) of each input feature.
-        """
-        self._fold_inputs(*self.input_weights, mean, scale)
 
-    def _fold_inputs(self, weights: str, bias: str, mean: FloatArray, scale: FloatArray) -> None:
-        W, b = self.params[weights], self.params[bias]
-        folded = W.astype(np.float64) / scale
-        b[...] = b - folded @ mean
-        W[...] = folded
+        Raises
+        ------
+        InputError
+            If no weights of this cell can stand for another mean and scale of x.
+        """
+        weights, bias = self.cell.input_weights
+        for suffix in self.suffixes[: self.stack.num_directions]:
+            W, b = self.params[f"{weights}{suffix}"], self.params[f"{bias}{suffix}"]
+            folded = W.astype(np.float64) / scale
+            b[...] = b - folded @ mean
+            W[...] = folded
 
     def give_raw_outputs(self, mean: FloatArray, scale: FloatArray) -> None:
         """Fold the standardisation of targets into the readout: y becomes scale · y + mean.
@@ -392,89 +542,78 @@ class RecurrentModel(ABC):
             raise FileError(f"{path} holds a model {about.get('model')!r}; expected {cls.__name__}")
         try:
             config = dict(about["config"])
-            dtype = as_dtype(config.pop("dtype"))
-            shapes = cls.shapes(**config)
+            as_dtype(config["dtype"])
+            model = cls(**config, rng=NO_DRAWS)
+            if unknown := (config.keys() - model.config.keys()) & set(_NOT_IN_FILES):
+                raise TypeError(f"it has {', '.join(sorted(unknown))}")
+            for name, value in model.config.items():
+                if name not in config or config[name] != value:
+                    raise ValueError(f"its {name} is {config.get(name)!r}; expected {value!r}")
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise FileError(f"{path} has an unusable configuration: {error}") from error
-        check_arrays(path, arrays, shapes, dtype)
-        model = cls(**config, **cls.unset, dtype=dtype)
-        for name, value in arrays.items():
-            model.params[name][...] = value
+        check_arrays(path, arrays, model._shapes, model.dtype)
+        model.params = {name: np.array(arrays[name]) for name in model._shapes}
         return model
 
     def _names_of_gates(self, name: str) -> list[str]:
         """Return the names of a parameter's gates, W_f and so on for W; none where it has none."""
-        return [f"{name}_{gate}" for gate in self.gates] if name in ("W", "U", "b") else []
+        for suffix in self.suffixes if self.gates else ():
+            for own in self.cell.gated_params:
+                if name == f"{own}{suffix}":
+                    return [f"{own}_{gate}{suffix}" for gate in self.gates]
+        return []
 
     @property
-    def _cell_params(self) -> Params:
-        return {n: v for n, v in self.params.items() if n not in ("W_out", "b_out")}
+    def _params_by_layer(self) -> list[Params]:
+        params = self.params
+        return [{k: params[name] for k, name in names.items()} for names in self._names_by_layer]
 
-    def _as_state(self, name: str, state: Any, num_rows: int) -> Any:
+    def _as_state(self, name: str, state: StateLike, num_rows: int) -> State:
         own = self.initial_state(num_rows)
         shapes = [part.shape for part in own]
-        return type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
-
-    def _unroll(
-        self,
-        engine: Engine,
-        x: FloatArray,
-        state: Any,
-        lengths: IntArray | None,
-        keep: bool,
-        rng: np.random.Generator | None,
-    ) -> tuple[FloatArray, Any, Any]:
-        """Run the cell over time, as an engine does; ``rng`` is for what is dropped out."""
-        return engine.unroll(self.cell, self._cell_params, x, state, lengths, keep)
-
-    def _unroll_backward(
-        self, engine: Engine, d_sequence: FloatArray | None, cache: Any, d_state: Any
-    ) -> tuple[Params, Callable[[], FloatArray], Any]:
-        """Differentiate ``_unroll``."""
-        return engine.unroll_backward(self.cell, self._cell_params, d_sequence, cache, d_state)
-
-    def _last_output(self, state: Any, cache: Any) -> FloatArray:
-        """Return each row's last output, (B, width), from the state after it."""
-        last: FloatArray = state[0].reshape(len(state[0]), self.width).copy()
-        return last
-
-    def _last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
-        """Return the gradient of the state's first array."""
-        return d_last.reshape(cache.state[0].shape)
+        found: State = type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
+        return found
 
     def _run(
         self,
-        x: Any,
+        x: npt.ArrayLike,
         return_sequences: bool,
-        initial_state: Any,
-        lengths: Any,
+        initial_state: StateLike | None,
+        lengths: npt.ArrayLike | None,
         engine: Engine,
         *,
         keep: bool,
         rng: np.random.Generator | None = None,
-    ) -> tuple[FloatArray, Any, ModelCache | None]:
-        x = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
-        num_rows, num_steps, _ = x.shape
+    ) -> tuple[FloatArray, State, ModelCache | None]:
+        array = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
+        num_rows, num_steps, _ = array.shape
+        valid: IntArray | None = None
         if lengths is not None:
-            lengths = as_lengths(lengths, num_rows, num_steps)
-            if (lengths == num_steps).all():
-                lengths = None
+            valid = as_lengths(lengths, num_rows, num_steps)
+            if (valid == num_steps).all():
+                valid = None
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
-        sequence, last, cell_cache = self._unroll(engine, x, state, lengths, keep, rng)
-        hidden = sequence if return_sequences else self._last_output(last, cell_cache)
+        drops = self.rates.in_evaluation if rng is None else self.rates != NO_DROPOUT
+        masks = Masks(self.rates, rng) if drops else None
+        sequence, last, cache = self.stack.unroll(
+            engine, self._params_by_layer, array, state, valid, keep, masks
+        )
+        hidden = sequence
+        if not return_sequences:
+            hidden = self.stack.last_output(last, None if cache is None else cache.output_mask)
         outputs = hidden
         if self.output_size is not None:
             outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
-        if lengths is not None and return_sequences and self.output_size is not None:
+        if valid is not None and return_sequences and self.output_size is not None:
             # Without a readout the engine has left the padding at 0, and does not read it.
-            live = (np.arange(num_steps) < lengths[:, None])[:, :, None]
+            live = (np.arange(num_steps) < valid[:, None])[:, :, None]
             outputs = np.where(live, outputs, 0)
-        if not keep:
+        if cache is None:
             return outputs, last, None
-        return outputs, last, ModelCache(cell_cache, hidden, live, return_sequences, engine)
+        return outputs, last, ModelCache(cache, hidden, live, return_sequences)
 
 
 def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:

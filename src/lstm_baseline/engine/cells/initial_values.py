@@ -1,4 +1,4 @@
-"""How an LSTM's parameters start, by the name of whose start it is.
+"""Named initialisation schemes of an LSTM's parameters.
 
 Libraries differ here, in the forget bias above all, and that alone makes two "LSTM baselines"
 differ. So each start has a name:
@@ -25,7 +25,7 @@ Ollivier 2018 (arXiv 1804.11188), equation 16.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,9 +46,21 @@ _FORGET_BIAS = {"baseline": 1.0, "keras": 1.0}
 _CUT_OFF_DEVIATION = 0.87962566103423978
 
 
+class Start(NamedTuple):
+    """Where an LSTM's parameters start."""
+
+    initialization: object = "baseline"
+    """A name of ``STARTS``; ("chrono", T) gives the longest time T that chrono is to bridge."""
+    forget_bias: float | None = None
+    """The forget gate's bias; that of the initialisation when None. With coupled gates the input
+    gate starts at its negative."""
+
+
+BASELINE = Start()
+
+
 def initial_values(
-    start: str | Sequence[Any],
-    forget_bias: float | None,
+    start: Start,
     shapes: Mapping[str, tuple[int, ...]],
     gates: Sequence[str],
     rng: np.random.Generator,
@@ -58,12 +70,9 @@ def initial_values(
     Parameters
     ----------
     start
-        A name of ``STARTS``; ("chrono", T) gives the longest time T that chrono is to bridge.
-    forget_bias
-        The forget gate's bias; that of the start when None. With coupled gates the input gate
-        starts at its negative.
+        The scheme.
     shapes
-        Of the parameters, as ``LSTMVariant.shapes`` gives them.
+        Of the parameters, as the cell gives them.
     gates
         Their order in W, U and b.
     rng
@@ -74,7 +83,8 @@ def initial_values(
     InputError
         If there is no such start, or it takes no forget bias, or there is no bias to set.
     """
-    name, num_steps = _check(start)
+    forget_bias = start.forget_bias
+    name, num_steps = _check(start.initialization)
     if "b" not in shapes and (forget_bias is not None or num_steps is not None):
         given = "forget_bias" if num_steps is None else 'initialization "chrono"'
         raise InputError(f"{given} sets biases, and with bias=False there are none; leave one out")
@@ -105,7 +115,7 @@ def initial_values(
     return values
 
 
-def _check(start: str | Sequence[Any]) -> tuple[str, int | None]:
+def _check(start: object) -> tuple[str, int | None]:
     """Return the name, and chrono's number of steps."""
     if isinstance(start, str) and start != "chrono":
         return one_of("initialization", start, STARTS), None
