@@ -8,7 +8,6 @@ import pytest
 from lstm_baseline import InputError
 from lstm_baseline.contestants.contestant import Contestant, twin_seed
 from lstm_baseline.contestants.match import TOLERANCE, match_widths, nearest_width
-from lstm_baseline.engine.models import MODELS
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.race_file import PRESETS, read_preset
 from lstm_baseline.race.tuning import Range, Tuning
@@ -17,7 +16,7 @@ from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
 
 PAIRS, QA = make_task("pair-matching"), make_task("qa")
-LSTM, GRU, RELATIONAL = (Contestant.model_validate(name) for name in MODELS)
+LSTM, GRU, RELATIONAL = map(Contestant.model_validate, ("lstm", "gru", "relational"))
 PLAN = Plan(
     tasks=(PAIRS, QA),
     contestants=(LSTM, GRU, RELATIONAL),

@@ -14,6 +14,16 @@ from lstm_baseline.commands.options import (
 )
 from lstm_baseline.commands.terminal import console, refuse_file_as_folder, resumable
 from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import MODELS
+
+*_FIRST, _LAST = MODELS
+_MODEL_HELP = f"{', '.join(_FIRST)} or {_LAST}."
+_USUAL = MODELS["lstm"].default_width
+_WIDTH_HELP = f"Hidden size ({_USUAL}), or " + ", ".join(
+    f"{kind.model.width_argument.replace('_', ' ')} of the {kind.label} ({kind.default_width})"
+    for kind in MODELS.values()
+    if kind.model.width_argument != "hidden_size"
+)
 
 
 def train(
@@ -21,10 +31,10 @@ def train(
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
-    model: Annotated[str, typer.Option(help="lstm, gru or relational.")] = "lstm",
+    model: Annotated[str, typer.Option(help=_MODEL_HELP)] = "lstm",
     width: Annotated[
         int | None,
-        typer.Option(min=1, help="Hidden size (64), or head size of the relational RNN (16)."),
+        typer.Option(min=1, help=f"{_WIDTH_HELP}."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 2000,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training batch.")] = 32,
@@ -51,7 +61,6 @@ def train(
     A stopped run goes on from its checkpoint when the same command is given again.
     """
     from lstm_baseline.contestants.contestant import Contestant
-    from lstm_baseline.engine.models import MODELS
     from lstm_baseline.runs.spec import RunSpec
     from lstm_baseline.tasks import make_task
     from lstm_baseline.training import TrainingSettings
@@ -78,7 +87,7 @@ def train(
     spec = RunSpec(
         task=own_task(data, text, target) if task is None else make_task(task),
         contestant=Contestant.model_validate(model),
-        width=width or (16 if model == "relational" else 64),
+        width=width or MODELS[model].default_width,
         settings=settings,
         seed=seed,
     )

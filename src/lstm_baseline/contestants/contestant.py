@@ -162,7 +162,7 @@ def _load(model: str) -> _Loaded:
             f"no model is named {model!r}; give one of: {', '.join(MODELS)}, or a class of your "
             "own as package.module:Name"
         )
-    return _Loaded(MODELS[model], None, None)
+    return _Loaded(MODELS[model].model, None, None)
 
 
 def _digest(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, State
 
 MEMBERS = ("params", "forward", "forward_with_cache", "backward")
 """Names that a class must have; their signatures are those of ``Model``."""
@@ -58,3 +58,19 @@ class Model(Protocol[C]):
 
     def backward(self, d_outputs: FloatArray, cache: C, /) -> ParamGradients:
         """Return the gradients of a loss whose gradient by the outputs is ``d_outputs``."""
+
+
+class StatefulModel(Model[C], Protocol[C]):
+    """A model that a sequence may be given to in chunks: what it keeps has the last ``state``."""
+
+    def forward_with_cache(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        /,
+        *,
+        initial_state: State | None = None,
+        lengths: IntArray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[FloatArray, C]:
+        """Return outputs, and what ``backward`` needs, from a state on."""

@@ -31,6 +31,9 @@ Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 """Parameters by name. The arrays are live: an optimizer updates them in place."""
 
+State: TypeAlias = tuple[Array, ...]
+"""A state: a named tuple of arrays with B rows each; the first one is the output."""
+
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """Shape of every parameter by name."""
 

@@ -1,6 +1,6 @@
 """The maths: one file a cell, and the loop over time that all cells share."""
 
-from lstm_baseline.engine.cells.cell import Cell, State, matrix_flops
+from lstm_baseline.engine.cells.cell import Cell, matrix_flops
 from lstm_baseline.engine.cells.gru import GRUEquations, GRUState
 from lstm_baseline.engine.cells.lstm import LSTMEquations, LSTMState
 from lstm_baseline.engine.cells.lstm_variants import LSTMVariant, LSTMVariantEquations
@@ -12,6 +12,7 @@ from lstm_baseline.engine.cells.recurrence import (
 )
 from lstm_baseline.engine.cells.regularization import Regularization
 from lstm_baseline.engine.cells.relational import RelationalEquations, RelationalState
+from lstm_baseline.engine.shapes import State
 
 __all__ = [
     "Cache",

@@ -9,9 +9,6 @@ from jaxtyping import Float
 
 from lstm_baseline.engine.shapes import Array, Params, Shapes
 
-State = tuple[Array, ...]
-"""A cell's state: a named tuple of arrays with B rows each; the first one is the output."""
-
 S = TypeVar("S", bound=tuple[Array, ...])
 K = TypeVar("K")
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
-from lstm_baseline.engine.cells.cell import Cell, State
+from lstm_baseline.engine.cells.cell import Cell
 from lstm_baseline.engine.cells.regularization import Regularization
-from lstm_baseline.engine.shapes import Array, Params
+from lstm_baseline.engine.shapes import Array, Params, State
 
 
 class CellGradients(NamedTuple):
