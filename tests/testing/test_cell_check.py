@@ -68,3 +68,10 @@ def test_single_precision_is_refused():
     model = make_model("gru", dtype=np.float32)
     with pytest.raises(InputError, match="float64"):
         check_cell(model.cell, model.params, model.input_size)
+
+
+def test_parameters_are_those_that_the_cell_states():
+    model = make_model("gru")
+    params = {name: value for name, value in model.params.items() if name != "b_u"}
+    with pytest.raises(InputError, match=r"params has the shapes .*; the cell states .*'b_u'"):
+        check_cell(model.cell, params, model.input_size)

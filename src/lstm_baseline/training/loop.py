@@ -5,11 +5,11 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from lstm_baseline.engine.contract import Model
+from lstm_baseline.engine.contract import Model, StatefulModel
 from lstm_baseline.engine.errors import DivergenceError, InputError
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.engine.storage import write_whole
@@ -171,8 +171,9 @@ class _Run:
             self._refuse_non_finite("loss", loss, step)
             gradients = self.model.backward(d_outputs, cache).params
         else:
+            stateful = cast(StatefulModel[Any], self.model)  # what is not says so itself
             loss, gradients = truncated_gradients(
-                self.model, self.loss, batch, self.settings.truncate, per_step=per_step, **options
+                stateful, self.loss, batch, self.settings.truncate, per_step=per_step, **options
             )
             self._refuse_non_finite("loss", loss, step)
         gradients, norm = clip_by_global_norm(gradients, self.settings.clip_norm)
