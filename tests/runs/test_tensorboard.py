@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.tensorboard import EventFiles
 from lstm_baseline.training import Record
@@ -42,7 +42,7 @@ def expected(history: list[Record]) -> dict[str, list[tuple[int, object]]]:
 def test_every_record_of_a_race_is_there_once(tmp_path: Path) -> None:
     specs = troubled("none")
     with EventFiles(tmp_path) as files:
-        results = run_all(
+        results = carry_out_runs(
             specs, tmp_path / "runs", num_workers=2, console=quiet(), on_record=files.write
         )
     for spec, result in zip(specs, results, strict=True):

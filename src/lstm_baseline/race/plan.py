@@ -151,7 +151,7 @@ class Plan:
                 contestant,
                 chosen[place, contestant.name],
                 seed,
-                beyond=self._beyond(task),
+                also_tested_on=self._also_tested_on(task),
             )
             for seed in range(self.seeds)
             for place, task in enumerate(self.tasks)
@@ -168,7 +168,7 @@ class Plan:
                 chosen[place, contestant.name],
                 seed,
                 # At the task's own value these are the race's final runs, done only once.
-                beyond=self._beyond(sweep.task) if task.config() == own else (),
+                also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
             )
             for seed in range(sweep.seeds)
             for task in (sweep.tasks if sweep.train else ())
@@ -243,7 +243,7 @@ class Plan:
         seed: int,
         *,
         stage: Literal["trial", "final"] = "final",
-        beyond: tuple[Task, ...] = (),
+        also_tested_on: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]
         return RunSpec(
@@ -253,12 +253,12 @@ class Plan:
             settings=settings,
             seed=seed,
             stage=stage,
-            twin=sum(other.model == contestant.model for other in before),
-            beyond=beyond,
+            copy=sum(other.model == contestant.model for other in before),
+            also_tested_on=also_tested_on,
             code=self._codes[contestant.name],
         )
 
-    def _beyond(self, task: Task) -> tuple[Task, ...]:
+    def _also_tested_on(self, task: Task) -> tuple[Task, ...]:
         """Return the tasks that models trained on one are tested on as well."""
         of_task = [sweep for sweep in self.sweeps if sweep.task is task and not sweep.train]
         return tuple(other for sweep in of_task for other in sweep.tasks)

@@ -28,7 +28,7 @@ from lstm_baseline.race.results import (
     summarise,
     summarise_sweep,
 )
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
 
@@ -95,7 +95,7 @@ def carry_out(
         if not specs:
             return []
         console.print(f"{title}: {formats.counted(len(specs), 'run')}")
-        results = run_all(
+        results = carry_out_runs(
             specs,
             folder / RUNS,
             num_workers=num_workers,
@@ -132,7 +132,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
     Ours are known to keep the rules unless arguments make them others: an LSTM that is
     bidirectional looks ahead.
     """
-    if not contestant.is_own and not contestant.arguments:
+    if not contestant.is_user_class and not contestant.arguments:
         return
     drawn = plan.tuning.settings(plan.settings)
     for task in plan.all_tasks():
@@ -142,7 +142,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
         for setting in ("truncate", "recompute"):
             if not any(getattr(settings, setting) for settings in (plan.settings, *drawn)):
                 continue
-            if contestant.is_own or getattr(make(0), "bidirectional", False):
+            if contestant.is_user_class or getattr(make(0), "bidirectional", False):
                 raise InputError(
                     f"{setting} is among the training settings, which {contestant.name} does not "
                     "offer: only models of this package that go in one direction do"
@@ -151,7 +151,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
 
 def _modules(plan: Plan) -> list[Path]:
     """Return files of contestants that other machines lack: modules in no package."""
-    own = [contestant for contestant in plan.contestants if contestant.is_own]
+    own = [contestant for contestant in plan.contestants if contestant.is_user_class]
     files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
     return sorted(file for file in files if file is not None)
 
@@ -207,7 +207,7 @@ def _installation(plan: Plan) -> dict[str, str]:
         "NumPy": np.__version__,
         "engine": str(describe()["engine"]),
     }
-    if any(contestant.is_own for contestant in plan.contestants) and "torch" in sys.modules:
+    if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:
         made_with["PyTorch"] = version("torch")
     return made_with
 

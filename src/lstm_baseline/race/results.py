@@ -334,10 +334,10 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
         if sweep.train:
             scores[spec.model][sweep.tasks.index(spec.task)].append(result.score)
         elif spec.task is sweep.task and spec.seed < sweep.seeds:
-            found = result.beyond or (None,) * len(spec.beyond)
-            beyond = dict(zip(map(id, spec.beyond), found, strict=True))
+            found = result.also_tested_scores or (None,) * len(spec.also_tested_on)
+            elsewhere = dict(zip(map(id, spec.also_tested_on), found, strict=True))
             for place, task in enumerate(sweep.tasks):
-                scores[spec.model][place].append(beyond[id(task)])
+                scores[spec.model][place].append(elsewhere[id(task)])
     metric = sweep.task.metric
     return SweepOutcome(
         sweep,

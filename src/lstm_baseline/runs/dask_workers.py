@@ -26,7 +26,7 @@ from distributed.comm import CommClosedError
 from lstm_baseline import __version__
 from lstm_baseline.engine.backend import describe
 from lstm_baseline.engine.errors import FileError, WorkerError
-from lstm_baseline.runs.run import RunResult, execute, record_failure, store
+from lstm_baseline.runs.run import RunResult, carry_out_run, record_failure, store
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.workers import killed_reason
 from lstm_baseline.tasks import Task
@@ -137,7 +137,7 @@ class DaskWorkers:
                     # Not scattered: what a lost worker held could not be made again.
                     self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
                 future: Future[Any] = self._executor.submit(
-                    _carry_out,
+                    _run_on_worker,
                     self._tasks[spec.task],
                     others,
                     self._installation,
@@ -218,7 +218,7 @@ class _NotWanted(BaseException):
     """Whoever asked for a run is gone."""
 
 
-def _carry_out(
+def _run_on_worker(
     task: Task, others: dict[str, Any], expected: dict[str, str], topic: str
 ) -> dict[str, bytes]:
     """Carry out a run on a worker and return its files by name."""
@@ -233,7 +233,7 @@ def _carry_out(
 
     with tempfile.TemporaryDirectory(dir=worker.local_directory) as name:
         folder = Path(name)
-        execute(spec, folder, tell)
+        carry_out_run(spec, folder, tell)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

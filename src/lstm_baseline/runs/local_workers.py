@@ -17,7 +17,7 @@ from loky.process_executor import TerminatedWorkerError
 
 from lstm_baseline.engine.errors import WorkerError
 from lstm_baseline.runs.progress import title
-from lstm_baseline.runs.run import RunResult, execute, read_history, record_failure
+from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.workers import killed_reason
 from lstm_baseline.training import Record
@@ -81,10 +81,10 @@ class LocalWorkers:
         """Start a run in a free process."""
         future: Future[RunResult]
         try:
-            future = self._pools[worker].submit(execute, spec, self._folder / spec.name)
+            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
         except BrokenProcessPool:  # killed between two runs: neither is to blame
             self._replace(worker)
-            future = self._pools[worker].submit(execute, spec, self._folder / spec.name)
+            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
         self._busy[future] = worker
         return future
 

@@ -24,7 +24,7 @@ OnRecord = Callable[[RunSpec, Record], None]
 _POLL_SECONDS = 0.25
 
 
-def run_all(
+def carry_out_runs(
     specs: list[RunSpec],
     folder: Path,
     *,
@@ -91,7 +91,7 @@ def run_all(
                 found = formats.counted(len(workers.free()), "worker")
                 console.print(f"{scheduler} has {found}", soft_wrap=True)
             with Bars(console, waiting) as bars:
-                results |= _carry_out(waiting, workers, bars, on_record)
+                results |= _keep_busy(waiting, workers, bars, on_record)
     return [result for spec in specs if (result := results[spec.name]) is not None]
 
 
@@ -105,7 +105,7 @@ def _dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Work
     return DaskWorkers(folder, scheduler, modules)
 
 
-def _carry_out(
+def _keep_busy(
     specs: list[RunSpec], workers: Workers, bars: Bars, on_record: OnRecord | None
 ) -> dict[str, RunResult]:
     """Keep all workers busy, in the order given, until every run has ended."""

@@ -257,7 +257,7 @@ def _look_inside(
     first = finished[0]
     spec = first.spec
     title = f"{label}, seed {spec.seed}, test score {formats.number(first.result.score)}"
-    if spec.contestant.is_own:
+    if spec.contestant.is_user_class:
         problem = "This class is not the package's own: its states and gates are not known here."
         return InsideModel(title, [], None, problem), None
     try:
