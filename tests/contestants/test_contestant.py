@@ -14,7 +14,7 @@ from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.storage import read_json, write_json
 from lstm_baseline.race.plan import Plan, Sweep
-from lstm_baseline.race.race import PLAN, carry_out
+from lstm_baseline.race.race import PLAN, hold_race
 from lstm_baseline.race.tuning import Choices, Tuning
 from lstm_baseline.runs.run import carry_out_run
 from lstm_baseline.runs.spec import RunSpec
@@ -173,7 +173,7 @@ class TestBeforeTheStart:
             1000,
             **options,
         )
-        carry_out(plan, folder, console=Console(quiet=True), num_workers=1)
+        hold_race(plan, folder, console=Console(quiet=True), num_workers=1)
 
     def test_a_model_of_ours_that_looks_ahead_is_refused_where_others_cannot(self, tmp_path):
         both = Contestant(name="both", model="lstm", arguments={"bidirectional": True})

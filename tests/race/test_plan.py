@@ -227,10 +227,10 @@ def test_too_few_seeds_are_told_beforehand(
     ("change", "message"),
     [
         ({"contestants": ()}, "at least one task and one contestant"),
-        ({"contestants": (LSTM, LSTM)}, "contestants names one twice"),
-        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "one twice: lstm, LSTM"),
+        ({"contestants": (LSTM, LSTM)}, "contestants lists lstm twice"),
+        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "lists lstm twice"),
         ({"seeds": 0}, "seeds is 0"),
-        ({"tasks": (QA, make_task("qa"))}, "tasks names one twice"),
+        ({"tasks": (QA, make_task("qa"))}, "tasks lists qa twice"),
         ({"sweeps": (Sweep(QA, "num_facts", (8,), 3, True),)}, "has 3 seeds; the race has 2"),
     ],
 )
@@ -250,7 +250,7 @@ def test_unknown_model_is_refused() -> None:
 def test_sweeps_that_cannot_be_run_are_refused() -> None:
     with pytest.raises(InputError, match="num_objects changes what object-tracking shows or asks"):
         Sweep(make_task("object-tracking"), "num_objects", (3, 4), 1, train=False)
-    with pytest.raises(InputError, match="values names one twice: 8, 8"):
+    with pytest.raises(InputError, match="values lists 8 twice"):
         Sweep(QA, "num_facts", (8, 8), 1, train=True)
     with pytest.raises(InputError, match="num_facts is 1"):
         _ = Sweep(QA, "num_facts", (1,), 1, train=True).tasks

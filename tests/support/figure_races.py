@@ -2,9 +2,9 @@
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.models import MODELS
-from lstm_baseline.race.judge import RaceOutcome, judge
+from lstm_baseline.race.judge import judge
+from lstm_baseline.race.outcomes import Point, SweepOutcome
 from lstm_baseline.race.plan import Plan, Sweep
-from lstm_baseline.race.results import Point, SweepOutcome, summarise
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import make_task
@@ -54,8 +54,7 @@ def race(tasks, *, trials=None, rule=None):
         for name, of_name in (trials or {}).items()
         for k, result in enumerate(of_name)
     ]
-    outcomes = tuple(summarise(plan, finals, tuning))
-    return RaceOutcome(plan, outcomes, (), judge(plan, outcomes))
+    return judge(plan, finals=finals, trials=tuning)
 
 
 def outcome(runs, task=None, *, trials=None):

@@ -18,8 +18,8 @@ from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
 from lstm_baseline.engine.storage import write_json, write_whole
 from lstm_baseline.engine.threads import limit_threads
-from lstm_baseline.plots.drawing import to_svg
 from lstm_baseline.plots.formats import counted
+from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.runs.peak_memory import can_measure
 
 JSON, PNG, SVG = "bench.json", "bench.png", "bench.svg"

@@ -1,7 +1,7 @@
 """What a race consists of: every rule, trial and run, fixed before the first one starts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.race.statistics import (
+from lstm_baseline.race.race_statistics import (
     MOST_PAIRS_TRIED_ALL,
     runs_needed,
     smallest_p_value,
@@ -36,8 +36,8 @@ class Sweep:
     def __post_init__(self) -> None:
         if not isinstance(self.task, GeneratedTask):
             raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
-        if len(set(map(str, self.values))) < len(self.values):
-            raise InputError(f"values names one twice: {', '.join(map(str, self.values))}")
+        if (twice := _first_repeated(map(str, self.values))) is not None:
+            raise InputError(f"values lists {twice} twice")
         forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}
         forms.add((self.task.input_size, self.task.output_size, self.task.per_step))
         if not self.train and len(forms) > 1:
@@ -90,12 +90,13 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.tasks or not self.contestants:
             raise InputError("a race needs at least one task and one contestant")
-        names = [contestant.name for contestant in self.contestants]
-        if len({name.casefold() for name in names}) < len(names):
-            raise InputError(f"contestants names one twice: {', '.join(names)}")
+        names = [contestant.name.casefold() for contestant in self.contestants]
+        if (twice := _first_repeated(names)) is not None:
+            raise InputError(f"contestants lists {self.models[names.index(twice)]} twice")
         configs = [task.config() for task in self.tasks]
-        if any(config in configs[:k] for k, config in enumerate(configs)):
-            raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
+        for place, config in enumerate(configs):
+            if config in configs[:place]:
+                raise InputError(f"tasks lists {self.tasks[place].name} twice")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
         comparisons = len(self.tasks) * len(self.challengers)
@@ -281,6 +282,16 @@ class Plan:
     @cached_property
     def _codes(self) -> dict[str, str | None]:
         return {contestant.name: contestant.code() for contestant in self.contestants}
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that came before; None if each comes once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _counter(contestant: Contestant, task: Task) -> Any:

@@ -12,16 +12,11 @@ import pytest
 
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.analysis import Saturation, gradient_norms, trace
-from lstm_baseline.plots.drawing import (
-    fit,
-    model_style,
-    score_limits,
-    spread_out,
-    to_png,
-    to_svg,
-    width_of,
-)
-from lstm_baseline.race.report.inside_figures import (
+from lstm_baseline.plots.drawing import fit, model_style, score_limits, to_png, width_of
+from lstm_baseline.plots.layout import spread_out
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.report.sections.curves import learning_curves, learning_curves_figure
+from lstm_baseline.race.report.sections.inside import (
     attention_figure,
     gates_figure,
     gradient_figure,
@@ -29,12 +24,7 @@ from lstm_baseline.race.report.inside_figures import (
     saturation_figure,
     states_figure,
 )
-from lstm_baseline.race.report.score_figures import (
-    final_scores,
-    final_scores_figure,
-    learning_curves,
-    learning_curves_figure,
-)
+from lstm_baseline.race.report.sections.scores import final_scores, final_scores_figure
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training.losses import cross_entropy
 from tests.support.figure_checks import (

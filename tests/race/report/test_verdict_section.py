@@ -5,13 +5,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from lstm_baseline.plots.drawing import model_style, to_svg
-from lstm_baseline.race.report.verdict_figures import (
-    differences,
-    differences_figure,
-    overall_scores,
-    overall_scores_figure,
-)
+from lstm_baseline.plots.drawing import model_style
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.report.sections.scores import overall_scores, overall_scores_figure
+from lstm_baseline.race.report.sections.verdict import differences, differences_figure
 from tests.support.figure_checks import assert_nothing_overlaps
 from tests.support.figure_races import HOSTILE, race
 from tests.support.races import CHANCE, HEURISTIC, LADDER, ORACLE, LadderTask, run
@@ -56,22 +53,22 @@ def texts(axes):
 class TestDifferences:
     def test_numbers_are_those_of_the_judgement(self, mixed):
         data = differences(mixed, "relational")
-        duel = mixed.judgement.duels[0]
+        duel = mixed.duels[0]
         assert (data.challenger, data.baseline) == ("relational", "lstm")
         assert (data.margin, data.confidence) == (0.02, 0.95)
         for given, task in zip(data.tasks, duel.tasks, strict=True):
             assert given.title == task.title
-            if task.comparison is not None:
-                assert given.difference == task.comparison.difference
-                assert given.probability == task.comparison.probability
-        assert [task.outcome for task in data.tasks] == [
+            if task.evidence is not None:
+                assert given.difference == task.evidence.difference
+                assert given.probability == task.evidence.probability
+        assert [task.verdict for task in data.tasks] == [
             "challenger wins",
             "baseline wins",
             "inconclusive",
             None,
             None,
         ]
-        assert data.overall.difference == duel.overall.difference
+        assert data.overall.difference == duel.overall.evidence.difference
         assert data.overall.title == "3 tasks compared"
 
     def test_a_task_that_is_not_compared_has_a_reason(self, mixed):
@@ -81,11 +78,11 @@ class TestDifferences:
     def test_overall_it_is_the_race_s_outcome(self):
         one, other = tasks("one", "other")
         found = race([(one, runs(0.6, 0.9, 0.6)), (other, runs(0.9, 0.3, 0.9))])
-        duel = found.judgement.duels[0]
-        assert duel.overall.outcome == "challenger wins"
+        duel = found.duels[0]
+        assert duel.overall.verdict == "challenger wins"
         assert duel.disqualified == ("other",)
         data = differences(found, "relational").overall
-        assert data.outcome == "inconclusive"
+        assert data.verdict == "inconclusive"
         assert data.title == "1 task compared"
 
     def test_one_seed_is_no_comparison(self):
@@ -110,7 +107,7 @@ class TestDifferences:
         ]
         compared = [*data.tasks[:3], data.overall]
         markers = {"challenger wins": ">", "baseline wins": "<", "inconclusive": "o"}
-        assert points == [(row.difference.estimate, markers[row.outcome]) for row in compared]
+        assert points == [(row.difference.estimate, markers[row.verdict]) for row in compared]
         drawn = [tuple(line.get_xdata()) for line in axes.lines]
         for row in compared:
             assert (row.difference.low, row.difference.high) in drawn
@@ -173,9 +170,7 @@ class TestDifferences:
 class TestOverallScores:
     def test_numbers_are_those_of_the_judgement(self, mixed):
         data = overall_scores(mixed)
-        assert [(each.model, each.score) for each in data.scores] == list(
-            mixed.judgement.overall.items()
-        )
+        assert [(each.model, each.score) for each in data.scores] == list(mixed.overall.items())
         assert (data.confidence, data.reason) == (0.95, "")
 
     def test_drawing_shows_the_data(self, mixed):
