@@ -75,8 +75,6 @@ def compare(
 
     refuse_target_without_data(target, data)
     refuse_file_as_folder(out)
-    if workers is not None and dask is not None:
-        raise InputError("--workers are processes here, --dask has workers of its own; give one")
     options = Options(
         tasks=None if tasks is None else _names(tasks),
         data=data,
@@ -88,6 +86,8 @@ def compare(
         trials=trials,
         steps=steps,
     )
+    if workers is not None and dask is not None:
+        raise InputError("--workers are processes here, --dask has workers of its own; give one")
     base = read_preset(preset) if race is None else read_race(race)
     changed = with_options(base, options, is_preset=race is None)
     plan = changed.plan(Path() if race is None else race.parent)

@@ -208,7 +208,13 @@ def change(race: RaceFile, **values: Any) -> RaceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line may change in a race; None leaves what the race says."""
+    """What the command line may change in a race; None leaves what the race says.
+
+    Raises
+    ------
+    InputError
+        If more than one option says what the tasks are.
+    """
 
     tasks: tuple[str, ...] | None = None
     """Names of tasks; of those that the race has, its arguments and sweeps are kept."""
@@ -225,6 +231,10 @@ class Options:
     seeds: int | None = None
     trials: int | None = None
     steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.tasks, self.data, self.text)) > 1:
+            raise InputError("give at most one of --tasks, --data and --text")
 
 
 def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFile:
@@ -243,11 +253,9 @@ def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFi
     Raises
     ------
     InputError
-        If options exclude each other, or a value is wrong.
+        If a value is wrong.
     """
     own_data = options.data is not None or options.text is not None
-    if sum(given is not None for given in (options.tasks, options.data, options.text)) > 1:
-        raise InputError("give at most one of --tasks, --data and --text")
     tuning = race.tuning.model_dump()
     if options.trials is not None:
         tuning["trials"] = options.trials

@@ -5,7 +5,6 @@
 
 import math
 from dataclasses import fields
-from typing import Any
 
 from lstm_baseline.race.outcomes import (
     Comparison,
@@ -24,7 +23,7 @@ from lstm_baseline.tasks.base import Rung
 FORMAT = 1
 """Raised when a key goes or changes its meaning; a new key leaves it as it is."""
 
-Data = dict[str, Any]
+Data = dict[str, object]
 
 
 def verdict_as_data(race: RaceOutcome) -> Data:
@@ -39,10 +38,10 @@ def verdict_as_data(race: RaceOutcome) -> Data:
         "baseline": plan.baseline,
         "seeds": plan.seeds,
         "duels": [_duel(race, duel) for duel in race.duels],
-        "overall": {name: _tuple(score) for name, score in race.overall.items()},
+        "overall": {name: _numbers(score) for name, score in race.overall.items()},
         "tasks": [_task(task) for task in race.tasks],
     }
-    return found | {"duels": _finite(found["duels"]), "tasks": _finite(found["tasks"])}
+    return {key: _finite(value) for key, value in found.items()}
 
 
 def _duel(race: RaceOutcome, duel: Duel) -> Data:
@@ -95,8 +94,8 @@ def _contestant(contestant: ContestantOutcome) -> Data:
         "name": contestant.model,
         "parameters": contestant.num_params,
         "learned": contestant.learned,
-        "score": _tuple(contestant.score),
-        "normalised": _tuple(contestant.normalised),
+        "score": _numbers(contestant.score),
+        "normalised": _numbers(contestant.normalised),
         "runs": [_run(seed) for seed in contestant.seeds],
     }
 
@@ -115,11 +114,11 @@ def _rung(rung: Rung | None) -> Data | None:
     return None if rung is None else {"name": rung.name, "score": rung.score}
 
 
-def _tuple(values: Interval | Spread | None) -> Data | None:
+def _numbers(values: Interval | Spread | None) -> Data | None:
     return None if values is None else values._asdict()
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """Return a value with None in the place of every number that is not finite."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
