@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lstm_baseline.benchmarks.contestants import OURS, PEERS
+from lstm_baseline.benchmarks.entrants import OURS, PEERS
 from lstm_baseline.benchmarks.results import Report, Row
 from lstm_baseline.plots import palette
 from lstm_baseline.plots.drawing import (
