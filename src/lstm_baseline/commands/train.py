@@ -25,36 +25,45 @@ _WIDTH_HELP = f"Hidden size ({_USUAL}), or " + ", ".join(
     if kind.model.width_argument != "hidden_size"
 )
 
+TaskOption = Annotated[str | None, typer.Option(help="A task by name; `tasks` lists them.")]
+ModelOption = Annotated[str, typer.Option(help=_MODEL_HELP)]
+WidthOption = Annotated[int | None, typer.Option(min=1, help=f"{_WIDTH_HELP}.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Training steps.")]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Rows of a training batch.")]
+OptimizerOption = Annotated[str, typer.Option(help="adam or sgd.")]
+LearningRateOption = Annotated[float, typer.Option(help="The schedule's peak.")]
+ScheduleOption = Annotated[str, typer.Option(help="constant, exponential or cosine.")]
+TruncateOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps through which gradients reach back; all by default."),
+]
+RecomputeOption = Annotated[
+    bool, typer.Option(help="Store less of long sequences and compute it again: slower.")
+]
+PatienceOption = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many validations without a better one.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of data and initial weights.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the trained model and its run.")]
+
 
 def train(
-    task: Annotated[str | None, typer.Option(help="A task by name; `tasks` lists them.")] = None,
+    task: TaskOption = None,
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
-    model: Annotated[str, typer.Option(help=_MODEL_HELP)] = "lstm",
-    width: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"{_WIDTH_HELP}."),
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 2000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows of a training batch.")] = 32,
-    optimizer: Annotated[str, typer.Option(help="adam or sgd.")] = "adam",
-    learning_rate: Annotated[float, typer.Option(help="The schedule's peak.")] = 3e-3,
-    schedule: Annotated[str, typer.Option(help="constant, exponential or cosine.")] = "cosine",
-    truncate: Annotated[
-        int | None,
-        typer.Option(min=1, help="Steps through which gradients reach back; all by default."),
-    ] = None,
-    recompute: Annotated[
-        bool, typer.Option(help="Store less of long sequences and compute it again: slower.")
-    ] = False,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many validations without a better one.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of data and initial weights.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the trained model and its run.")] = Path(
-        "trained"
-    ),
+    model: ModelOption = "lstm",
+    width: WidthOption = None,
+    steps: StepsOption = 2000,
+    batch_size: BatchSizeOption = 32,
+    optimizer: OptimizerOption = "adam",
+    learning_rate: LearningRateOption = 3e-3,
+    schedule: ScheduleOption = "cosine",
+    truncate: TruncateOption = None,
+    recompute: RecomputeOption = False,
+    patience: PatienceOption = None,
+    seed: SeedOption = 0,
+    out: OutOption = Path("trained"),
 ) -> None:
     """Train one model on one task or on your own data, and save it.
 

@@ -74,8 +74,8 @@ class Contestant(BaseModel):
         return self
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is the user's own class."""
+    def is_user_class(self) -> bool:
+        """Whether it is a class of the user's, and not a model of this package."""
         return ":" in self.model
 
     def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
@@ -92,7 +92,7 @@ class Contestant(BaseModel):
         """Return how many trainable parameters it has at a width."""
         try:
             # Orthogonal initialisation is expensive; counting parameters does not need it.
-            model = self.build(task, width, 0 if self.is_own else NO_DRAWS)
+            model = self.build(task, width, 0 if self.is_user_class else NO_DRAWS)
             if isinstance(model, SequenceModel):
                 return model.num_params
             return sum(value.size for value in model.params.values())
@@ -201,10 +201,10 @@ def _imported(file: Path, content: bytes) -> list[Path]:
     return found
 
 
-def twin_seed(seed: int, twin: int) -> int:
+def copy_seed(seed: int, copy: int) -> int:
     """Return the seed of a contestant's first weights.
 
     The first contestant of a model starts from the seed itself. One that enters a second time
-    starts from other weights: a race against oneself would else be decided by copying.
+    starts from other weights: a race against oneself would otherwise be decided by copying.
     """
-    return seed if twin == 0 else int(np.random.SeedSequence([seed, twin]).generate_state(1)[0])
+    return seed if copy == 0 else int(np.random.SeedSequence([seed, copy]).generate_state(1)[0])

@@ -18,11 +18,11 @@ from jax import lax
 from jax.extend.backend import clear_backends
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Problem
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray, Params
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return JAX's, for a client of so many threads; arrays of the client before are gone."""
     build = {"forward": _forward, "gradient": _gradient, "training": _training}
     if problem.case.model != "lstm" or problem.case.kind not in build:
@@ -66,10 +66,10 @@ def _sigmoid(z: Any) -> Any:
     return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
-def _forward(problem: Problem) -> Contestant:
+def _forward(problem: Problem) -> Entrant:
     arguments = _weights(problem), _time_first(problem.x)
     run = jax.jit(_unroll).lower(*arguments).compile()
-    return Contestant(
+    return Entrant(
         "JAX",
         "JAX",
         lambda: {"outputs": _batch_first(run(*arguments))},
@@ -77,7 +77,7 @@ def _forward(problem: Problem) -> Contestant:
     )
 
 
-def _gradient(problem: Problem) -> Contestant:
+def _gradient(problem: Problem) -> Entrant:
     arguments = _weights(problem), _time_first(problem.x), _time_first(problem.d_outputs)
 
     def outputs_and_gradients(p: Params, x: Any, d_outputs: Any) -> tuple[Any, Params]:
@@ -90,10 +90,10 @@ def _gradient(problem: Problem) -> Contestant:
         outputs, gradients = run(*arguments)
         return {"outputs": _batch_first(outputs), **_in_our_layout(gradients)}
 
-    return Contestant("JAX", "JAX", answer, lambda: jax.block_until_ready(run(*arguments)))
+    return Entrant("JAX", "JAX", answer, lambda: jax.block_until_ready(run(*arguments)))
 
 
-def _training(problem: Problem) -> Contestant:
+def _training(problem: Problem) -> Entrant:
     x, targets = _time_first(problem.x), jnp.asarray(problem.targets)
     params = _weights(problem)
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -112,7 +112,7 @@ def _training(problem: Problem) -> Contestant:
         losses = [float(call()) for _ in range(CHECKED_STEPS)]
         return {"losses": np.array(losses), **first_gradients}
 
-    return Contestant("JAX", "JAX", answer, call)
+    return Entrant("JAX", "JAX", answer, call)
 
 
 def _clipped_gradients(p: Params, x: Any, targets: Any) -> tuple[Any, Params]:

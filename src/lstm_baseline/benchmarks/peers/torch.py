@@ -20,7 +20,7 @@ from lstm_baseline.benchmarks.cases import (
     NUM_SLOTS,
     Problem,
 )
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray, Params
 
 _ORDER = (1, 0, 2, 3)
@@ -29,7 +29,7 @@ _ORDER = (1, 0, 2, 3)
 _LSTM_NAMES = {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b"}
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return PyTorch's; its number of threads is one for the whole process."""
     torch.set_num_threads(threads)
     kind = problem.case.kind
@@ -48,7 +48,7 @@ def contestants(problem: Problem, threads: int) -> list[Contestant]:
     return [_relational_training(problem)]
 
 
-def _cell_step(problem: Problem) -> Contestant:
+def _cell_step(problem: Problem) -> Entrant:
     B, H = problem.case.B, problem.case.H
     cell = torch.nn.LSTMCell(problem.case.I, H)
     _load(cell, problem.model.params, {n.removesuffix("_l0"): w for n, w in _LSTM_NAMES.items()})
@@ -64,7 +64,7 @@ def _cell_step(problem: Problem) -> Contestant:
     return _stream("PyTorch LSTMCell", call)
 
 
-def _sequence_step(problem: Problem) -> Contestant:
+def _sequence_step(problem: Problem) -> Entrant:
     B, H = problem.case.B, problem.case.H
     lstm = _lstm(problem)
     x_t = _tensor(problem.x[:, 0])[None]
@@ -78,34 +78,34 @@ def _sequence_step(problem: Problem) -> Contestant:
     return _stream("PyTorch nn.LSTM", call)
 
 
-def _stream(name: str, call: Callable[[], Any]) -> Contestant:
-    """Return a contestant whose calls carry a state on, from its initial one."""
+def _stream(name: str, call: Callable[[], Any]) -> Entrant:
+    """Return an entrant whose calls carry a state on, from its initial one."""
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": np.stack([call().numpy() for _ in range(CHECKED_STEPS)])}
 
-    return Contestant(name, "PyTorch", answer, call, torch.inference_mode)
+    return Entrant(name, "PyTorch", answer, call, torch.inference_mode)
 
 
-def _forward(problem: Problem) -> Contestant:
+def _forward(problem: Problem) -> Entrant:
     lstm, x = _lstm(problem), _time_first(problem.x)
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": _batch_first(lstm(x)[0])}
 
-    return Contestant("PyTorch nn.LSTM", "PyTorch", answer, lambda: lstm(x), torch.inference_mode)
+    return Entrant("PyTorch nn.LSTM", "PyTorch", answer, lambda: lstm(x), torch.inference_mode)
 
 
-def _gradient(problem: Problem) -> Contestant:
+def _gradient(problem: Problem) -> Entrant:
     lstm, x, d_outputs = _lstm(problem), _time_first(problem.x), _time_first(problem.d_outputs)
     return _gradient_of("PyTorch nn.LSTM", lstm, lambda: lstm(x)[0], d_outputs, lambda y: y)
 
 
 def _gradient_of(
     name: str, lstm: Any, run: Callable[[], Any], d_outputs: Any, to_show: Callable[[Any], Any]
-) -> Contestant:
+) -> Entrant:
     """Return a forward and backward pass; ``to_show`` makes outputs those that are checked."""
     names, parameters = zip(*_trained(lstm), strict=True)
 
@@ -118,10 +118,10 @@ def _gradient_of(
         named = _in_our_layout(dict(zip(names, gradients, strict=True)))
         return {"outputs": _batch_first(to_show(outputs)), **named}
 
-    return Contestant(name, "PyTorch", answer, call)
+    return Entrant(name, "PyTorch", answer, call)
 
 
-def _padded_forward(problem: Problem) -> Contestant:
+def _padded_forward(problem: Problem) -> Entrant:
     """Run over the padding as well and leave it in the outputs: what is least work to write."""
     lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
 
@@ -129,22 +129,22 @@ def _padded_forward(problem: Problem) -> Contestant:
         with torch.inference_mode():
             return {"outputs": _batch_first(lstm(x)[0] * live)}
 
-    return Contestant(
+    return Entrant(
         "PyTorch nn.LSTM, padded", "PyTorch", answer, lambda: lstm(x), torch.inference_mode
     )
 
 
-def _packed_forward(problem: Problem) -> Contestant:
+def _packed_forward(problem: Problem) -> Entrant:
     call = _packed(problem, _lstm(problem))
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": _batch_first(call())}
 
-    return Contestant("PyTorch nn.LSTM, packed", "PyTorch", answer, call, torch.inference_mode)
+    return Entrant("PyTorch nn.LSTM, packed", "PyTorch", answer, call, torch.inference_mode)
 
 
-def _padded_gradient(problem: Problem) -> Contestant:
+def _padded_gradient(problem: Problem) -> Entrant:
     lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
     d_outputs = _time_first(problem.d_outputs) * live
     return _gradient_of(
@@ -152,7 +152,7 @@ def _padded_gradient(problem: Problem) -> Contestant:
     )
 
 
-def _packed_gradient(problem: Problem) -> Contestant:
+def _packed_gradient(problem: Problem) -> Entrant:
     lstm, d_outputs = _lstm(problem), _time_first(problem.d_outputs)
     run = _packed(problem, lstm)
     return _gradient_of("PyTorch nn.LSTM, packed", lstm, run, d_outputs, lambda y: y)
@@ -175,7 +175,7 @@ def _live(problem: Problem) -> Any:
     return (steps < torch.from_numpy(problem.lengths)).float()[:, :, None]
 
 
-def _lstm_training(problem: Problem) -> Contestant:
+def _lstm_training(problem: Problem) -> Entrant:
     lstm = _lstm(problem)
     readout = torch.nn.Linear(problem.model.width, problem.model.output_size)
     _load(readout, problem.model.params, {"weight": "W_out", "bias": "b_out"})
@@ -197,7 +197,7 @@ def _lstm_training(problem: Problem) -> Contestant:
     )
 
 
-def _relational_training(problem: Problem) -> Contestant:
+def _relational_training(problem: Problem) -> Entrant:
     memory, x = RelationalMemory(problem.model.params), _tensor(problem.x)
     return _training(
         "PyTorch eager module",
@@ -214,7 +214,7 @@ def _training(
     parameters: list[Any],
     logits: Callable[[], Any],
     our_gradients: Callable[[], Answer],
-) -> Contestant:
+) -> Entrant:
     """Return training steps of a network that gives logits."""
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)
     targets = torch.from_numpy(problem.targets)
@@ -233,7 +233,7 @@ def _training(
         losses += [call().item() for _ in range(CHECKED_STEPS - 1)]
         return {"losses": np.array(losses), **gradients}
 
-    return Contestant(name, "PyTorch", answer, call)
+    return Entrant(name, "PyTorch", answer, call)
 
 
 class RelationalMemory(torch.nn.Module):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from lstm_baseline.engine.models.frozen import FrozenLSTM
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
-from lstm_baseline.engine.models.registry import MODELS, ModelKind, load_model
+from lstm_baseline.engine.models.registry import MODELS, LineStyle, ModelKind, load_model
 from lstm_baseline.engine.models.relational import RelationalRNN
 from lstm_baseline.engine.models.sequence_model import Gradients, ModelCache, SequenceModel
 
@@ -13,6 +13,7 @@ __all__ = [
     "MODELS",
     "FrozenLSTM",
     "Gradients",
+    "LineStyle",
     "ModelCache",
     "ModelKind",
     "RelationalRNN",

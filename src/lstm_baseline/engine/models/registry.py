@@ -16,7 +16,7 @@ from lstm_baseline.engine.storage import read_tensors
 
 
 class LineStyle(NamedTuple):
-    """How a model's lines are drawn."""
+    """Colour, dash and marker of a model's lines: any one of them is enough to tell it."""
 
     color: str
     """A name of ``plots/palette.py``."""

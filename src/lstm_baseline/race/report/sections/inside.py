@@ -1,8 +1,9 @@
-"""Figures of what goes on inside a trained model: states, gates, gradients over time."""
+"""Inside the models: states, gates, attention and gradients of trained models over time."""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +19,14 @@ from lstm_baseline.analysis import (
     statistics_over_time,
     trace,
 )
-from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.models import SequenceModel
+from lstm_baseline.engine.errors import InputError, LSTMBaselineError
+from lstm_baseline.engine.models import LineStyle, SequenceModel, load_model
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.plots.drawing import (
     FONT_SIZE,
     MUTED,
     PART_STYLES,
-    LineStyle,
     add_legend,
     label_places,
     legend_label,
@@ -34,7 +34,10 @@ from lstm_baseline.plots.drawing import (
     new_axes,
     styled,
 )
-from lstm_baseline.plots.formats import model_label
+from lstm_baseline.plots.formats import listing, model_label, number
+from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
+from lstm_baseline.race.report.sections.section import Picture, Section, draw, task_file
+from lstm_baseline.runs.run import MODEL
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training.losses import LOSSES
@@ -269,3 +272,96 @@ def _scientific(value: float, _: object) -> str:
     power = f"10{str(exponent).translate(_SUPERSCRIPTS)}"
     mantissa = round(value / 10**exponent)
     return power if mantissa == 1 else f"{mantissa}·{power}"
+
+
+def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return figures of each contestant's first run that finished, and of all gradients together.
+
+    A model that cannot be looked into has a picture that says why.
+    """
+    found = []
+    for place, outcome in enumerate(race.tasks, 1):
+        seen = []
+        for nth, contestant in enumerate(outcome.contestants, 1):
+            inside = _look(contestant, runs)
+            if isinstance(inside, str):
+                found.append(Picture(("inside", place, nth), problem=inside))
+                continue
+            seen.append(inside)
+            found += _model_pictures(place, outcome, nth, inside)
+        if seen:
+            found.append(_gradient_picture(place, outcome, seen))
+    return found
+
+
+def _look(contestant: ContestantOutcome, runs: Path) -> Inside | str:
+    """Look inside a contestant's first run that finished, or return why that cannot be."""
+    first = _first_finished(contestant)
+    if first is None:
+        return "No run finished."
+    spec = first.spec
+    if spec.contestant.is_user_class:
+        return "This class is not the package's own: its states and gates are not known here."
+    try:
+        model = load_model(runs / spec.name / MODEL)
+        return look_inside(spec.model, model, spec.task, spec.seed)
+    except LSTMBaselineError as error:
+        return f"The trained model cannot be shown: {error}."
+
+
+def _model_pictures(place: int, outcome: TaskOutcome, nth: int, inside: Inside) -> list[Picture]:
+    """Return the figures of one model."""
+    of = f"{outcome.title}, {model_label(inside.model)}"
+    states, gates = (listing(list(names) or [""]) for names in (inside.states, inside.gates))
+    drawn = [("state", states_figure, f"{of}: mean and standard deviation of {states} over time.")]
+    if inside.gates:
+        drawn += [
+            ("gates", gates_figure, f"{of}: mean of {gates} over time."),
+            (
+                "saturation",
+                saturation_figure,
+                f"{of}: share of {gates} nearly open or nearly shut over time.",
+            ),
+        ]
+    if inside.attention is not None:
+        alt = f"{of}: attention of memory slots to each other and to the input."
+        drawn.append(("attention", attention_figure, alt))
+    return [
+        draw(
+            ("attention" if kind == "attention" else "inside", place, nth),
+            task_file(place, outcome, kind, nth, inside.model),
+            figure(inside),
+            alt,
+            kind.capitalize(),
+        )
+        for kind, figure, alt in drawn
+    ]
+
+
+def _gradient_picture(place: int, outcome: TaskOutcome, seen: Sequence[Inside]) -> Picture:
+    return draw(
+        ("gradient", place),
+        task_file(place, outcome, "gradient"),
+        gradient_figure(seen, [contestant.model for contestant in outcome.contestants]),
+        f"{outcome.title}: norm of the loss gradient with respect to the state at every step.",
+        "Gradient flow",
+    )
+
+
+def _first_finished(contestant: ContestantOutcome) -> SeedOutcome | None:
+    return next((seed for seed in contestant.seeds if seed.result.score is not None), None)
+
+
+def _title(contestant: ContestantOutcome) -> str:
+    """Return which of a contestant's runs is looked into."""
+    label, first = model_label(contestant.model), _first_finished(contestant)
+    if first is None:
+        return label
+    return f"{label}, seed {first.spec.seed}, test score {number(first.result.score)}"
+
+
+def _facts(race: RaceOutcome) -> Mapping[str, object]:
+    return {"looked_into": [[_title(c) for c in outcome.contestants] for outcome in race.tasks]}
+
+
+SECTION = Section("inside", "Inside the models", pictures, _facts)

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from lstm_baseline.plots.drawing import to_svg
-from lstm_baseline.race.report.difficulty_figures import difficulty_curves, difficulty_figure
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.report.sections.difficulty import difficulty_curves, difficulty_figure
 from tests.support.figure_checks import assert_nothing_overlaps, ladder_labels
 from tests.support.figure_races import HOSTILE, sweep
 from tests.support.races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE

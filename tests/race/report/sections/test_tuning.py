@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from lstm_baseline.plots.drawing import to_svg
-from lstm_baseline.race.report.tuning_figures import tuning_curves, tuning_curves_figure
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.report.sections.tuning import tuning_curves, tuning_curves_figure
 from tests.support.figure_checks import assert_nothing_overlaps
 from tests.support.figure_races import HOSTILE, outcome
 from tests.support.races import CHANCE, ERROR_LADDER, LADDER, LadderTask, run

@@ -1,5 +1,6 @@
-"""Figure of tuning: how good a contestant is for how many trials."""
+"""Expected best score against number of trials."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.plots.drawing import (
+    SIZE,
     add_legend,
-    draw_ladder,
+    axis_label,
     label_places,
     legend_label,
     make_room_below,
@@ -19,10 +21,18 @@ from lstm_baseline.plots.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.plots.formats import model_label
-from lstm_baseline.race.report.score_figures import SIZE, axis_label
-from lstm_baseline.race.results import ContestantOutcome, TaskOutcome, is_better
-from lstm_baseline.race.statistics import expected_best
+from lstm_baseline.plots.formats import model_label, number
+from lstm_baseline.plots.layout import draw_ladder
+from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
+from lstm_baseline.race.race_statistics import expected_best
+from lstm_baseline.race.report.sections.section import (
+    Picture,
+    Section,
+    draw,
+    of_each,
+    task_file,
+)
+from lstm_baseline.race.scores import is_better
 from lstm_baseline.tasks.base import Rung
 
 
@@ -128,3 +138,35 @@ def _curve(contestant: ContestantOutcome, floor: float, outcome: TaskOutcome) ->
         np.arange(1, len(trials) + 1) * np.mean([t.seconds for t in trials] or [0.0]),
         len(failed),
     )
+
+
+def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return a figure a task, if anything was tuned."""
+    found = [_picture(place, outcome) for place, outcome in enumerate(race.tasks, 1)]
+    return [picture for picture in found if picture is not None]
+
+
+def _picture(place: int, outcome: TaskOutcome) -> Picture | None:
+    data = tuning_curves(outcome)
+    if data is None:
+        return None
+    return draw(
+        ("tuning", place),
+        task_file(place, outcome, "tuning"),
+        tuning_curves_figure(data),
+        f"{outcome.title}: expected best validation {outcome.metric.name} against the number of "
+        f"tuning trials. Best of all: {of_each(outcome, _best_trial)}",
+    )
+
+
+def _best_trial(contestant: ContestantOutcome) -> str:
+    finished = [trial for trial in contestant.trials if trial.score is not None]
+    chosen = [trial for trial in finished if trial.settings == contestant.settings]
+    return number(chosen[0].score) if chosen else "no trial finished"
+
+
+def _is_tuned(race: RaceOutcome) -> bool:
+    return race.plan.tuning.trials > 0
+
+
+SECTION = Section("tuning", "Tuning", pictures, is_shown=_is_tuned)

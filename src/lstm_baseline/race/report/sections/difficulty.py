@@ -1,6 +1,7 @@
-"""Figure of difficulty: how scores change as one argument of the task is varied."""
+"""Score against difficulty: how scores change as one argument of the task is varied."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,11 @@ from lstm_baseline.plots.drawing import (
     INK,
     MUTED,
     RUNG_DASHES,
+    SIZE,
     add_legend,
+    axis_label,
     label_columns,
     label_places,
-    label_right,
     legend_label,
     make_room_below,
     model_style,
@@ -26,9 +28,10 @@ from lstm_baseline.plots.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.plots.formats import model_label, number, seeds
-from lstm_baseline.race.report.score_figures import SIZE, axis_label
-from lstm_baseline.race.results import Point, SweepOutcome
+from lstm_baseline.plots.formats import listing, metric_label, model_label, number, seeds
+from lstm_baseline.plots.layout import label_right
+from lstm_baseline.race.outcomes import Point, RaceOutcome, SweepOutcome
+from lstm_baseline.race.report.sections.section import Picture, Section, draw, file_name
 from lstm_baseline.tasks.base import Rung, RungKind
 from lstm_baseline.tasks.metrics import Metric
 
@@ -43,9 +46,9 @@ class DifficultyCurve(NamedTuple):
     mean: FloatArray
     """(V,); NaN where no seed finished."""
     low: FloatArray
-    """Of the lowest seed, (V,)."""
+    """Score of the lowest seed, (V,)."""
     high: FloatArray
-    """Of the highest seed, (V,)."""
+    """Score of the highest seed, (V,)."""
     num_failed: IntArray
     """Seeds that are in none of the above, (V,)."""
 
@@ -263,3 +266,27 @@ def _how_to_read(data: DifficultyCurves) -> str:
     if data.trained_at is not None:
         text += f"; trained at {data.argument} = {data.trained_at}, tested beyond training"
     return text
+
+
+def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return a figure a sweep."""
+    return [_picture(place, outcome) for place, outcome in enumerate(race.sweeps, 1)]
+
+
+def _picture(place: int, outcome: SweepOutcome) -> Picture:
+    values = [str(value) for value in outcome.sweep.values]
+    how = "trained at each" if outcome.sweep.train else "trained at the task's own"
+    return draw(
+        ("sweep", place),
+        file_name("sweep", place, outcome.title, outcome.sweep.vary),
+        difficulty_figure(difficulty_curves(outcome)),
+        f"{outcome.title}: test {metric_label(outcome.metric)}, at {outcome.sweep.vary} of "
+        f"{listing(values)}, {how}.",
+    )
+
+
+def _has_sweeps(race: RaceOutcome) -> bool:
+    return bool(race.sweeps)
+
+
+SECTION = Section("difficulty", "Difficulty", pictures, is_shown=_has_sweeps)

@@ -1,6 +1,7 @@
-"""Figure of speed: which share of the seeds had reached the threshold by when."""
+"""Speed of learning: share of runs that had reached the threshold at each time."""
 
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,6 +10,7 @@ from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import (
     MUTED,
+    SIZE,
     add_legend,
     legend_label,
     make_room_below,
@@ -17,14 +19,20 @@ from lstm_baseline.plots.drawing import (
     styled,
     wrapped_label,
 )
+from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
+from lstm_baseline.race.race_statistics import share_reached
 from lstm_baseline.race.report import words
-from lstm_baseline.race.report.score_figures import SIZE, X_LABELS
-from lstm_baseline.race.results import ContestantOutcome, TaskOutcome
-from lstm_baseline.race.statistics import share_reached
+from lstm_baseline.race.report.sections.section import (
+    Picture,
+    Section,
+    draw,
+    of_each,
+    task_file,
+)
 
 
 class ReachedCurve(NamedTuple):
-    """Of a contestant's seeds, the share that has reached the threshold."""
+    """A contestant's share of seeds that have reached the threshold."""
 
     model: str
     times: FloatArray
@@ -49,10 +57,8 @@ class ReachedCurves(NamedTuple):
     curves: tuple[ReachedCurve, ...]
 
 
-def reached_curves(
-    outcome: TaskOutcome, against: Literal["steps", "seconds"] = "steps"
-) -> ReachedCurves | None:
-    """Return who had reached the threshold by when; None where there is none.
+def reached_curves(outcome: TaskOutcome, against: words.Against = "steps") -> ReachedCurves | None:
+    """Return the share of runs that had reached the threshold at each time; None without one.
 
     A seed that never got there stays among those counted until the end of its budget: censored, not
     dropped. The budget in seconds is that of the seed that took longest.
@@ -60,7 +66,7 @@ def reached_curves(
     if outcome.threshold is None:
         return None
     return ReachedCurves(
-        X_LABELS[against],
+        words.TIME_AXES[against],
         f"{formats.number(outcome.threshold)}, {words.threshold_rule(outcome)}",
         tuple(_curve(contestant, against) for contestant in outcome.contestants),
     )
@@ -115,3 +121,29 @@ def _curve(contestant: ContestantOutcome, against: str) -> ReachedCurve:
         len(seeds),
         reached.median,
     )
+
+
+def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return two figures a task that has a threshold: against steps, and against seconds."""
+    found = [
+        _picture(place, outcome, against)
+        for place, outcome in enumerate(race.tasks, 1)
+        for against in words.TIME_AXES
+    ]
+    return [picture for picture in found if picture is not None]
+
+
+def _picture(place: int, outcome: TaskOutcome, against: words.Against) -> Picture | None:
+    data = reached_curves(outcome, against)
+    if data is None:
+        return None
+    return draw(
+        ("reached", place),
+        task_file(place, outcome, f"reached-{against}"),
+        reached_figure(data),
+        f"{outcome.title}: share of runs that had reached the threshold, against {against} of "
+        f"training. In the end: {of_each(outcome, words.reached)}",
+    )
+
+
+SECTION = Section("speed", "Speed of learning", pictures)

@@ -1,6 +1,6 @@
 """Who takes part: ours, and every peer that is installed.
 
-A peer is a module with ``contestants(problem, threads)``, which returns what it has for a case,
+A peer is a module with ``entrants(problem, threads)``, which returns what it has for a case,
 possibly nothing. It is imported only when it is installed and asked for.
 """
 
@@ -22,7 +22,7 @@ CHECKED_STEPS = 4
 """Calls that an answer of ``step`` or ``training`` is taken from: state must be carried on."""
 
 
-class Contestant(NamedTuple):
+class Entrant(NamedTuple):
     """One way to do a case."""
 
     name: str
@@ -57,9 +57,9 @@ class Peer(NamedTuple):
         except PackageNotFoundError:
             return "unknown"
 
-    def contestants(self, problem: Problem, threads: int) -> list[Contestant]:
+    def entrants(self, problem: Problem, threads: int) -> list[Entrant]:
         """Return what this peer has for a case, set to so many threads."""
-        found: list[Contestant] = import_module(self.module).contestants(problem, threads)
+        found: list[Entrant] = import_module(self.module).entrants(problem, threads)
         return found
 
 
@@ -73,7 +73,7 @@ PEERS = (
 )
 
 
-def gather(problem: Problem, threads: int, peers: Sequence[Peer]) -> list[Contestant]:
+def gather(problem: Problem, threads: int, peers: Sequence[Peer]) -> list[Entrant]:
     """Return ours, which comes first, and those of some peers.
 
     Raises
@@ -81,10 +81,10 @@ def gather(problem: Problem, threads: int, peers: Sequence[Peer]) -> list[Contes
     WorkerError
         If a peer cannot do what it is asked for.
     """
-    found = OURS.contestants(problem, threads)
+    found = OURS.entrants(problem, threads)
     for peer in peers:
         try:
-            found += peer.contestants(problem, threads)
+            found += peer.entrants(problem, threads)
         except Exception as error:
             raise WorkerError(
                 f"{peer.name} {peer.version} fails in {problem.case.name}: {error}; "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_baseline import InputError
-from lstm_baseline.race.statistics import (
+from lstm_baseline.race.race_statistics import (
     Interval,
     expected_best,
     holm,

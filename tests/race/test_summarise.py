@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.race.outcomes import Speed
 from lstm_baseline.race.plan import Sweep
-from lstm_baseline.race.results import Speed, Spread, choose_settings, summarise
+from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.summarise import choose_settings, summarise
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.tasks import make_task
 from tests.support.races import (

@@ -1,52 +1,22 @@
-"""The figures of the verdict: its numbers, its reasons, and rows of any length."""
+"""The verdict's figure: its numbers, its reasons, and rows of any length."""
 
 import xml.etree.ElementTree as ET
 
-import numpy as np
 import pytest
 
-from lstm_baseline.plots.drawing import model_style, to_svg
-from lstm_baseline.race.report.verdict_figures import (
-    differences,
-    differences_figure,
-    overall_scores,
-    overall_scores_figure,
-)
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.report.sections.scores import overall_scores, overall_scores_figure
+from lstm_baseline.race.report.sections.verdict import differences, differences_figure
 from tests.support.figure_checks import assert_nothing_overlaps
-from tests.support.figure_races import HOSTILE, race
-from tests.support.races import CHANCE, HEURISTIC, LADDER, ORACLE, LadderTask, run
+from tests.support.figure_races import HOSTILE, mixed_race, race, runs_about, tasks_named
+from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, run
 
-NAMES = ("lstm", "relational", "gru")
 FAR = (CHANCE._replace(score=-5e5), HEURISTIC, ORACLE)
-
-
-def runs(*scores, num_seeds=10, names=NAMES):
-    """Return runs of each contestant about a score, None for failures."""
-    rng = np.random.default_rng(0)
-    noise = 0.01 * rng.standard_normal((num_seeds, len(names)))
-    return {
-        name: [run(None if score is None else score + noise[k, j]) for k in range(num_seeds)]
-        for j, (name, score) in enumerate(zip(names, scores, strict=True))
-    }
-
-
-def tasks(*names, ladder=LADDER):
-    return [LadderTask(ladder, name=name) for name in names]
 
 
 @pytest.fixture(scope="module")
 def mixed():
-    """A race won on one task and lost on another, undecided on a third, barred on two."""
-    won, lost, even, missed, failed = tasks("won", "lost", "even", "missed", "failed")
-    return race(
-        [
-            (won, runs(0.7, 0.9, 0.7)),
-            (lost, runs(0.9, 0.7, 0.9)),
-            (even, runs(0.8, 0.8, 0.8)),
-            (missed, runs(0.8, 0.3, 0.8)),
-            (failed, runs(None, None, 0.9)),
-        ]
-    )
+    return mixed_race()
 
 
 def texts(axes):
@@ -56,22 +26,22 @@ def texts(axes):
 class TestDifferences:
     def test_numbers_are_those_of_the_judgement(self, mixed):
         data = differences(mixed, "relational")
-        duel = mixed.judgement.duels[0]
+        duel = mixed.duels[0]
         assert (data.challenger, data.baseline) == ("relational", "lstm")
         assert (data.margin, data.confidence) == (0.02, 0.95)
         for given, task in zip(data.tasks, duel.tasks, strict=True):
             assert given.title == task.title
-            if task.comparison is not None:
-                assert given.difference == task.comparison.difference
-                assert given.probability == task.comparison.probability
-        assert [task.outcome for task in data.tasks] == [
+            if task.evidence is not None:
+                assert given.difference == task.evidence.difference
+                assert given.probability == task.evidence.probability
+        assert [task.verdict for task in data.tasks] == [
             "challenger wins",
             "baseline wins",
             "inconclusive",
             None,
             None,
         ]
-        assert data.overall.difference == duel.overall.difference
+        assert data.overall.difference == duel.overall.evidence.difference
         assert data.overall.title == "3 tasks compared"
 
     def test_a_task_that_is_not_compared_has_a_reason(self, mixed):
@@ -79,24 +49,24 @@ class TestDifferences:
         assert reasons == ["", "", "", "only the LSTM learned", "neither learned"]
 
     def test_overall_it_is_the_race_s_outcome(self):
-        one, other = tasks("one", "other")
-        found = race([(one, runs(0.6, 0.9, 0.6)), (other, runs(0.9, 0.3, 0.9))])
-        duel = found.judgement.duels[0]
-        assert duel.overall.outcome == "challenger wins"
+        one, other = tasks_named("one", "other")
+        found = race([(one, runs_about(0.6, 0.9, 0.6)), (other, runs_about(0.9, 0.3, 0.9))])
+        duel = found.duels[0]
+        assert duel.overall.verdict == "challenger wins"
         assert duel.disqualified == ("other",)
         data = differences(found, "relational").overall
-        assert data.outcome == "inconclusive"
+        assert data.verdict == "inconclusive"
         assert data.title == "1 task compared"
 
     def test_one_seed_is_no_comparison(self):
-        data = differences(race([(LadderTask(), runs(0.8, 0.9, 0.7, num_seeds=1))]), "gru")
+        data = differences(race([(LadderTask(), runs_about(0.8, 0.9, 0.7, num_seeds=1))]), "gru")
         for row in (*data.tasks, data.overall):
             assert row.difference is None
             assert row.reason == "one seed is no comparison"
         assert data.overall.title == "all tasks"
 
     def test_nothing_to_compare(self):
-        data = differences(race([(LadderTask(), runs(None, None, None))]), "gru")
+        data = differences(race([(LadderTask(), runs_about(None, None, None))]), "gru")
         assert data.tasks[0].reason == "neither learned"
         assert data.overall.reason == "there is no task to compare on"
 
@@ -110,7 +80,7 @@ class TestDifferences:
         ]
         compared = [*data.tasks[:3], data.overall]
         markers = {"challenger wins": ">", "baseline wins": "<", "inconclusive": "o"}
-        assert points == [(row.difference.estimate, markers[row.outcome]) for row in compared]
+        assert points == [(row.difference.estimate, markers[row.verdict]) for row in compared]
         drawn = [tuple(line.get_xdata()) for line in axes.lines]
         for row in compared:
             assert (row.difference.low, row.difference.high) in drawn
@@ -136,9 +106,9 @@ class TestDifferences:
 
     def test_values_far_away_leave_the_others_apart(self):
         far, near = LadderTask(FAR, name="far"), LadderTask(name="near")
-        low = runs(0.9, 0.95, 0.9)
+        low = runs_about(0.9, 0.95, 0.9)
         low["lstm"][:3] = [run(-1e5), run(-2e5), run(-4e5)]
-        found = race([(far, low), (near, runs(0.7, 0.9, 0.7))])
+        found = race([(far, low), (near, runs_about(0.7, 0.9, 0.7))])
         figure = differences_figure(differences(found, "relational"))
         axes = figure.axes[0]
         assert axes.get_xscale() == "symlog"
@@ -152,13 +122,13 @@ class TestDifferences:
             assert_nothing_overlaps(differences_figure(differences(mixed, challenger)))
         for scores in ((0.7, 0.9, 0.7), (None, None, None)):
             for num_seeds in (1, 2, 10):
-                found = race([(LadderTask(), runs(*scores, num_seeds=num_seeds))])
+                found = race([(LadderTask(), runs_about(*scores, num_seeds=num_seeds))])
                 assert_nothing_overlaps(differences_figure(differences(found, "relational")))
 
     def test_any_names_fit(self):
         many = [
-            (task, runs(0.7, 0.9, 0.8, 0.6, None, 0.3, names=HOSTILE))
-            for task in tasks(*HOSTILE, "a", "b", "c")
+            (task, runs_about(0.7, 0.9, 0.8, 0.6, None, 0.3, names=HOSTILE))
+            for task in tasks_named(*HOSTILE, "a", "b", "c")
         ]
         found = race(many)
         for challenger in HOSTILE[1:]:
@@ -168,41 +138,3 @@ class TestDifferences:
         figure = overall_scores_figure(overall_scores(found))
         assert_nothing_overlaps(figure)
         ET.fromstring(to_svg(figure))
-
-
-class TestOverallScores:
-    def test_numbers_are_those_of_the_judgement(self, mixed):
-        data = overall_scores(mixed)
-        assert [(each.model, each.score) for each in data.scores] == list(
-            mixed.judgement.overall.items()
-        )
-        assert (data.confidence, data.reason) == (0.95, "")
-
-    def test_drawing_shows_the_data(self, mixed):
-        data = overall_scores(mixed)
-        figure = overall_scores_figure(data)
-        axes = figure.axes[0]
-        drawn = [(tuple(line.get_xdata()), line.get_color()) for line in axes.lines]
-        for model, score in data.scores:
-            color = model_style(model, NAMES).color
-            assert ((score.estimate,), color) in drawn
-            assert ((score.low, score.high), color) in drawn
-        labels = [text.get_text() for text in axes.get_yticklabels()]
-        assert labels == ["LSTM", "relational RNN", "GRU"]
-        assert_nothing_overlaps(figure)
-
-    @pytest.mark.parametrize(
-        ("ladder", "num_seeds", "reason"),
-        [
-            (LADDER, 1, "one seed has no interval"),
-            ((CHANCE, HEURISTIC._replace(score=1.0)), 2, "no task has room above its heuristics"),
-        ],
-    )
-    def test_without_intervals_it_says_why(self, ladder, num_seeds, reason):
-        found = race([(LadderTask(ladder), runs(0.8, 0.9, 0.7, num_seeds=num_seeds))])
-        data = overall_scores(found)
-        assert data.reason == reason
-        assert [each.score for each in data.scores] == [None] * 3
-        figure = overall_scores_figure(data)
-        assert texts(figure.axes[0]) == [reason] * 3
-        assert_nothing_overlaps(figure)
