@@ -1,6 +1,13 @@
 // The activations of gate_activations.py, a vector at a time.
+#pragma once
 
-/// Their places among NAMES.
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+namespace lb {
+
+/// Places of the activations among NAMES.
 enum GateActivationKind {
     AFFINE,
     ELU,
@@ -12,8 +19,24 @@ enum GateActivationKind {
     SOFTPLUS,
     SOFTSIGN,
     TANH,
-    THRESHOLDED_RELU
+    THRESHOLDED_RELU,
+    NUM_ACTIVATIONS
 };
+
+/// An activation of gate_activations.py: its place among NAMES, and its constants.
+struct GateActivation {
+    int kind;
+    double alpha, beta;
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../activations_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// e^z − 1 for z ≤ 0.
 template <class T>
@@ -91,3 +114,8 @@ inline Vec<T> d_activate(const GateActivation& by, Vec<T> z, Vec<T> y) {
     if (by.kind == TANH) return d_tanh<T>(y);
     return d_rarely_activated<T>(by, z, y);
 }
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET
