@@ -1,8 +1,9 @@
 // Activation functions of activations.py, a vector at a time.
 //
-// The exponential, the sigmoid and tanh come from e^x − 1 = (2ⁿ − 1) + 2ⁿ p(r) with x = n ln 2 + r, |r| ≤ ln 2 / 2 and
-// p(r) = r + r² q(r) ≈ e^r − 1. The polynomials q are minimax (Remez): they miss e^r by 3e-9 in
-// single and 5e-20 in double precision. tanh keeps its relative precision near 0, since p does.
+// The exponential, the sigmoid and tanh come from e^x − 1 = (2ⁿ − 1) + 2ⁿ p(r) with
+// x = n ln 2 + r, |r| ≤ ln 2 / 2 and p(r) = r + r² q(r) ≈ e^r − 1. The polynomials q are minimax
+// (Remez): they miss e^r by 3e-9 in single and 5e-20 in double precision. tanh keeps its relative
+// precision near 0, since p does.
 #pragma once
 
 #include "native/vec.h"

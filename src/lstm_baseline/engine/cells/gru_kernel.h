@@ -28,7 +28,7 @@ struct GRUForward {
     T* y;                      ///< (B, T, H), or null where nobody asks for it
     T* h_last;                 ///< (B, H)
     bool keep;                 ///< whether backward is to follow
-    /// Stored for backward: h (B + N, H'), gates (N, 4, H') as r, z, n, q. Otherwise B rows of each.
+    /// With `keep` h is (B + N, H') and gates (N, 4, H') as r, z, n, q; otherwise B rows of each.
     T *h, *gates;
     T* work;                   ///< gru_forward_work numbers
 };

@@ -288,7 +288,7 @@ struct LSTMBackwardStepper {
         return {run.d_z + run.batch.begin[t] * GATES * width, work.packed, run.H, GATES};
     }
 
-    /// Differentiate F6 to F1, in this order; d_h_next is what the step after gave, if there is one.
+    /// Differentiate F6 to F1, in this order; d_h_next, or null, comes from the step after.
     template <int R, int N>
     void step_backward(int t, int row, int block, const Vec<T>* d_h_next) const {
         constexpr int L = LANES<T>;
