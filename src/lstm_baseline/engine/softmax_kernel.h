@@ -11,8 +11,7 @@ namespace {
 template <class T>
 inline void softmax(Columns<T> z, int feature) {
     Vec<T> largest = z(feature, 0), sum = {};
-    for (int m = 1; m < z.number; ++m)
-        largest = z(feature, m) > largest ? z(feature, m) : largest;
+    for (int m = 1; m < z.number; ++m) largest = z(feature, m) > largest ? z(feature, m) : largest;
     for (int m = 0; m < z.number; ++m) {
         const Vec<T> e = exponential<T>(z(feature, m) - largest);
         z.set(feature, m, e);

@@ -50,7 +50,8 @@ void adam_update(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p
     for (int64_t k = 0; k < n; ++k) {
         m[k] = m[k] * beta_1 + rest_1 * g[k];
         v[k] = v[k] * beta_2 + rest_2 * (g[k] * g[k]);
-        const T deviation = sizeof(T) == 4 ? T(__builtin_sqrtf(float(v[k]))) : T(__builtin_sqrt(v[k]));
+        const T deviation =
+            sizeof(T) == 4 ? T(__builtin_sqrtf(float(v[k]))) : T(__builtin_sqrt(v[k]));
         p[k] -= rate * m[k] / (deviation + epsilon);
     }
 }

@@ -105,7 +105,8 @@ std::vector<Case> read_cases(const char* path) {
 template <class T>
 class CallerMemory {
 public:
-    explicit CallerMemory(size_t n) : size_(n), data_(static_cast<T*>(std::malloc((n + 1) * sizeof(T)))) {
+    explicit CallerMemory(size_t n)
+        : size_(n), data_(static_cast<T*>(std::malloc((n + 1) * sizeof(T)))) {
         std::fill(data_, data_ + n + 1, std::numeric_limits<T>::quiet_NaN());
     }
     CallerMemory(const Array& array) : CallerMemory(array.numbers.size()) {
@@ -239,9 +240,19 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
 
     CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * H)), c_last(size_t(B * H));
     OwnMemory<T> h((stored + B) * width), cell((stored + B) * width), gates(stored * 5 * width);
-    LSTMForward<T> forward{batch,         I,        H,        x.data(),      h_first.data(),
-                           c_first.data(), packed.data(), y.data(), h_last.data(), c_last.data(),
-                           h.data(),      cell.data(), gates.data()};
+    LSTMForward<T> forward{batch,
+                           I,
+                           H,
+                           x.data(),
+                           h_first.data(),
+                           c_first.data(),
+                           packed.data(),
+                           y.data(),
+                           h_last.data(),
+                           c_last.data(),
+                           h.data(),
+                           cell.data(),
+                           gates.data()};
     threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); });
     Results<T> results{
         {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
@@ -249,7 +260,8 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     // Without what backward needs; then also without the outputs.
     for (const bool outputs : {true, false}) {
         OwnMemory<T> passing_h(2 * B * width), passing_c(B * width);
-        CallerMemory<T> again(c["y"].numbers.size()), h_again(size_t(B * H)), c_again(size_t(B * H));
+        CallerMemory<T> again(c["y"].numbers.size()), h_again(size_t(B * H)),
+            c_again(size_t(B * H));
         forward.y = outputs ? again.data() : nullptr;
         forward.h_last = h_again.data();
         forward.c_last = c_again.data();
@@ -267,19 +279,30 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     CallerMemory<T> d_W(size_t(4 * H * I)), d_U(size_t(4 * H * H)), d_b(size_t(4 * H)),
         d_h_first(size_t(B * H)), d_c_first(size_t(B * H)), d_x(c["x"].numbers.size());
     OwnMemory<T> d_z(stored * 4 * width);
-    LSTMBackward<T> backward{batch,           I,               H,
-                             x.data(),        h.data(),        cell.data(),
-                             gates.data(),    U.data(),        d_y.data(),
-                             d_h_last.data(), d_c_last.data(), d_W.data(),
-                             d_U.data(),      d_b.data(),      d_h_first.data(),
-                             d_c_first.data(), d_z.data(),     nullptr};
+    LSTMBackward<T> backward{batch,
+                             I,
+                             H,
+                             x.data(),
+                             h.data(),
+                             cell.data(),
+                             gates.data(),
+                             U.data(),
+                             d_y.data(),
+                             d_h_last.data(),
+                             d_c_last.data(),
+                             d_W.data(),
+                             d_U.data(),
+                             d_b.data(),
+                             d_h_first.data(),
+                             d_c_first.data(),
+                             d_z.data(),
+                             nullptr};
     OwnMemory<T> work(kernels.lstm->backward_work(backward, threads.size));
     backward.work = work.data();
     threads.run([&](const Team& team) { kernels.lstm->backward(backward, team); });
 
     OwnMemory<T> columns(kernels.input_gradient->work(I, H, 4));
-    const InputGradient<T> input{batch,      I,          H,         4, W.data(),
-                                     d_z.data(), d_x.data(), columns.data()};
+    const InputGradient<T> input{batch, I, H, 4, W.data(), d_z.data(), d_x.data(), columns.data()};
     threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
 
     results["d_W"] = d_W.numbers();
@@ -351,9 +374,18 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
             work(kernels.lstm_variants->forward_work(batch, cell));
         CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * P)), c_last(size_t(B * H));
         const LSTMVariantForward<T> forward{
-            batch, cell, around, x.data(), h_first.data(), c_first.data(),
+            batch,
+            cell,
+            around,
+            x.data(),
+            h_first.data(),
+            c_first.data(),
             std::strcmp(what, "without outputs") == 0 ? nullptr : y.data(),
-            h_last.data(), c_last.data(), keep, keep ? cache.data() : passing.data(), work.data()};
+            h_last.data(),
+            c_last.data(),
+            keep,
+            keep ? cache.data() : passing.data(),
+            work.data()};
         threads.run([&](const Team& team) { kernels.lstm_variants->forward(forward, team); });
         const Results<T> found{
             {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
@@ -371,17 +403,25 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
         if (c.has(name)) member(gradients, d_weights.size() - 1) = d_weights.back().data();
     }
     OwnMemory<T> d_a(size_t(order.num_stored()) * size_t(gates) * size_t((H + L - 1) / L * L));
-    LSTMVariantBackward<T> backward{batch,          cell,            around,
-                                    x.data(),       cache.data(),    d_y.data(),
-                                    d_h_last.data(), d_c_last.data(), gradients,
-                                    d_h_first.data(), d_c_first.data(), d_a.data(),
+    LSTMVariantBackward<T> backward{batch,
+                                    cell,
+                                    around,
+                                    x.data(),
+                                    cache.data(),
+                                    d_y.data(),
+                                    d_h_last.data(),
+                                    d_c_last.data(),
+                                    gradients,
+                                    d_h_first.data(),
+                                    d_c_first.data(),
+                                    d_a.data(),
                                     nullptr};
     OwnMemory<T> work(kernels.lstm_variants->backward_work(backward, threads.size));
     backward.work = work.data();
     threads.run([&](const Team& team) { kernels.lstm_variants->backward(backward, team); });
     OwnMemory<T> columns(kernels.input_gradient->work(cell.I, H, gates));
-    const InputGradient<T> input{batch,      cell.I,     H,         gates, cell.params.W,
-                                     d_a.data(), d_x.data(), columns.data()};
+    const InputGradient<T> input{batch,         cell.I,     H,          gates,
+                                 cell.params.W, d_a.data(), d_x.data(), columns.data()};
     threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
     CallerMemory<T> i(size_t(B) * size_t(batch.T) * size_t(H));
     kernels.lstm_variants->gate(batch, cell, cache.data(), gates - 3, i.data());
@@ -438,16 +478,27 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
     CallerMemory<T> d_W(size_t(3 * H * I)), d_U(size_t(3 * H * H)), d_b(size_t(3 * H)),
         d_b_u(c["b_u"].numbers.size()), d_h_first(size_t(B * H)), d_x(c["x"].numbers.size());
     OwnMemory<T> d_u(stored * 3 * width);
-    GRUBackward<T> backward{batch,           I,           H,          x.data(),
-                            h.data(),        gates.data(), U.data(),  d_y.data(),
-                            d_h_last.data(), d_W.data(),  d_U.data(), d_b.data(),
-                            d_b_u.data(),    d_h_first.data(), d_u.data(), nullptr};
+    GRUBackward<T> backward{batch,
+                            I,
+                            H,
+                            x.data(),
+                            h.data(),
+                            gates.data(),
+                            U.data(),
+                            d_y.data(),
+                            d_h_last.data(),
+                            d_W.data(),
+                            d_U.data(),
+                            d_b.data(),
+                            d_b_u.data(),
+                            d_h_first.data(),
+                            d_u.data(),
+                            nullptr};
     OwnMemory<T> work(kernels.gru->backward_work(backward, threads.size));
     backward.work = work.data();
     threads.run([&](const Team& team) { kernels.gru->backward(backward, team); });
     OwnMemory<T> columns(kernels.input_gradient->work(I, H, 3));
-    const InputGradient<T> input{batch,      I,          H,         3, W.data(),
-                                     d_u.data(), d_x.data(), columns.data()};
+    const InputGradient<T> input{batch, I, H, 3, W.data(), d_u.data(), d_x.data(), columns.data()};
     threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
 
     results["d_W"] = d_W.numbers();
@@ -480,7 +531,7 @@ Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Thread
     CallerMemory<T> y(outputs), memory_last(memory);
     OwnMemory<T> cache(kernels.relational->cache_size(batch, sizes));
     OwnMemory<T> work(kernels.relational->forward_work(sizes, true, threads.size));
-    RelationalForward<T> forward{batch,        sizes,    x.data(), memory_first.data(),
+    RelationalForward<T> forward{batch,         sizes,    x.data(),           memory_first.data(),
                                  params.data(), y.data(), memory_last.data(), cache.data(),
                                  work.data()};
     threads.run([&](const Team& team) { kernels.relational->forward(forward, team); });
@@ -525,8 +576,8 @@ Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Thread
                                              backward_work.data()};
         threads.run([&](const Team& team) { kernels.relational->backward(backward, team); });
         OwnMemory<T> columns(kernels.relational->input_gradient_work(sizes, threads.size));
-        const RelationalInputGradientArguments<T> input{batch,     sizes,      params[0],
-                                               d_e.data(), d_x.data(), columns.data()};
+        const RelationalInputGradientArguments<T> input{batch,      sizes,      params[0],
+                                                        d_e.data(), d_x.data(), columns.data()};
         threads.run([&](const Team& team) { kernels.relational->input_gradient(input, team); });
         const size_t gates = c["i"].numbers.size();
         CallerMemory<T> i(gates), f(gates);
@@ -556,7 +607,8 @@ Results<T> run_affine(const Case& c, const Kernels<T>& kernels, const Threads&) 
     const CallerMemory<T> W(c["W"]), b(c["b"]);
     OwnMemory<T> packed(kernels.affine->packed_size(O, K));
     kernels.affine->pack(O, K, W.data(), b.data(), packed.data());
-    CallerMemory<T> x(size_t(rows ? rows * x_stride - 3 : 0)), y(size_t(rows ? rows * y_stride - 5 : 0));
+    CallerMemory<T> x(size_t(rows ? rows * x_stride - 3 : 0)),
+        y(size_t(rows ? rows * y_stride - 5 : 0));
     for (int row = 0; row < rows; ++row)
         for (int k = 0; k < K; ++k) x.data()[row * x_stride + k] = T(c["x"].numbers[row * K + k]);
     kernels.affine->run(rows, x.data(), x_stride, O, K, packed.data(), y.data(), y_stride);
@@ -592,7 +644,7 @@ Results<T> run_cross_entropy(const Case& c, const Kernels<T>& kernels, const Thr
     const CallerMemory<T> d_z(c["x"].numbers.size());
     const std::vector<int64_t> targets(c["targets"].numbers.begin(), c["targets"].numbers.end());
     const double total = kernels.losses->cross_entropy(c.size("x", 0), c.size("x", 1), z.data(),
-                                               targets.data(), d_z.data());
+                                                       targets.data(), d_z.data());
     return {{"total", {T(total)}}, {"d_x", d_z.numbers()}};
 }
 

@@ -26,7 +26,8 @@ struct AffineKernels {
 namespace lb::LB_TARGET {
 namespace {
 
-/// Numbers of a packed W (O, K) and b (O), or null for zeros: for each block of outputs its bias, then K vectors.
+/// Numbers of a packed W (O, K) and b (O), or null for zeros: for each block of outputs its bias,
+/// then K vectors.
 template <class T>
 inline size_t packed_affine_size(int O, int K) {
     return size_t((O + LANES<T> - 1) / LANES<T>) * (1 + K) * LANES<T>;

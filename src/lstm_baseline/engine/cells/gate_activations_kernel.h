@@ -66,14 +66,12 @@ __attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<
     const T alpha = T(by.alpha), beta = T(by.beta);
     switch (by.kind) {
         case AFFINE: return z * alpha + beta;
-        case ELU:
-            return z >= T(0) ? z : exponential_minus_one<T>(z < T(0) ? z : z * T(0)) * alpha;
+        case ELU: return z >= T(0) ? z : exponential_minus_one<T>(z < T(0) ? z : z * T(0)) * alpha;
         case HARD_SIGMOID: return clamp<T>(z * alpha + beta, T(0), T(1));
         case LEAKY_RELU: return z >= T(0) ? z : z * alpha;
         case RELU: return relu<T>(z);
         case SCALED_TANH: return tanh<T>(z * beta) * alpha;
-        case SOFTPLUS:
-            return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
+        case SOFTPLUS: return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
         case SOFTSIGN: return z / (T(1) + absolute<T>(z));
         default: return z <= alpha ? Vec<T>{} : z;  // THRESHOLDED_RELU
     }

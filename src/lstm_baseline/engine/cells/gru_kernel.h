@@ -5,9 +5,9 @@
 //     F3   n = tanh(W_n x + b_n + r ⊙ (U_n h' + b_u))      candidate
 //     F4   h = (1 − z) ⊙ n + z ⊙ h'                        hidden state
 //
-// As r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as those
-// of lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row, all in
-// memory that stays in the cache. Rows know nothing of each other, and threads take rows.
+// As r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as
+// those of lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row,
+// all in memory that stays in the cache. Rows know nothing of each other, and threads take rows.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -30,22 +30,22 @@ struct GRUForward {
     bool keep;                 ///< whether backward is to follow
     /// With `keep` h is (B + N, H') and gates (N, 4, H') as r, z, n, q; otherwise B rows of each.
     T *h, *gates;
-    T* work;                   ///< gru_forward_work numbers
+    T* work;  ///< gru_forward_work numbers
 };
 
 template <class T>
 struct GRUBackward {
     Batch batch;
     int I, H;
-    const T* x;                    ///< (B, T, I)
-    const T *h, *gates;            ///< as GRUForward stored them
-    const T* U;                    ///< (3H, H)
-    const T* d_y;                  ///< (B, T, H), or null for zeros
-    const T* d_h_last;             ///< (B, H), or null for zeros
-    T *d_W, *d_U, *d_b, *d_b_u;    ///< (3H, I), (3H, H), (3H), (H)
-    T* d_h_first;                  ///< (B, H)
-    T* d_u;                        ///< (N, 3, H') gradients of W x
-    T* work;                       ///< gru_backward_work numbers
+    const T* x;                  ///< (B, T, I)
+    const T *h, *gates;          ///< as GRUForward stored them
+    const T* U;                  ///< (3H, H)
+    const T* d_y;                ///< (B, T, H), or null for zeros
+    const T* d_h_last;           ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b, *d_b_u;  ///< (3H, I), (3H, H), (3H), (H)
+    T* d_h_first;                ///< (B, H)
+    T* d_u;                      ///< (N, 3, H') gradients of W x
+    T* work;                     ///< gru_backward_work numbers
 };
 
 template <class T>
@@ -201,12 +201,12 @@ void gru_forward(const GRUForward<T>& run, const Team& team) {
 /// Where gru_backward keeps what it needs for itself.
 template <class T>
 struct GRUBackwardWork {
-    T* d_h;     ///< (B, H') gradient of the state after the step
-    T* d_v;     ///< (N, 3, H') gradients of U h'
-    T* packed;  ///< columns of U
+    T* d_h;                      ///< (B, H') gradient of the state after the step
+    T* d_v;                      ///< (N, 3, H') gradients of U h'
+    T* packed;                   ///< columns of U
     const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
-    T* outer;   ///< Σ of outer products
-    T* tiles;   ///< outer_products_work for each thread
+    T* outer;                    ///< Σ of outer products
+    T* tiles;                    ///< outer_products_work for each thread
     size_t size;
 
     GRUBackwardWork(const GRUBackward<T>& run, int num_threads) {
@@ -280,13 +280,13 @@ struct GRUBackwardStepper {
         }
         // F1 to F3: the product that the three gates share
         const ColumnProduct<T> product(work.d_v + batch.begin[t] * lanes, work.packed, run.H,
-                                           GRU_GATES);
+                                       GRU_GATES);
         for_products<T>(product, first, last, 0, num_blocks<T>(run.H),
                         [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
                             constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
                             for (int k = 0; k < R * N; ++k) {
-                                T* d_h = work.d_h + (row + k / N) * width +
-                                         (block + k % N) * LANES<T>;
+                                T* d_h =
+                                    work.d_h + (row + k / N) * width + (block + k % N) * LANES<T>;
                                 store(d_h, load(d_h) + d[k]);
                             }
                         });

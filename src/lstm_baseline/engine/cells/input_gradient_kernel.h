@@ -1,5 +1,5 @@
-// The gradient of x, which an LSTM, its variants and a GRU compute alike: they differ in the number of
-// gates.
+// The gradient of x, which an LSTM, its variants and a GRU compute alike: they differ in the number
+// of gates.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -48,8 +48,8 @@ void input_gradient(const InputGradient<T>& run, const Team& team) {
         return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
     };
     for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
-        const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work,
-                                           H, run.gates);
+        const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work, H,
+                                       run.gates);
         for_products<T>(product, 0, batch.live[t], 0, blocks,
                         [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
                             constexpr int R = decltype(rows)::value, N = decltype(n)::value;

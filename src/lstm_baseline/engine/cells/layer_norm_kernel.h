@@ -1,5 +1,5 @@
-// The layer norm of blocks.py, in two layouts: over columns, with a lane for each batch row, and over
-// one row whose units fill vectors.
+// The layer norm of blocks.py, in two layouts: over columns, with a lane for each batch row, and
+// over one row whose units fill vectors.
 #pragma once
 
 #include "../native/columns.h"
@@ -78,9 +78,8 @@ struct LayerNormSums {
 /// Add what F features give to the sums; add Σ d_y ⊙ x̂ to d_gain and Σ d_y to d_bias, [F][lane].
 template <class T>
 __attribute__((noinline)) void layer_norm_backward_sums(Columns<T> d_y, Columns<T> x_hat, int F,
-                                                        const T* gain,
-                                                        const LayerNormSums<T>& sums, T* d_gain,
-                                                        T* d_bias) {
+                                                        const T* gain, const LayerNormSums<T>& sums,
+                                                        T* d_gain, T* d_bias) {
     constexpr int L = LANES<T>;
     for_column_tiles(d_y.number, [&](auto width, int column) {
         constexpr int C = decltype(width)::value;

@@ -7,8 +7,8 @@
 //     F5   c = f ⊙ c' + i ⊙ c̃                   cell state
 //     F6   h = o ⊙ tanh(c)                      hidden state
 //
-// L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations of
-// all four gates of its units in registers and applies F1 to F6 to them before anything but the
+// L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations
+// of all four gates of its units in registers and applies F1 to F6 to them before anything but the
 // results is written. Rows know nothing of each other, so threads take rows and never wait; only
 // where there are fewer rows than threads they take blocks, and meet after every step.
 #pragma once
@@ -25,11 +25,11 @@ template <class T>
 struct LSTMForward {
     Batch batch;
     int I, H;
-    const T* x;                 ///< (B, T, I)
-    const T *h_first, *c_first; ///< (B, H), or null for zeros
-    const T* packed;            ///< W, U and b, from lstm_pack
-    T* y;                       ///< (B, T, H), or null where nobody asks for it
-    T *h_last, *c_last;         ///< (B, H)
+    const T* x;                  ///< (B, T, I)
+    const T *h_first, *c_first;  ///< (B, H), or null for zeros
+    const T* packed;             ///< W, U and b, from lstm_pack
+    T* y;                        ///< (B, T, H), or null where nobody asks for it
+    T *h_last, *c_last;          ///< (B, H)
     /// With `gates`, stored for backward: h and c (B + N, H'), gates (N, 5, H') as f, i, c̃, o,
     /// tanh c. Without: h is (2, B, H') and c (B, H').
     T *h, *c, *gates;
@@ -39,15 +39,15 @@ template <class T>
 struct LSTMBackward {
     Batch batch;
     int I, H;
-    const T* x;                       ///< (B, T, I)
-    const T *h, *c, *gates;           ///< as LSTMForward stored them
-    const T* U;                       ///< (4H, H)
-    const T* d_y;                     ///< (B, T, H), or null for zeros
-    const T *d_h_last, *d_c_last;     ///< (B, H), or null for zeros
-    T *d_W, *d_U, *d_b;               ///< (4H, I), (4H, H), (4H)
-    T *d_h_first, *d_c_first;         ///< (B, H)
-    T* d_z;                           ///< (N, 4, H') gradients of the pre-activations
-    T* work;                          ///< lstm_backward_work numbers
+    const T* x;                    ///< (B, T, I)
+    const T *h, *c, *gates;        ///< as LSTMForward stored them
+    const T* U;                    ///< (4H, H)
+    const T* d_y;                  ///< (B, T, H), or null for zeros
+    const T *d_h_last, *d_c_last;  ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b;            ///< (4H, I), (4H, H), (4H)
+    T *d_h_first, *d_c_first;      ///< (B, H)
+    T* d_z;                        ///< (N, 4, H') gradients of the pre-activations
+    T* work;                       ///< lstm_backward_work numbers
 };
 
 template <class T>
@@ -249,11 +249,11 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
 /// Where lstm_backward keeps what it needs for itself.
 template <class T>
 struct LSTMBackwardWork {
-    T *d_h, *d_c;      ///< (B, H') gradients of the states after the step
-    T* packed;         ///< columns of U
+    T *d_h, *d_c;                ///< (B, H') gradients of the states after the step
+    T* packed;                   ///< columns of U
     const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
-    T* outer;          ///< Σ [x, 1, h'] d_zᵀ
-    T* tiles;          ///< outer_products_work for each thread
+    T* outer;                    ///< Σ [x, 1, h'] d_zᵀ
+    T* tiles;                    ///< outer_products_work for each thread
     size_t size;
 
     LSTMBackwardWork(const LSTMBackward<T>& run, int num_threads) {
@@ -304,7 +304,8 @@ struct LSTMBackwardStepper {
                              tanh_c = load(gates + 4 * width);
                 const Vec<T> c_prev = load(run.c + (before + r) * width + unit);
                 T* d_c_of = work.d_c + (row + r) * width + unit;
-                Vec<T> d_h_t = d_h_next ? d_h_next[r * N + n] : load(work.d_h + (row + r) * width + unit);
+                Vec<T> d_h_t =
+                    d_h_next ? d_h_next[r * N + n] : load(work.d_h + (row + r) * width + unit);
                 if (run.d_y)
                     d_h_t += load(
                         run.d_y + (ptrdiff_t(batch.order[row + r]) * batch.T + t) * run.H + unit,
@@ -397,15 +398,14 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     }
     // The initial state; rows without a step hand on what they were given.
     const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
-    for_products<T>(stepper.project_backward(0), share.first_row, live, share.first_block,
-                    share.last_block,
-                    [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-                        constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                        for (int r = 0; r < R; ++r)
-                            for (int i = 0; i < N; ++i)
-                                store(work.d_h + (row + r) * width + (block + i) * L,
-                                      d_h_prev[r * N + i]);
-                    });
+    for_products<T>(
+        stepper.project_backward(0), share.first_row, live, share.first_block, share.last_block,
+        [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+            for (int r = 0; r < R; ++r)
+                for (int i = 0; i < N; ++i)
+                    store(work.d_h + (row + r) * width + (block + i) * L, d_h_prev[r * N + i]);
+        });
     team.wait();
     if (first_of_rows)
         for (int row = share.first_row; row < share.last_row; ++row) {

@@ -28,10 +28,10 @@ namespace lb {
 /// Parameters by the names of lstm_variants.py, or their gradients; null where there is none.
 template <class Number>
 struct LSTMVariantParams {
-    Number *W, *U, *b;                         ///< (gates · H, I), (gates · H, P), (gates · H)
-    Number *p_f, *p_i, *p_o;                   ///< (H)
-    Number *gain_x, *gain_h, *gain_c, *bias_c; ///< (gates · H) twice, (H) twice
-    Number* W_proj;                            ///< (P, H)
+    Number *W, *U, *b;                          ///< (gates · H, I), (gates · H, P), (gates · H)
+    Number *p_f, *p_i, *p_o;                    ///< (H)
+    Number *gain_x, *gain_h, *gain_c, *bias_c;  ///< (gates · H) twice, (H) twice
+    Number* W_proj;                             ///< (P, H)
 };
 
 /// A variant's cell, as lstm_variants.py has it.
@@ -49,9 +49,9 @@ struct LSTMVariant {
 /// What regularization.py puts around a step.
 template <class T>
 struct Regularization {
-    const T* recurrent;              ///< r (B, P), or null for 1
-    bool zones_h, zones_c;           ///< whether there is zoneout of h and of c
-    const uint8_t *drawn_h, *drawn_c; ///< z (B, T, P) and (B, T, H), or null where it is the rate
+    const T* recurrent;                ///< r (B, P), or null for 1
+    bool zones_h, zones_c;             ///< whether there is zoneout of h and of c
+    const uint8_t *drawn_h, *drawn_c;  ///< z (B, T, P) and (B, T, H), or null where it is the rate
     T rate_h, rate_c;
 };
 
@@ -79,9 +79,9 @@ struct LSTMVariantBackward {
     const T* d_y;                  ///< (B, T, P), or null for zeros
     const T *d_h_last, *d_c_last;  ///< (B, P) and (B, H), or null for zeros
     LSTMVariantParams<T> d_params;
-    T *d_h_first, *d_c_first;      ///< (B, P) and (B, H)
-    T* d_a;                        ///< (N, gates, H') gradients of W x
-    T* work;                       ///< lstm_variant_backward_work numbers
+    T *d_h_first, *d_c_first;  ///< (B, P) and (B, H)
+    T* d_a;                    ///< (N, gates, H') gradients of W x
+    T* work;                   ///< lstm_variant_backward_work numbers
 };
 
 template <class T>
@@ -153,13 +153,13 @@ struct LSTMVariantCache {
     bool keep;
     const Batch& batch;
     ptrdiff_t width, width_h, gates_width;
-    T *h, *c;      ///< (B + N, P'), h as the step sees it; (B + N, H')
-    T* gates;      ///< (N, gates + 1, H') f, i, c̃, o and η
-    T* z;          ///< (N, gates, H') what the products gave; with keeps_z what is clipped
-    T *x_hat, *h_hat;           ///< (N, gates, H') N_x and N_h without gains
-    T *x_inverse, *h_inverse;   ///< (N) 1 / √(variance + 1e-5)
-    T *c_mean, *c_inverse;      ///< (N)
-    T* m;                       ///< (N, H')
+    T *h, *c;          ///< (B + N, P'), h as the step sees it; (B + N, H')
+    T* gates;          ///< (N, gates + 1, H') f, i, c̃, o and η
+    T* z;              ///< (N, gates, H') what the products gave; with keeps_z what is clipped
+    T *x_hat, *h_hat;  ///< (N, gates, H') N_x and N_h without gains
+    T *x_inverse, *h_inverse;  ///< (N) 1 / √(variance + 1e-5)
+    T *c_mean, *c_inverse;     ///< (N)
+    T* m;                      ///< (N, H')
     size_t size;
 
     LSTMVariantCache(const Batch& batch, const LSTMVariant<T>& cell, bool keep, T* memory)
@@ -252,7 +252,7 @@ void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const
 /// Where lstm_variant_forward keeps what it needs for itself.
 template <class T>
 struct LSTMVariantForwardWork {
-    T *h, *h_new;       ///< (B, P') the state, and what the step gives
+    T *h, *h_new;  ///< (B, P') the state, and what the step gives
     T *packed, *packed_h, *packed_proj;
     size_t size;
 
@@ -264,8 +264,7 @@ struct LSTMVariantForwardWork {
         h_new = slices.take(B * size_t(padded<T>(cell.P)));
         packed = slices.take(lanes * size_t(1 + cell.I + cell.P));
         packed_h = slices.take(cell.params.gain_h ? lanes * size_t(1 + cell.P) : 0);
-        packed_proj =
-            slices.take(cell.params.W_proj ? packed_affine_size<T>(cell.P, cell.H) : 0);
+        packed_proj = slices.take(cell.params.W_proj ? packed_affine_size<T>(cell.P, cell.H) : 0);
         size = slices.size;
     }
 };
@@ -301,17 +300,17 @@ struct LSTMVariantStepper {
     void project(int t, int first, int last) const {
         const T* h = cache.h + cache.before(t, 0) * cache.width_h;
         const auto put = [&](const T* packed, int I, int P, T* to) {
-            const LSTMVariantProduct<T> product{run.x, run.batch, t,      cell.I,
+            const LSTMVariantProduct<T> product{run.x, run.batch,     t,      cell.I,
                                                 h,     cache.width_h, packed, {I, P}};
-            for_products<T>(product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
-                            [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
-                                constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                                for (int r = 0; r < R; ++r)
-                                    for (int n = 0; n < N; ++n)
-                                        store(to + (row + r) * cache.gates_width +
-                                                  (block + n) * LANES<T>,
-                                              z[r * N + n]);
-                            });
+            for_products<T>(
+                product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
+                [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
+                    constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                    for (int r = 0; r < R; ++r)
+                        for (int n = 0; n < N; ++n)
+                            store(to + (row + r) * cache.gates_width + (block + n) * LANES<T>,
+                                  z[r * N + n]);
+                });
         };
         if (!params.gain_x) {
             put(work.packed, cell.I, cell.P,
@@ -409,7 +408,8 @@ struct LSTMVariantStepper {
             store(m + unit, first_lanes<T>(load(o + unit) * y, units));
         };
         if (!params.gain_c) {
-            for_vectors<T>(cell.H, [&](int unit, int units) { give(unit, units, load(eta + unit)); });
+            for_vectors<T>(cell.H,
+                           [&](int unit, int units) { give(unit, units, load(eta + unit)); });
             return;
         }
         const RowStatistics<T> of_c(eta, 1, cell.H);
@@ -417,8 +417,9 @@ struct LSTMVariantStepper {
         cache.c_inverse[step] = of_c.inverse;
         for_vectors<T>(cell.H, [&](int unit, int units) {
             const Vec<T> gain = load(params.gain_c + unit, units);
-            give(unit, units, fma(gain, of_c.normalise(load(eta + unit), units),
-                                  load(params.bias_c + unit, units)));
+            give(unit, units,
+                 fma(gain, of_c.normalise(load(eta + unit), units),
+                     load(params.bias_c + unit, units)));
         });
     }
 
@@ -504,9 +505,9 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
 }
 
 /// Gradients of gains, of peepholes and, beside a layer norm, of biases: sums over rows and steps.
-/// Every row has sums of its own, which only its thread touches, made while all that they need is in
-/// the cache; at the end they are added up in the order of rows, whoever made them. What a row sums
-/// over time is kept in chains as short as those of products.
+/// Every row has sums of its own, which only its thread touches, made while all that they need is
+/// in the cache; at the end they are added up in the order of rows, whoever made them. What a row
+/// sums over time is kept in chains as short as those of products.
 template <class T>
 struct LSTMVariantSums {
     enum Kind { BIAS, GAIN_X, GAIN_H, PEEPHOLE, GAIN_C, BIAS_C };
@@ -559,17 +560,17 @@ struct LSTMVariantSums {
 /// Where lstm_variant_backward keeps what it needs for itself.
 template <class T>
 struct LSTMVariantBackwardWork {
-    T *d_h, *d_c;        ///< (B, P'), (B, H') gradients of the state after the step
-    T* d_h_around;       ///< (B, P') what of d_h goes by the step
-    T* d_h_new;          ///< (N, P') gradients of what the step gave; (B, P') without projection
-    T* d_m;              ///< (B, H')
-    T* d_z;              ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
-    T* d_v;              ///< (N, gates, H') gradients of U h'
-    T *c_hat, *d_c_in;   ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
-    T *packed, *packed_proj;            ///< columns of U and of W_proj
+    T *d_h, *d_c;       ///< (B, P'), (B, H') gradients of the state after the step
+    T* d_h_around;      ///< (B, P') what of d_h goes by the step
+    T* d_h_new;         ///< (N, P') gradients of what the step gave; (B, P') without projection
+    T* d_m;             ///< (B, H')
+    T* d_z;             ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
+    T* d_v;             ///< (N, gates, H') gradients of U h'
+    T *c_hat, *d_c_in;  ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
+    T *packed, *packed_proj;               ///< columns of U and of W_proj
     const T **x_rows, **h_rows, **m_rows;  ///< (N) x, h' and m of every stored row
-    T* outer;            ///< Σ of outer products
-    T* tiles;            ///< outer_products_work for each thread
+    T* outer;                              ///< Σ of outer products
+    T* tiles;                              ///< outer_products_work for each thread
     Slices<T> slices;
     LSTMVariantSums<T> sums;
     size_t size;
@@ -628,8 +629,8 @@ struct LSTMVariantBackwardStepper {
     void finish_backward(int t, int first, int last) const {
         for (int row = first; row < last; ++row) {
             const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
-            T *d_h = work.d_h + row * cache.width_h, *around = work.d_h_around + row * cache.width_h,
-              *to = d_h_new(t, row);
+            T *d_h = work.d_h + row * cache.width_h,
+              *around = work.d_h_around + row * cache.width_h, *to = d_h_new(t, row);
             for_vectors<T>(cell.P, [&](int unit, int units) {
                 Vec<T> d = load(d_h + unit);
                 if (run.d_y) d += load(run.d_y + user * cell.P + unit, units);
@@ -708,8 +709,7 @@ struct LSTMVariantBackwardStepper {
         const Row of = row_at(t, row);
         const NormBackward<T> of_c = params.gain_c ? output_backward(of) : NormBackward<T>{};
         gates_backward(of, of_c);
-        if (params.gain_x)
-            norms_backward(row, of.step, work.d_z + row * cache.gates_width);
+        if (params.gain_x) norms_backward(row, of.step, work.d_z + row * cache.gates_width);
         work.sums.end_step(t, row);
     }
 
@@ -827,8 +827,8 @@ struct LSTMVariantBackwardStepper {
 
     /// d_h' = r ⊙ Uᵀ d_v of step t, and what went by the step.
     void project_backward(int t, int first, int last) const {
-        const ColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width,
-                                           work.packed, cell.H, cell.gates);
+        const ColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width, work.packed,
+                                       cell.H, cell.gates);
         for_products<T>(product, first, last, 0, num_blocks<T>(cell.P),
                         [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
                             constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
@@ -846,8 +846,8 @@ struct LSTMVariantBackwardStepper {
     }
 };
 
-/// Gradients of weights, and of a bias that no layer norm stands beside: sums of outer products over
-/// all rows and steps.
+/// Gradients of weights, and of a bias that no layer norm stands beside: sums of outer products
+/// over all rows and steps.
 template <class T>
 void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
                               const LSTMVariantBackwardWork<T>& work, const Team& team) {
@@ -876,22 +876,19 @@ void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVaria
         sum_over_rows<T>({x}, run.d_a, cache.gates_width, N, work, team, give_W);
         sum_over_rows<T>({h}, work.d_v, cache.gates_width, N, work, team, give_U);
     } else {
-        sum_over_rows<T>({x, one, h}, work.d_z, cache.gates_width, N, work, team,
-                         [&](int v, const T* from) {
-                             give_W(v, from);
-                             if (d.b)
-                                 store(d.b + at.row(v), load(from + ptrdiff_t(I) * 4 * L),
-                                       at.units(v));
-                             give_U(v, from + ptrdiff_t(I + 1) * 4 * L);
-                         });
+        sum_over_rows<T>(
+            {x, one, h}, work.d_z, cache.gates_width, N, work, team, [&](int v, const T* from) {
+                give_W(v, from);
+                if (d.b) store(d.b + at.row(v), load(from + ptrdiff_t(I) * 4 * L), at.units(v));
+                give_U(v, from + ptrdiff_t(I + 1) * 4 * L);
+            });
     }
     if (d.W_proj)
-        sum_over_rows<T>({m}, work.d_h_new, cache.width_h, N, work, team,
-                         [&](int v, const T* from) {
-                             const int rows = P - v * L < L ? P - v * L : L;
-                             unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H,
-                                               H);
-                         });
+        sum_over_rows<T>(
+            {m}, work.d_h_new, cache.width_h, N, work, team, [&](int v, const T* from) {
+                const int rows = P - v * L < L ? P - v * L : L;
+                unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H, H);
+            });
 }
 
 /// Gradients of gains, of peepholes and, beside a layer norm, of biases.

@@ -13,8 +13,8 @@
 //
 // L batch rows make a group, one in each lane, and a group goes through all its steps by itself, so
 // threads take groups and never wait. In a group an array is [feature][slot][lane]: see
-// native/columns.h. Because of R7 nothing follows from the last block's output for e, and its R5 and
-// R6 leave that row out.
+// native/columns.h. Because of R7 nothing follows from the last block's output for e, and its R5
+// and R6 leave that row out.
 //
 // Lanes without a row repeat the group's first row, whose numbers are as good as any; their
 // gradients are zero. Gradients of parameters are summed in a fixed number of parts, each over its
@@ -63,28 +63,28 @@ template <class T>
 struct RelationalForward {
     Batch batch;
     RelationalSizes sizes;
-    const T* x;              ///< (B, T, I)
-    const T* memory_first;   ///< (B, S, F)
+    const T* x;             ///< (B, T, I)
+    const T* memory_first;  ///< (B, S, F)
     const T* const* params;
-    T* y;                    ///< (B, T, S·F), or null where nobody asks for it
-    T* memory_last;          ///< (B, S, F)
-    T* cache;                ///< relational_cache_size numbers for backward, or null
-    T* work;                 ///< relational_forward_work numbers
+    T* y;            ///< (B, T, S·F), or null where nobody asks for it
+    T* memory_last;  ///< (B, S, F)
+    T* cache;        ///< relational_cache_size numbers for backward, or null
+    T* work;         ///< relational_forward_work numbers
 };
 
 template <class T>
 struct RelationalBackward {
     Batch batch;
     RelationalSizes sizes;
-    const T* x;              ///< (B, T, I)
+    const T* x;  ///< (B, T, I)
     const T* const* params;
     T* cache;                ///< as RelationalForward left it
     const T* d_y;            ///< (B, T, S·F), or null for zeros
     const T* d_memory_last;  ///< (B, S, F), or null for zeros
     T* const* d_params;
-    T* d_memory_first;       ///< (B, S, F)
-    T* d_e;                  ///< relational_d_e_size numbers, for the gradient of x
-    T* work;                 ///< relational_backward_work numbers
+    T* d_memory_first;  ///< (B, S, F)
+    T* d_e;             ///< relational_d_e_size numbers, for the gradient of x
+    T* work;            ///< relational_backward_work numbers
 };
 
 template <class T>
@@ -101,8 +101,8 @@ template <class T>
 struct RelationalGates {
     Batch batch;
     RelationalSizes sizes;
-    T* cache;   ///< as RelationalForward left it
-    T *i, *f;   ///< (B, T, S, F or 1)
+    T* cache;  ///< as RelationalForward left it
+    T *i, *f;  ///< (B, T, S, F or 1)
 };
 
 template <class T>
@@ -282,9 +282,11 @@ struct RelationalForwardWork {
     T* step;                      ///< takes a step's cache where it is not kept
 
     RelationalForwardWork(const RelationalShape<T>& shape, bool keep, Slices<T>& slices)
-        : x(take_columns(slices, shape.I, TILE_COLUMNS)), e(take_columns(slices, shape.F, TILE_COLUMNS)),
-          gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)), head(take_columns(slices, shape.D, shape.N)),
-          mean(slices.take(shape.N * LANES<T>)), X_last(take_columns(slices, shape.F, shape.N)),
+        : x(take_columns(slices, shape.I, TILE_COLUMNS)),
+          e(take_columns(slices, shape.F, TILE_COLUMNS)),
+          gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)),
+          head(take_columns(slices, shape.D, shape.N)), mean(slices.take(shape.N * LANES<T>)),
+          X_last(take_columns(slices, shape.F, shape.N)),
           step(slices.take(keep ? 0 : shape.step_size)) {}
 };
 
@@ -413,8 +415,7 @@ struct RelationalStepper {
         const int F = shape.F, M_size = shape.S * F, steps = group.steps();
         const ptrdiff_t step_size = run.cache ? shape.step_size : 0;
         T* cache = work.step;
-        if (run.cache)
-            cache = run.cache + steps_before<T>(run.batch, group.first / L) * step_size;
+        if (run.cache) cache = run.cache + steps_before<T>(run.batch, group.first / L) * step_size;
         if (steps > 0) {
             const T* rows[L];
             for (int lane = 0; lane < L; ++lane)
@@ -423,8 +424,7 @@ struct RelationalStepper {
         }
         for (int t = 0; t < steps; ++t, cache += step_size) {
             const int left = steps - t;
-            if (t % TILE_COLUMNS == 0)
-                project(group, t, left < TILE_COLUMNS ? left : TILE_COLUMNS);
+            if (t % TILE_COLUMNS == 0) project(group, t, left < TILE_COLUMNS ? left : TILE_COLUMNS);
             const Columns<T> X_next =
                 left > 1 ? shape.step_cache(cache + step_size).M_prev : work.X_last;
             step(t, cache, X_next);
@@ -531,10 +531,14 @@ struct RelationalBackwardWork {
     T** d_params;                  ///< where each parameter's gradient is summed
 
     RelationalBackwardWork(const RelationalShape<T>& shape, int num_params, Slices<T>& slices)
-        : d_M(take_columns(slices, shape.F, shape.S)), d_given(take_columns(slices, shape.F, shape.S)),
-          d_gates(take_columns(slices, shape.G, shape.S)), d_e(take_columns(slices, shape.F, TILE_COLUMNS)),
-          d_gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)), d_qkv(take_columns(slices, shape.P, shape.N)),
-          head(take_columns(slices, shape.D, shape.N)), d_A(take_columns(slices, shape.N, shape.N)) {
+        : d_M(take_columns(slices, shape.F, shape.S)),
+          d_given(take_columns(slices, shape.F, shape.S)),
+          d_gates(take_columns(slices, shape.G, shape.S)),
+          d_e(take_columns(slices, shape.F, TILE_COLUMNS)),
+          d_gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)),
+          d_qkv(take_columns(slices, shape.P, shape.N)),
+          head(take_columns(slices, shape.D, shape.N)),
+          d_A(take_columns(slices, shape.N, shape.N)) {
         constexpr ptrdiff_t L = LANES<T>;
         d_X = take_columns(slices, shape.F, shape.N).data;
         d_sum = take_columns(slices, shape.F, shape.N).data;

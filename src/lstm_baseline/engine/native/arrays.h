@@ -1,8 +1,8 @@
 // NumPy arrays in and out.
 //
 // This is NumPy's C API and not nb::ndarray, as its checks read an array's own fields, while an
-// nb::ndarray is imported by DLPack, allocated and freed again, argument by argument: a frozen LSTM's
-// step, with four arrays in and three out, takes about as long as that.
+// nb::ndarray is imported by DLPack, allocated and freed again, argument by argument: a frozen
+// LSTM's step, with four arrays in and three out, takes about as long as that.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -25,9 +25,8 @@ template <class T>
 constexpr int NUMPY_TYPE = sizeof(T) == 4 ? NPY_FLOAT32 : NPY_FLOAT64;
 
 inline int type_of(nb::handle array) {
-    return PyArray_Check(array.ptr())
-               ? PyArray_TYPE(reinterpret_cast<PyArrayObject*>(array.ptr()))
-               : NPY_NOTYPE;
+    return PyArray_Check(array.ptr()) ? PyArray_TYPE(reinterpret_cast<PyArrayObject*>(array.ptr()))
+                                      : NPY_NOTYPE;
 }
 
 /// Whether this is an array of that type with these sizes, as the kernels read it: no strides, no

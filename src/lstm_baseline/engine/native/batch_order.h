@@ -14,8 +14,8 @@ namespace lb {
 class BatchOrder {
 public:
     /// All rows with T steps.
-    BatchOrder(int B, int T) : B_(B), T_(T), order_(size_t(B)), live_(size_t(T) + 1, B),
-                               begin_(size_t(T) + 1) {
+    BatchOrder(int B, int T)
+        : B_(B), T_(T), order_(size_t(B)), live_(size_t(T) + 1, B), begin_(size_t(T) + 1) {
         std::iota(order_.begin(), order_.end(), 0);
         finish();
     }

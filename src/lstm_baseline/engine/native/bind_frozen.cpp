@@ -27,25 +27,26 @@ template <class T>
 class FrozenLSTM {
 public:
     FrozenLSTM(nb::handle W, nb::handle U, nb::handle b, nb::handle W_out, nb::handle b_out,
-                 nb::handle state_type, nb::handle convert)
+               nb::handle state_type, nb::handle convert)
         : kernels_(lb::kernels<T>()), I_(int(size_of(W, 1))), H_(int(size_of(U, 1))),
-          O_(W_out.is_none() ? 0 : int(size_of(W_out, 0))), width_(padded(H_, kernels_)), state_type_(nb::borrow(state_type)),
-          convert_(nb::borrow(convert)) {
+          O_(W_out.is_none() ? 0 : int(size_of(W_out, 0))), width_(padded(H_, kernels_)),
+          state_type_(nb::borrow(state_type)), convert_(nb::borrow(convert)) {
         const npy_intp I = I_, H = H_, O = O_;
         packed_ = Buffer(kernels_.lstm->packed_size(I_, H_) * sizeof(T));
         kernels_.lstm->pack(I_, H_, numbers<T>(W, {4 * H, I}, "W"), numbers<T>(U, {4 * H, H}, "U"),
-                           numbers<T>(b, {4 * H}, "b"), packed_.as<T>());
+                            numbers<T>(b, {4 * H}, "b"), packed_.as<T>());
         if (O_ > 0) {
             readout_ = Buffer(kernels_.affine->packed_size(O_, H_) * sizeof(T));
             kernels_.affine->pack(O_, H_, numbers<T>(W_out, {O, H}, "W_out"),
-                                 numbers<T>(b_out, {O}, "b_out"), readout_.as<T>());
+                                  numbers<T>(b_out, {O}, "b_out"), readout_.as<T>());
         }
     }
 
     nb::object step(nb::handle x_t, nb::handle state) const {
         if (!step_fits(x_t, state)) {
             nb::object converted = convert_(x_t, state);
-            if (!step_fits(converted[0], converted[1])) throw nb::type_error("no state of this LSTM");
+            if (!step_fits(converted[0], converted[1]))
+                throw nb::type_error("no state of this LSTM");
             return step_checked(nb::object(converted[0]), nb::object(converted[1]));
         }
         return step_checked(x_t, state);
@@ -76,7 +77,8 @@ public:
                 read_out(batch, y_data, out, size);
         }
         if (O_ == 0 && !return_sequences)
-            outputs = nb::steal(PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(h.ptr()), NPY_CORDER));
+            outputs =
+                nb::steal(PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(h.ptr()), NPY_CORDER));
         if (return_state) return nb::make_tuple(outputs, h, c);
         return outputs;
     }
@@ -169,7 +171,8 @@ private:
                 const ptrdiff_t row = ptrdiff_t(batch.order[place]) * batch.T;
                 const int length = batch.length(place);
                 T* out = outputs + row * O_;
-                kernels_.affine->run(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(), out, O_);
+                kernels_.affine->run(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(), out,
+                                     O_);
                 std::fill(out + ptrdiff_t(length) * O_, out + ptrdiff_t(batch.T) * O_, T(0));
             }
         });
@@ -191,7 +194,8 @@ void bind_frozen(nb::module_& module) {
     nb::class_<Either<FrozenLSTM>>(module, "FrozenLSTM")
         .def("step", method<FrozenLSTM>(&FrozenLSTM<float>::step, &FrozenLSTM<double>::step),
              nb::arg("x_t").none(), nb::arg("state") = nb::none())
-        .def("forward", method<FrozenLSTM>(&FrozenLSTM<float>::forward, &FrozenLSTM<double>::forward),
+        .def("forward",
+             method<FrozenLSTM>(&FrozenLSTM<float>::forward, &FrozenLSTM<double>::forward),
              nb::arg("x"), nb::arg("return_sequences"), nb::arg("return_state"),
              nb::arg("state").none(), nb::arg("lengths").none());
     module.def(
@@ -203,8 +207,8 @@ void bind_frozen(nb::module_& module) {
                     W, U, b, W_out, b_out, state_type, convert));
             });
         },
-        nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("W_out").none(),
-        nb::arg("b_out").none(), nb::arg("state_type"), nb::arg("convert"));
+        nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("W_out").none(), nb::arg("b_out").none(),
+        nb::arg("state_type"), nb::arg("convert"));
 }
 
 }  // namespace lb

@@ -120,8 +120,8 @@ void bind_gru(nb::module_& module) {
                 return forward<decltype(number)>(x, h, W, U, b, b_u, lengths, keep);
             });
         },
-        nb::arg("x"), nb::arg("h").none(), nb::arg("W"), nb::arg("U"), nb::arg("b"),
-        nb::arg("b_u"), nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("x"), nb::arg("h").none(), nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("b_u"),
+        nb::arg("lengths").none(), nb::arg("keep"));
 }
 
 }  // namespace lb

@@ -125,7 +125,8 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, nb::handle W, nb::ha
 
 void bind_lstm(nb::module_& module) {
     nb::class_<Either<LSTMCache>>(module, "LSTMCache")
-        .def("backward", method<LSTMCache>(&LSTMCache<float>::backward, &LSTMCache<double>::backward),
+        .def("backward",
+             method<LSTMCache>(&LSTMCache<float>::backward, &LSTMCache<double>::backward),
              nb::arg("U"), nb::arg("d_y").none(), nb::arg("d_h").none(), nb::arg("d_c").none())
         .def("stored", method<LSTMCache>(&LSTMCache<float>::stored, &LSTMCache<double>::stored),
              nb::arg("which"));

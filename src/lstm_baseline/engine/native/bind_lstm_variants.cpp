@@ -27,7 +27,9 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
     switch (which) {
         case 0: return {G, I};
         case 1: return {G, P};
-        case 2: case 6: case 7: return {G, 0};
+        case 2:
+        case 6:
+        case 7: return {G, 0};
         case 10: return {P, H};
         default: return {H, 0};
     }
@@ -37,7 +39,8 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
 template <class T>
 unsigned which_params(LSTMVariant<T> cell) {
     unsigned bits = 0;
-    for (size_t p = 0; p < NUM_PARAMS; ++p) bits |= unsigned(*members(cell.params, p) != nullptr) << p;
+    for (size_t p = 0; p < NUM_PARAMS; ++p)
+        bits |= unsigned(*members(cell.params, p) != nullptr) << p;
     return bits;
 }
 
@@ -69,13 +72,15 @@ LSTMVariant<T> variant(const Description& about, nb::handle x, const nb::list& p
     cell.keeps_z = about.keeps_z;
     for (size_t p = 0; p < NUM_PARAMS; ++p) {
         const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
-        *members(cell.params, p) = columns ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
-                                           : numbers<T>(params[p], {rows}, "a vector of weights");
+        *members(cell.params, p) = columns
+                                       ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
+                                       : numbers<T>(params[p], {rows}, "a vector of weights");
     }
     const auto& given = cell.params;
     const bool norms = given.gain_x && given.gain_h && given.gain_c && given.bias_c;
     const bool no_norms = !given.gain_x && !given.gain_h && !given.gain_c && !given.bias_c;
-    if (!norms && !no_norms) throw nb::type_error("some of the layer norms' parameters are missing");
+    if (!norms && !no_norms)
+        throw nb::type_error("some of the layer norms' parameters are missing");
     const bool peepholes = given.p_i && given.p_o && (given.p_f || about.coupled);
     if ((given.p_f && about.coupled) || (!peepholes && (given.p_f || given.p_i || given.p_o)))
         throw nb::type_error("these peepholes are not those of this cell");
@@ -133,7 +138,8 @@ public:
                      Around around)
         : inputs_(std::move(inputs)), kernels_(kernels<T>()), about_(about),
           around_(std::move(around)), H_(cell.H), P_(cell.P), params_(which_params(cell)) {
-        memory = Buffer(kernels_.lstm_variants->cache_size(inputs_.batch(), cell, true) * sizeof(T));
+        memory =
+            Buffer(kernels_.lstm_variants->cache_size(inputs_.batch(), cell, true) * sizeof(T));
     }
 
     nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_h,
@@ -250,8 +256,7 @@ void bind_lstm_variants(nb::module_& module) {
         .def("backward",
              method<LSTMVariantCache>(&LSTMVariantCache<float>::backward,
                                       &LSTMVariantCache<double>::backward),
-             nb::arg("params"), nb::arg("d_y").none(), nb::arg("d_h").none(),
-             nb::arg("d_c").none())
+             nb::arg("params"), nb::arg("d_y").none(), nb::arg("d_h").none(), nb::arg("d_c").none())
         .def("stored",
              method<LSTMVariantCache>(&LSTMVariantCache<float>::stored,
                                       &LSTMVariantCache<double>::stored),

@@ -13,8 +13,8 @@ namespace {
 int relational_team_size(const BatchOrder& order, const RelationalSizes& sizes, int lanes,
                          double passes) {
     const double F = double(sizes.H) * sizes.V, N = sizes.S + 1, both = sizes.K + sizes.V;
-    const double block = N * F * sizes.H * (both + sizes.K) + sizes.H * N * N * both +
-                         sizes.mlp_layers * N * F * F;
+    const double block =
+        N * F * sizes.H * (both + sizes.K) + sizes.H * N * N * both + sizes.mlp_layers * N * F * F;
     const double a_row = sizes.I * F + sizes.num_blocks * block + N * F * 2 * sizes.gate_width;
     return team_size(order, passes * a_row, (order.batch().B + lanes - 1) / lanes);
 }
@@ -205,8 +205,8 @@ void bind_relational(nb::module_& module) {
         },
         nb::arg("x"), nb::arg("memory"), nb::arg("params"), nb::arg("num_slots"),
         nb::arg("num_heads"), nb::arg("head_size"), nb::arg("key_size"), nb::arg("num_blocks"),
-        nb::arg("mlp_layers"), nb::arg("unit_gates"), nb::arg("forget_bias"),
-        nb::arg("input_bias"), nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("mlp_layers"), nb::arg("unit_gates"), nb::arg("forget_bias"), nb::arg("input_bias"),
+        nb::arg("lengths").none(), nb::arg("keep"));
 }
 
 }  // namespace lb

@@ -38,8 +38,8 @@ nb::object cross_entropy(nb::handle logits, nb::handle targets) {
     for (npy_intp row = 0; row < num_rows; ++row)
         if (classes[row] < 0 || classes[row] >= K) return nb::none();
     nb::object gradient = new_array<T>({num_rows, K});
-    const double total = kernels<T>().losses->cross_entropy(num_rows, int(K), data_of<T>(logits), classes,
-                                                    data_of<T>(gradient));
+    const double total = kernels<T>().losses->cross_entropy(num_rows, int(K), data_of<T>(logits),
+                                                            classes, data_of<T>(gradient));
     return nb::make_tuple(total, gradient);
 }
 
@@ -83,8 +83,8 @@ bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb:
         for (const Arrays& a : all) {
             const npy_intp first = a.size * team.rank / team.size;
             const npy_intp last = a.size * (team.rank + 1) / team.size;
-            kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first, a.v + first,
-                                     a.p + first);
+            kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first,
+                                                 a.v + first, a.p + first);
         }
     });
     return true;
@@ -99,9 +99,8 @@ nb::object first_of(const nb::list& arrays) {
 
 void bind_training(nb::module_& module) {
     module.def("cross_entropy", [](nb::handle logits, nb::handle targets) {
-        return in_precision_of(logits, [&](auto number) {
-            return cross_entropy<decltype(number)>(logits, targets);
-        });
+        return in_precision_of(
+            logits, [&](auto number) { return cross_entropy<decltype(number)>(logits, targets); });
     });
     module.def("sum_of_squares", [](nb::list arrays) {
         return in_precision_of(first_of(arrays), [&](auto number) {

@@ -1,4 +1,5 @@
-// Arrays in which L batch rows go side by side, and their products: every row has a lane of its own.
+// Arrays in which L batch rows go side by side, and their products: every row has a lane of its
+// own.
 //
 // Arrays are [feature][column][lane]; a column is a memory slot or a time step. Lanes never meet,
 // so no row can tell what stands beside it, no size has to be a multiple of a vector's, and what

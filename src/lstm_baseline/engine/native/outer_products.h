@@ -55,8 +55,8 @@ template <class T>
 void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
                         ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
     constexpr int L = LANES<T>;
-    T* panel = work;                                            // columns of d: [k][vector][lane]
-    T* tiles = panel + OUTER_CHUNK * 4 * L;                     // as pack_left_factors has it
+    T* panel = work;                         // columns of d: [k][vector][lane]
+    T* tiles = panel + OUTER_CHUNK * 4 * L;  // as pack_left_factors has it
     T* row = tiles + ptrdiff_t(padded_to_tiles(M)) * OUTER_CHUNK;  // one a_k
     const auto place = [&](int m, int vector) {
         return c + ((ptrdiff_t(vector / 4) * M + m) * 4 + vector % 4) * L;
@@ -115,7 +115,8 @@ void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, 
     // The room of a thread is that of the longest sum.
     T* tiles = work.tiles + team.rank * outer_products_work<T>(M);
     sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, first, last, work.outer, tiles);
-    for (int v = first; v < last; ++v) give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
+    for (int v = first; v < last; ++v)
+        give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
     team.wait();
 }
 

@@ -28,9 +28,15 @@ inline void with_rows(int rows, F f) {
         case 1: f(Int<1>{}); break;
         case 2: f(Int<2>{}); break;
         case 3: f(Int<3>{}); break;
-        case 4: if constexpr (TILE_ROWS > 3) f(Int<4>{}); break;
-        case 5: if constexpr (TILE_ROWS > 3) f(Int<5>{}); break;
-        case 6: if constexpr (TILE_ROWS > 3) f(Int<6>{}); break;
+        case 4:
+            if constexpr (TILE_ROWS > 3) f(Int<4>{});
+            break;
+        case 5:
+            if constexpr (TILE_ROWS > 3) f(Int<5>{});
+            break;
+        case 6:
+            if constexpr (TILE_ROWS > 3) f(Int<6>{});
+            break;
     }
 }
 
@@ -92,8 +98,8 @@ constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
 constexpr int JOINED = 40;
 
-/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added to
-/// z where there is no start. Not inlined: the compiler would run out of registers.
+/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added
+/// to z where there is no start. Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
 __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segment<T>* segments,
                                          int num_segments) {
@@ -199,7 +205,8 @@ inline void sum_group(const Product& product, int first, int last, int block, Fi
         });
         from = nullptr;
     });
-    for_own_tiles([&](auto rows, int row, Vec<T>* sums) { finish(rows, Int<N>{}, row, block, sums); });
+    for_own_tiles(
+        [&](auto rows, int row, Vec<T>* sums) { finish(rows, Int<N>{}, row, block, sums); });
 }
 
 /// finish(Int<R>, Int<N>, row, block, z) for all tiles of rows and blocks of a product, where

@@ -1,8 +1,8 @@
 // Vectors of the width that this target has, by the compiler's vector extensions.
 //
-// Arithmetic, comparison and selection (a < b ? x : y) are the extensions' own; here stands the rest. A product and a sum are
-// joined only where fma() says so (the build switches off contraction), so a number does not depend
-// on where the compiler has put it.
+// Arithmetic, comparison and selection (a < b ? x : y) are the extensions' own; here stands the
+// rest. A product and a sum are joined only where fma() says so (the build switches off
+// contraction), so a number does not depend on where the compiler has put it.
 #pragma once
 
 #include "target.h"
