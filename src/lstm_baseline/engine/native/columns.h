@@ -1,8 +1,15 @@
-// Layers of layers.py and the softmax, for L batch rows at once: every row has a lane of its own.
+// Arrays in which L batch rows go side by side, and their products: every row has a lane of its
+// own.
 //
 // Arrays are [feature][column][lane]; a column is a memory slot or a time step. Lanes never meet,
 // so no row can tell what stands beside it, no size has to be a multiple of a vector's, and what
 // runs over features (means, softmax, attention) needs no sum across a vector.
+#pragma once
+
+#include "vec.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// An array [feature][column][lane].
 template <class T>
@@ -281,189 +288,5 @@ inline void for_column_tiles(int columns, F f) {
     }
 }
 
-template <class T>
-inline Vec<T> square_root(Vec<T> a) {
-    T numbers[LANES<T>];
-    store(numbers, a);
-    for (T& n : numbers) n = sizeof(T) == 4 ? T(__builtin_sqrtf(float(n))) : T(__builtin_sqrt(n));
-    return load(numbers);
-}
-
-constexpr double LAYER_NORM_EPSILON = 1e-5;
-
-/// What the derivative of a layer norm needs.
-template <class T>
-struct LayerNormCache {
-    Columns<T> x_hat;  ///< [F][columns] mean 0 and variance 1 in every column
-    T* inverse_std;    ///< [columns][lane]
-};
-
-/// Mean and 1 / √(variance + 1e-5) of every column, [columns][lane].
-template <class T>
-__attribute__((noinline)) void layer_norm_statistics(Columns<T> x, int F, T* mean, T* inverse_std) {
-    constexpr int L = LANES<T>;
-    for_column_tiles(x.number, [&](auto width, int column) {
-        constexpr int C = decltype(width)::value;
-        Vec<T> means[C] = {}, squares[C] = {};
-        for (int f = 0; f < F; ++f)
-            for (int c = 0; c < C; ++c) means[c] += x(f, column + c);
-        for (int c = 0; c < C; ++c) means[c] = means[c] / T(F);
-        for (int f = 0; f < F; ++f)
-            for (int c = 0; c < C; ++c) {
-                const Vec<T> centred = x(f, column + c) - means[c];
-                squares[c] = fma(centred, centred, squares[c]);
-            }
-        for (int c = 0; c < C; ++c) {
-            const Vec<T> variance = squares[c] / T(F);
-            store(mean + (column + c) * L, means[c]);
-            store(inverse_std + (column + c) * L,
-                  T(1) / square_root<T>(variance + T(LAYER_NORM_EPSILON)));
-        }
-    });
-}
-
-/// Turn F features of x into x̂, and give y = gain ⊙ x̂ + bias to f(feature, column, y).
-template <class T, class Function>
-inline void layer_norm_apply(Columns<T> x, int F, const T* mean, const T* inverse_std,
-                             const T* gain, const T* bias, Function f) {
-    constexpr int L = LANES<T>;
-    for (int column = 0; column < x.number; ++column) {
-        const Vec<T> m = load(mean + column * L), factor = load(inverse_std + column * L);
-        for (int feature = 0; feature < F; ++feature) {
-            const Vec<T> x_hat = (x(feature, column) - m) * factor;
-            x.set(feature, column, x_hat);
-            f(feature, column, fma(splat(gain[feature]), x_hat, splat(bias[feature])));
-        }
-    }
-}
-
-/// Layer norm of the x that stands in cache.x_hat; y goes to f(feature, column, y).
-template <class T, class Function>
-inline void layer_norm(const LayerNormCache<T>& cache, int F, const T* gain, const T* bias, T* mean,
-                       Function f) {
-    layer_norm_statistics(cache.x_hat, F, mean, cache.inverse_std);
-    layer_norm_apply(cache.x_hat, F, mean, cache.inverse_std, gain, bias, f);
-}
-
-/// What the derivative of a layer norm sums over features, [columns][lane] each.
-template <class T>
-struct LayerNormSums {
-    T *d_x_hat, *products;  ///< Σ d_x̂ and Σ d_x̂ ⊙ x̂
-
-    void clear(int columns) const {
-        __builtin_memset(d_x_hat, 0, sizeof(T) * LANES<T> * columns);
-        __builtin_memset(products, 0, sizeof(T) * LANES<T> * columns);
-    }
-};
-
-/// Add what F features give to the sums; add Σ d_y ⊙ x̂ to d_gain and Σ d_y to d_bias, [F][lane].
-template <class T>
-__attribute__((noinline)) void layer_norm_backward_sums(Columns<T> d_y, Columns<T> x_hat, int F,
-                                                        const T* gain,
-                                                        const LayerNormSums<T>& sums, T* d_gain,
-                                                        T* d_bias) {
-    constexpr int L = LANES<T>;
-    for_column_tiles(d_y.number, [&](auto width, int column) {
-        constexpr int C = decltype(width)::value;
-        Vec<T> d_x_hat[C], products[C];
-        for (int c = 0; c < C; ++c) {
-            d_x_hat[c] = load(sums.d_x_hat + (column + c) * L);
-            products[c] = load(sums.products + (column + c) * L);
-        }
-        for (int f = 0; f < F; ++f) {
-            const Vec<T> g = splat(gain[f]);
-            Vec<T> sum = load(d_bias + f * L), sum_of_products = load(d_gain + f * L);
-            for (int c = 0; c < C; ++c) {
-                const Vec<T> d = d_y(f, column + c), product = d * x_hat(f, column + c);
-                sum += d;
-                sum_of_products += product;
-                d_x_hat[c] = fma(g, d, d_x_hat[c]);
-                products[c] = fma(g, product, products[c]);
-            }
-            store(d_bias + f * L, sum);
-            store(d_gain + f * L, sum_of_products);
-        }
-        for (int c = 0; c < C; ++c) {
-            store(sums.d_x_hat + (column + c) * L, d_x_hat[c]);
-            store(sums.products + (column + c) * L, products[c]);
-        }
-    });
-}
-
-/// d_x = (d_x̂ − mean(d_x̂) − x̂ mean(d_x̂ ⊙ x̂)) / std with d_x̂ = gain ⊙ d_y; d_x may be d_y.
-///
-/// Adds Σ d_x to d_before [F][lane], the gradient of a bias that was added to x; it may be null.
-template <class T>
-__attribute__((noinline)) void layer_norm_backward_apply(Columns<T> d_y,
-                                                         const LayerNormCache<T>& cache, int F,
-                                                         const T* gain,
-                                                         const LayerNormSums<T>& sums, T* d_before,
-                                                         Columns<T> d_x) {
-    constexpr int L = LANES<T>;
-    for_column_tiles(d_y.number, [&](auto width, int column) {
-        constexpr int C = decltype(width)::value;
-        Vec<T> factors[C], means[C], products[C];
-        for (int c = 0; c < C; ++c) {
-            factors[c] = load(cache.inverse_std + (column + c) * L);
-            means[c] = load(sums.d_x_hat + (column + c) * L) / T(F) * factors[c];
-            products[c] = load(sums.products + (column + c) * L) / T(F) * factors[c];
-        }
-        for (int f = 0; f < F; ++f) {
-            const Vec<T> g = splat(gain[f]);
-            Vec<T> sum = {};
-            for (int c = 0; c < C; ++c) {
-                const Vec<T> shift = fma(cache.x_hat(f, column + c), products[c], means[c]);
-                const Vec<T> d = fma(g, d_y(f, column + c) * factors[c], -shift);
-                d_x.set(f, column + c, d);
-                sum += d;
-            }
-            if (d_before) store(d_before + f * L, load(d_before + f * L) + sum);
-        }
-    });
-}
-
-/// Both, for all features at once.
-template <class T>
-inline void layer_norm_backward(Columns<T> d_y, const LayerNormCache<T>& cache, int F,
-                                const T* gain, const LayerNormSums<T>& sums, T* d_gain, T* d_bias,
-                                T* d_before, Columns<T> d_x) {
-    sums.clear(d_y.number);
-    layer_norm_backward_sums(d_y, cache.x_hat, F, gain, sums, d_gain, d_bias);
-    layer_norm_backward_apply(d_y, cache, F, gain, sums, d_before, d_x);
-}
-
-/// Rectifier max(z, 0); NaN stays NaN.
-template <class T>
-inline Vec<T> relu(Vec<T> z) {
-    return z < T(0) ? Vec<T>{} : z;
-}
-
-/// d times the rectifier's derivative from its value r: 1 where r > 0, else 0.
-template <class T>
-inline Vec<T> relu_backward(Vec<T> d, Vec<T> r) {
-    return r > T(0) ? d : d * T(0);
-}
-
-/// Softmax of the columns of a feature, in place, shifted by the largest so that nothing overflows.
-template <class T>
-inline void softmax(Columns<T> z, int feature) {
-    Vec<T> largest = z(feature, 0), sum = {};
-    for (int m = 1; m < z.number; ++m)
-        largest = z(feature, m) > largest ? z(feature, m) : largest;
-    for (int m = 0; m < z.number; ++m) {
-        const Vec<T> e = exponential<T>(z(feature, m) - largest);
-        z.set(feature, m, e);
-        sum += e;
-    }
-    const Vec<T> factor = reciprocal(sum);
-    for (int m = 0; m < z.number; ++m) z.set(feature, m, z(feature, m) * factor);
-}
-
-/// d_z = p ⊙ (d_p − Σ d_p ⊙ p) for p = softmax(z), times a scale, in place.
-template <class T>
-inline void softmax_backward(Columns<T> d, Columns<T> p, int feature, T scale) {
-    Vec<T> sum = {};
-    for (int m = 0; m < d.number; ++m) sum = fma(d(feature, m), p(feature, m), sum);
-    for (int m = 0; m < d.number; ++m)
-        d.set(feature, m, p(feature, m) * (d(feature, m) - sum) * scale);
-}
+}  // namespace
+}  // namespace lb::LB_TARGET
