@@ -7,6 +7,7 @@ import pytest
 
 from lstm_baseline import InputError
 from lstm_baseline.race.race_statistics import (
+    Bootstrap,
     Interval,
     expected_best,
     holm,
@@ -110,7 +111,7 @@ def test_holm_is_that_of_statsmodels():
 def test_mean_interval_is_scipys(make, step, confidence):
     """But for the luck of the draw, which may move an end by one step of a mean of eighths."""
     differences = make(12, 3)
-    found = mean_interval(differences, confidence, rng(), num_resamples=50_000)
+    found = mean_interval(differences, Bootstrap(confidence, rng(), 50_000))
     for column, interval in zip(differences.T, found, strict=True):
         theirs = stats.bootstrap(
             (column,),
@@ -127,22 +128,22 @@ def test_mean_interval_is_scipys(make, step, confidence):
 
 def test_mean_interval_does_not_depend_on_how_ties_are_rounded():
     """Sums of eighths are exact, those of tenths are not; SciPy's interval moves by a step."""
-    exact = mean_interval(eighths(12, 20), 0.95, rng())
-    rounded = mean_interval(tenths(12, 20), 0.95, rng())
+    exact = mean_interval(eighths(12, 20), Bootstrap(0.95, rng()))
+    rounded = mean_interval(tenths(12, 20), Bootstrap(0.95, rng()))
     np.testing.assert_allclose(np.array(rounded), 0.8 * np.array(exact), atol=1e-12)
 
 
 def test_bca_is_told_from_the_percentile_interval():
     """Of skewed differences the ends lie further on the side of the tail."""
     column = np.array([[0.0]] * 9 + [[1.0]] * 2 + [[4.0]])
-    (found,) = mean_interval(column, 0.95, rng())
+    (found,) = mean_interval(column, Bootstrap(0.95, rng()))
     theirs = stats.bootstrap((column[:, 0],), np.mean, method="percentile", rng=rng(5))
     assert found.high > theirs.confidence_interval.high + 0.2
 
 
 def test_mean_interval_of_equal_differences_has_no_width():
     for value in (0.0, 0.1, -0.3):
-        (interval,) = mean_interval(np.full((7, 1), value), 0.95, rng())
+        (interval,) = mean_interval(np.full((7, 1), value), Bootstrap(0.95, rng()))
         assert interval == pytest.approx((value, value, value), abs=1e-15)
         assert interval.low == interval.high
 
@@ -150,14 +151,14 @@ def test_mean_interval_of_equal_differences_has_no_width():
 def test_coverage_of_the_mean_interval():
     """Of ten normal runs, a 95% interval holds the true mean in about 90 of 100 cases."""
     differences = rng(7).normal(size=(10, 4000))
-    intervals = np.array(mean_interval(differences, 0.95, rng(), num_resamples=1000))
+    intervals = np.array(mean_interval(differences, Bootstrap(0.95, rng(), 1000)))
     coverage = ((intervals[:, 1] <= 0) & (intervals[:, 2] >= 0)).mean()
     assert coverage == pytest.approx(0.90, abs=0.015)
 
 
 def test_probability_better_counts_ties_half():
     differences = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0], [-5.0, 0.0]])
-    found = probability_better(differences, 0.95, rng())
+    found = probability_better(differences, Bootstrap(0.95, rng()))
     assert [interval.estimate for interval in found] == [0.625, 0.5]
     assert found[1] == Interval(0.5, 0.5, 0.5)
 
@@ -165,7 +166,7 @@ def test_probability_better_counts_ties_half():
 def test_interval_of_probability_better_is_that_of_a_binomial():
     """Resampling n pairs of which k are won draws the number won from Binomial(n, k / n)."""
     differences = np.array([1.0] * 15 + [-1.0] * 5)[:, None]
-    (found,) = probability_better(differences, 0.95, rng())
+    (found,) = probability_better(differences, Bootstrap(0.95, rng()))
     low, high = stats.binom.ppf([0.025, 0.975], 20, 0.75) / 20
     assert found == pytest.approx((0.75, low, high))
 
@@ -173,14 +174,16 @@ def test_interval_of_probability_better_is_that_of_a_binomial():
 @pytest.mark.parametrize("function", [mean_interval, probability_better])
 def test_interval_does_not_depend_on_tasks_beside_it(function):
     differences = skewed(20, 5)
-    together = function(differences, 0.95, rng())
-    assert function(differences, 0.95, rng()) == together
-    assert function(differences[:, 3:4], 0.95, rng()) == together[3:4]
+    together = function(differences, Bootstrap(0.95, rng()))
+    assert function(differences, Bootstrap(0.95, rng())) == together
+    assert function(differences[:, 3:4], Bootstrap(0.95, rng())) == together[3:4]
 
 
 def test_other_seed_other_interval():
     differences = skewed(20, 1)
-    assert mean_interval(differences, 0.95, rng(1)) != mean_interval(differences, 0.95, rng())
+    assert mean_interval(differences, Bootstrap(0.95, rng(1))) != mean_interval(
+        differences, Bootstrap(0.95, rng())
+    )
 
 
 def test_p_value_does_not_depend_on_tasks_beside_it():
@@ -204,7 +207,7 @@ def test_overall_interval_is_scipys_of_independent_samples():
     scores = rng(3).normal(size=(10, 4)) + np.arange(4)
     theirs = stats.bootstrap(tuple(scores.T), trimmed, method="percentile", rng=rng(5))
     low, high = theirs.confidence_interval
-    found = overall_interval(scores, 0.95, rng())
+    found = overall_interval(scores, Bootstrap(0.95, rng()))
     assert found.estimate == pytest.approx(trimmed(*scores.T, axis=0), rel=1e-12)
     assert found[1:] == pytest.approx((low, high), abs=0.03 * (high - low))
 
@@ -212,7 +215,7 @@ def test_overall_interval_is_scipys_of_independent_samples():
 def test_overall_interval_draws_within_each_task():
     """Tasks that are far apart and without noise leave nothing to chance."""
     scores = np.tile(np.arange(6.0) ** 2, (5, 1))
-    estimate, low, high = overall_interval(scores, 0.95, rng())
+    estimate, low, high = overall_interval(scores, Bootstrap(0.95, rng()))
     assert estimate == low == high == pytest.approx(interquartile_mean(scores))
 
 
@@ -227,7 +230,7 @@ def test_overall_interval_is_rliables(shape):
         {"ours": scores}, lambda of: np.array([metrics.aggregate_iqm(of)]), reps=20_000
     )
     low, high = intervals["ours"][:, 0]
-    found = overall_interval(scores, 0.95, rng(), num_resamples=20_000)
+    found = overall_interval(scores, Bootstrap(0.95, rng(), 20_000))
     assert found.estimate == pytest.approx(estimates["ours"][0], abs=1e-12)
     assert found[1:] == pytest.approx((low, high), abs=0.03 * (high - low))
 
@@ -235,9 +238,9 @@ def test_overall_interval_is_rliables(shape):
 def test_overall_difference_draws_pairs():
     """A constant lead is certain, however much the seeds differ."""
     baseline = rng().normal(size=(10, 3))
-    found = overall_difference(baseline + 0.25, baseline, 0.95, rng())
+    found = overall_difference(baseline + 0.25, baseline, Bootstrap(0.95, rng()))
     assert found == pytest.approx((0.25, 0.25, 0.25))
-    assert overall_difference(baseline, baseline, 0.95, rng()) == (0.0, 0.0, 0.0)
+    assert overall_difference(baseline, baseline, Bootstrap(0.95, rng())) == (0.0, 0.0, 0.0)
 
 
 def difference(one, other, axis):
@@ -253,7 +256,7 @@ def test_overall_difference_is_scipys_on_one_task():
         method="percentile",
         rng=rng(5),
     ).confidence_interval
-    found = overall_difference(challenger, baseline, 0.95, rng())
+    found = overall_difference(challenger, baseline, Bootstrap(0.95, rng()))
     assert found.estimate == pytest.approx(difference(challenger, baseline, 0)[0])
     assert found[1:] == pytest.approx(theirs, abs=0.03 * (theirs.high - theirs.low))
 
@@ -261,8 +264,8 @@ def test_overall_difference_is_scipys_on_one_task():
 def test_overall_probability_is_the_mean_over_tasks():
     challenger = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
     baseline = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-    found = overall_probability(challenger, baseline, 0.95, rng())
-    by_task = probability_better(challenger - baseline, 0.95, rng())
+    found = overall_probability(challenger, baseline, Bootstrap(0.95, rng()))
+    by_task = probability_better(challenger - baseline, Bootstrap(0.95, rng()))
     assert found.estimate == np.mean([interval.estimate for interval in by_task]) == 0.6875
     # The first task is certain, so only the second one's uncertainty is left, at half its size.
     assert found[1:] == pytest.approx([(1 + end) / 2 for end in by_task[1][1:]])
@@ -321,11 +324,14 @@ def test_median_counts_runs_that_never_reached(times, median):
         (lambda: runs_needed(0.05, 0), "num_comparisons is 0; give"),
         (lambda: permutation_p_values(np.zeros(3), rng()), r"shape \(3,\); give \(runs, tasks\)"),
         (lambda: permutation_p_values(np.full((3, 1), np.nan), rng()), "not finite; leave out"),
-        (lambda: mean_interval(np.zeros((1, 2)), 0.95, rng()), "at least 2 runs"),
-        (lambda: mean_interval(np.zeros((3, 2)), 95, rng()), "confidence is 95; give a number"),
-        (lambda: overall_interval(np.zeros((3, 0)), 0.95, rng()), "2 runs and one task"),
+        (lambda: mean_interval(np.zeros((1, 2)), Bootstrap(0.95, rng())), "at least 2 runs"),
         (
-            lambda: overall_difference(np.zeros((3, 2)), np.zeros((3, 1)), 0.95, rng()),
+            lambda: mean_interval(np.zeros((3, 2)), Bootstrap(95, rng())),
+            "confidence is 95; give a number",
+        ),
+        (lambda: overall_interval(np.zeros((3, 0)), Bootstrap(0.95, rng())), "2 runs and one task"),
+        (
+            lambda: overall_difference(np.zeros((3, 2)), np.zeros((3, 1)), Bootstrap(0.95, rng())),
             "the same pairs",
         ),
         (lambda: holm(np.array([0.5, 1.5])), "numbers from 0 to 1"),

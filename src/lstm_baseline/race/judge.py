@@ -15,7 +15,7 @@ import numpy as np
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.race.outcomes import Barrier, Comparison, Duel, RaceOutcome, Runs, TaskOutcome
 from lstm_baseline.race.plan import Plan
-from lstm_baseline.race.race_statistics import interquartile_mean, overall_interval
+from lstm_baseline.race.race_statistics import Bootstrap, interquartile_mean, overall_interval
 from lstm_baseline.race.summarise import summarise, summarise_sweep
 from lstm_baseline.race.verdict import (
     Evidence,
@@ -59,7 +59,7 @@ def judge(
     duels = _duels(plan, tasks, scores, rng)
     judged = [k for k in range(len(tasks)) if np.isfinite(scores[plan.baseline][:, k]).all()]
     overall = {
-        name: overall_interval(of_name[:, judged], 1 - plan.rule.level, rng)
+        name: overall_interval(of_name[:, judged], Bootstrap(1 - plan.rule.level, rng))
         for name, of_name in scores.items()
         if judged and plan.seeds > 1
     }

@@ -30,6 +30,29 @@ _NORMAL = NormalDist()
 _ROUNDING = 1e-12
 
 
+class Bootstrap(NamedTuple):
+    """How a bootstrap draws runs with replacement, and how wide its intervals are."""
+
+    confidence: float
+    """Share of cases in which an interval is to hold the true value, 0.5 to 0.999."""
+    rng: np.random.Generator
+    num_resamples: int = NUM_RESAMPLES
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """Quantiles of the resamples at which a percentile interval ends.
+
+        Raises
+        ------
+        InputError
+            If confidence is out of range: beyond, the tails hold too few resamples to tell where
+            they begin.
+        """
+        if not 0.5 <= self.confidence <= 0.999:
+            raise InputError(f"confidence is {self.confidence!r}; give a number from 0.5 to 0.999")
+        return (1 - self.confidence) / 2, (1 + self.confidence) / 2
+
+
 class Interval(NamedTuple):
     """An estimate with its confidence interval."""
 
@@ -143,10 +166,7 @@ def holm(p_values: FloatArray) -> FloatArray:
 
 def mean_interval(
     differences: FloatArray,
-    confidence: float,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
+    bootstrap: Bootstrap,
 ) -> list[Interval]:
     """Return each task's mean difference with its BCa bootstrap interval.
 
@@ -162,10 +182,8 @@ def mean_interval(
     ----------
     differences
         (runs, tasks), at least 2 runs.
-    confidence
-        Share of cases in which the interval is to hold the true mean, 0.5 to 0.999.
-    rng, num_resamples
-        Draws of runs with replacement, the same ones for all tasks.
+    bootstrap
+        Draws the same runs for all tasks.
 
     Returns
     -------
@@ -182,9 +200,9 @@ def mean_interval(
     jackknife's influence values.
     """
     differences = _as_runs("differences", differences, at_least=2)
-    tails = _tails(confidence)
+    tails = bootstrap.tails
     intervals = []
-    for column, means in _resampled_means(differences, num_resamples, rng):
+    for column, means in _resampled_means(differences, bootstrap):
         mean, scale = column.mean(), np.abs(column).max()
         if np.ptp(column) <= _ROUNDING * scale:
             intervals.append(Interval(float(mean), float(mean), float(mean)))
@@ -202,10 +220,7 @@ def mean_interval(
 
 def probability_better(
     differences: FloatArray,
-    confidence: float,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
+    bootstrap: Bootstrap,
 ) -> list[Interval]:
     """Return for each task P(challenger better), with its percentile bootstrap interval.
 
@@ -216,10 +231,10 @@ def probability_better(
     Parameters and errors are those of ``mean_interval``.
     """
     wins = _wins(_as_runs("differences", differences, at_least=2))
-    tails = _tails(confidence)
+    tails = bootstrap.tails
     return [
         _interval(column.mean(), shares, tails)
-        for column, shares in _resampled_means(wins, num_resamples, rng)
+        for column, shares in _resampled_means(wins, bootstrap)
     ]
 
 
@@ -239,10 +254,7 @@ def interquartile_mean(scores: FloatArray) -> FloatArray:
 
 def overall_interval(
     scores: FloatArray,
-    confidence: float,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
+    bootstrap: Bootstrap,
 ) -> Interval:
     """Return the interquartile mean of a contestant's scores, with a percentile bootstrap interval.
 
@@ -255,22 +267,19 @@ def overall_interval(
     ----------
     scores
         (runs, tasks), at least 2 runs; scores of different tasks must share a scale.
-    confidence, rng, num_resamples
-        As for ``mean_interval``.
+    bootstrap
+        Draws runs for each task anew.
     """
     scores = _as_runs("scores", scores, at_least=2)
-    tails = _tails(confidence)
-    draws = _stratified_draws(scores, num_resamples, rng)
+    tails = bootstrap.tails
+    draws = _stratified_draws(scores, bootstrap)
     return _interval(interquartile_mean(scores), interquartile_mean(_draw(scores, draws)), tails)
 
 
 def overall_difference(
     challenger: FloatArray,
     baseline: FloatArray,
-    confidence: float,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
+    bootstrap: Bootstrap,
 ) -> Interval:
     """Return the difference of two interquartile means, with a percentile bootstrap interval.
 
@@ -280,12 +289,12 @@ def overall_difference(
     ----------
     challenger, baseline
         Scores, both (runs, tasks), at least 2 runs, run by run in pairs.
-    confidence, rng, num_resamples
-        As for ``mean_interval``.
+    bootstrap
+        Draws runs for each task anew.
     """
     challenger, baseline = _as_pairs(challenger, baseline, at_least=2)
-    tails = _tails(confidence)
-    draws = _stratified_draws(challenger, num_resamples, rng)
+    tails = bootstrap.tails
+    draws = _stratified_draws(challenger, bootstrap)
     return _interval(
         interquartile_mean(challenger) - interquartile_mean(baseline),
         interquartile_mean(_draw(challenger, draws)) - interquartile_mean(_draw(baseline, draws)),
@@ -296,10 +305,7 @@ def overall_difference(
 def overall_probability(
     challenger: FloatArray,
     baseline: FloatArray,
-    confidence: float,
-    rng: np.random.Generator,
-    *,
-    num_resamples: int = NUM_RESAMPLES,
+    bootstrap: Bootstrap,
 ) -> Interval:
     """Return the mean over tasks of P(challenger better), with a percentile bootstrap interval.
 
@@ -309,9 +315,9 @@ def overall_probability(
     Parameters are those of ``overall_difference``.
     """
     challenger, baseline = _as_pairs(challenger, baseline, at_least=2)
-    tails = _tails(confidence)
+    tails = bootstrap.tails
     wins = _wins(challenger - baseline)
-    drawn = _draw(wins, _stratified_draws(wins, num_resamples, rng))
+    drawn = _draw(wins, _stratified_draws(wins, bootstrap))
     return _interval(wins.mean(), drawn.mean(axis=(-2, -1)), tails)
 
 
@@ -404,13 +410,6 @@ def _as_pairs(challenger: Any, baseline: Any, at_least: int) -> tuple[FloatArray
     return challenger, baseline
 
 
-def _tails(confidence: float) -> tuple[float, float]:
-    # Beyond, the tails hold too few resamples to tell where they begin.
-    if not 0.5 <= confidence <= 0.999:
-        raise InputError(f"confidence is {confidence!r}; give a number from 0.5 to 0.999")
-    return (1 - confidence) / 2, (1 + confidence) / 2
-
-
 def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDArray:
     """Return which pairs change sides, (patterns, pairs); first comes that of none.
 
@@ -434,11 +433,13 @@ def _wins(differences: FloatArray) -> FloatArray:
 
 
 def _resampled_means(
-    values: FloatArray, num_resamples: int, rng: np.random.Generator
+    values: FloatArray, bootstrap: Bootstrap
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Give each task's column (runs,) with its resampled means (resamples,)."""
     runs = len(values)
-    counts = rng.multinomial(runs, np.full(runs, 1 / runs), size=num_resamples).astype(np.float64)
+    counts = bootstrap.rng.multinomial(
+        runs, np.full(runs, 1 / runs), size=bootstrap.num_resamples
+    ).astype(np.float64)
     for column in values.T:
         yield column, _products(counts, column) / runs
 
@@ -452,9 +453,10 @@ def _products(rows: FloatArray, column: FloatArray) -> FloatArray:
     return products
 
 
-def _stratified_draws(scores: FloatArray, num_resamples: int, rng: np.random.Generator) -> NDArray:
+def _stratified_draws(scores: FloatArray, bootstrap: Bootstrap) -> NDArray:
     """Return which runs are drawn, with replacement and for each task anew."""
-    return rng.integers(len(scores), size=(num_resamples, *scores.shape))
+    size = (bootstrap.num_resamples, *scores.shape)
+    return bootstrap.rng.integers(len(scores), size=size)
 
 
 def _draw(scores: FloatArray, draws: NDArray) -> FloatArray:

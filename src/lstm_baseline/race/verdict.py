@@ -11,6 +11,7 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.race.race_statistics import (
     NUM_RESAMPLES,
+    Bootstrap,
     Interval,
     holm,
     mean_interval,
@@ -159,7 +160,7 @@ def compare_tasks(
         If the arrays of a pair differ in shape, have fewer than 2 runs, or numbers that are not
         finite.
     """
-    confidence, resamples = 1 - rule.level, rule.num_resamples
+    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
     found = []
     for challenger, baseline in pairs:
         if np.shape(challenger) != np.shape(baseline):
@@ -168,9 +169,9 @@ def compare_tasks(
                 "give the same pairs of runs on the same tasks"
             )
         differences = np.subtract(challenger, baseline, dtype=np.float64)
-        p_values = permutation_p_values(differences, rng, num_resamples=resamples)
-        means = mean_interval(differences, confidence, rng, num_resamples=resamples)
-        shares = probability_better(differences, confidence, rng, num_resamples=resamples)
+        p_values = permutation_p_values(differences, rng, num_resamples=rule.num_resamples)
+        means = mean_interval(differences, bootstrap)
+        shares = probability_better(differences, bootstrap)
         found.append(
             [
                 Evidence.of(
@@ -196,18 +197,18 @@ def compare_overall(
 
     Parameters and errors are those of ``compare_tasks``.
     """
-    confidence, resamples = 1 - rule.level, rule.num_resamples
+    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
     intervals = [
         (
-            overall_difference(*pair, confidence, rng, num_resamples=resamples),
-            overall_probability(*pair, confidence, rng, num_resamples=resamples),
+            overall_difference(*pair, bootstrap),
+            overall_probability(*pair, bootstrap),
         )
         for pair in pairs
     ]
     found = []
     for pair, (difference, probability) in zip(pairs, intervals, strict=True):
         of_seeds = _seeds_differences(pair)
-        (p_value,) = permutation_p_values(of_seeds[:, None], rng, num_resamples=resamples)
+        (p_value,) = permutation_p_values(of_seeds[:, None], rng, num_resamples=rule.num_resamples)
         found.append(
             Evidence.of(
                 of_seeds,
