@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
-from lstm_baseline.engine.cells.gate_activations import gate_activation
+from lstm_baseline.engine.cells.gate_activations import GateActivation, gate_activation
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, NDArray
@@ -67,7 +67,11 @@ def from_keras_weights(
     *,
     bidirectional: bool = False,
     merge: str = "concatenate",
-    activations: Sequence[str | tuple[str | float, ...]] = ("sigmoid", "tanh", "tanh"),
+    activations: Sequence[str | tuple[str | float, ...] | GateActivation] = (
+        "sigmoid",
+        "tanh",
+        "tanh",
+    ),
 ) -> LSTM:
     """Return an LSTM with what ``get_weights`` of a layer or of a chain of layers gives.
 
@@ -127,9 +131,7 @@ def to_keras_weights(model: LSTM) -> list[FloatArray]:
     return to_kernels(model)
 
 
-def from_keras(
-    layers: "Layer | list[Layer] | tuple[Layer, ...]",
-) -> LSTM:
+def from_keras(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> LSTM:
     """Return an LSTM that gives the outputs of Keras's layers.
 
     Parameters
