@@ -119,7 +119,7 @@ def _row(
     checks = [check(contestant, right) for contestant in contestants]
     timed = [c for c, found in zip(contestants, checks, strict=True) if found.right]
     wait_until_quiet()
-    # On one thread nobody leaves another one spinning.
+    # With one thread no idle worker spins meanwhile.
     settle = wait_until_quiet if threads > 1 else lambda: None
     timings = iter(time_in_turns(timed, pace, settle=settle, on_round=on_round))
     entries = tuple(
