@@ -1,14 +1,14 @@
 """Our own engine in every case."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Kind, Problem
 from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
-from lstm_baseline.engine.models import LSTM, FrozenLSTM
-from lstm_baseline.engine.shapes import Params
+from lstm_baseline.engine.cells import State
+from lstm_baseline.engine.models import LSTM, FrozenLSTM, SequenceModel
+from lstm_baseline.engine.shapes import FloatArray, Params
 from lstm_baseline.training.losses import cross_entropy
 from lstm_baseline.training.optimizers import Adam, clip_by_global_norm
 
@@ -18,7 +18,7 @@ def entrants(problem: Problem, threads: int) -> list[Entrant]:
     return [_BUILDERS[problem.case.kind](problem)]
 
 
-def answer_of(problem: Problem, model: Any) -> Answer:
+def answer_of(problem: Problem, model: SequenceModel) -> Answer:
     """Return what a model answers to a problem, by the plain calls of its class."""
     kind = problem.case.kind
     if kind == "step":
@@ -38,7 +38,7 @@ def _frozen(problem: Problem) -> FrozenLSTM:
 def _step(problem: Problem) -> Entrant:
     model = _frozen(problem)
     x_t = np.ascontiguousarray(problem.x[:, 0])
-    state: Any = None
+    state: State | None = None
 
     def call() -> object:
         nonlocal state
@@ -48,9 +48,10 @@ def _step(problem: Problem) -> Entrant:
     return Entrant("ours", "ours", lambda: {"outputs": _stream(model, problem)}, call)
 
 
-def _stream(model: Any, problem: Problem) -> Any:
+def _stream(model: SequenceModel | FrozenLSTM, problem: Problem) -> FloatArray:
     """Return the outputs (steps, B, H) of one input given again and again."""
-    outputs, state = [], None
+    outputs: list[FloatArray] = []
+    state: State | None = None
     for _ in range(CHECKED_STEPS):
         y_t, state = model.step(problem.x[:, 0], state)
         outputs.append(y_t)
@@ -60,7 +61,7 @@ def _stream(model: Any, problem: Problem) -> Any:
 def _forward(problem: Problem) -> Entrant:
     model, x, lengths = _frozen(problem), problem.x, problem.lengths
 
-    def call() -> Any:
+    def call() -> FloatArray:
         return model.forward(x, lengths=lengths)
 
     return Entrant("ours", "ours", lambda: {"outputs": call()}, call)
@@ -76,7 +77,7 @@ def _forward_and_backward(problem: Problem) -> Entrant:
     )
 
 
-def _gradient(problem: Problem, model: Any) -> Answer:
+def _gradient(problem: Problem, model: SequenceModel) -> Answer:
     outputs, cache = model.forward_with_cache(problem.x, lengths=problem.lengths)
     return {"outputs": outputs, **model.backward(problem.d_outputs, cache).params}
 
@@ -90,7 +91,7 @@ def _training(problem: Problem) -> Entrant:
 class Training:
     """Training steps on one batch."""
 
-    def __init__(self, problem: Problem, model: Any) -> None:
+    def __init__(self, problem: Problem, model: SequenceModel) -> None:
         self.problem, self.model = problem, model
         self.optimizer = Adam(model.params)
 

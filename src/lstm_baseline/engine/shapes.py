@@ -41,6 +41,7 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 FloatArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]
 IntArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.integer[Any]]]
+FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 LSTM_GATES = ("f", "i", "c", "o")
 """Forget, input, candidate, output: the order of the lanes in W (4H, I), U (4H, H), b (4H)."""

@@ -15,9 +15,10 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from distributed import Client, KilledWorker, Security, Worker, get_worker, rpc
+from distributed import Future as DaskFuture
 from distributed.comm import CommClosedError
 
 from lstm_baseline import __version__
@@ -110,8 +111,8 @@ class DaskWorkers:
         self._topic = f"lstm-baseline-{secrets.token_hex(8)}"
         client.subscribe_topic(self._topic, self._hear)
         self._installation = results_depend_on()
-        self._busy: dict[Future[Any], str] = {}
-        self._tasks: dict[Task, Any] = {}
+        self._busy: dict[Future[dict[str, bytes]], str] = {}
+        self._tasks: dict[Task, DaskFuture] = {}
         self._histories: dict[str, list[Record]] = {}
 
     def free(self) -> list[str]:
@@ -132,7 +133,7 @@ class DaskWorkers:
         # A run whose worker is gone is done by one of the others.
         return free[: max(0, len(present) - len(self._busy))]
 
-    def submit(self, spec: RunSpec, worker: str) -> Future[Any]:
+    def submit(self, spec: RunSpec, worker: str) -> Future[dict[str, bytes]]:
         """Start a run on a free worker.
 
         Raises
@@ -148,7 +149,7 @@ class DaskWorkers:
                 if spec.task not in self._tasks:
                     # Not scattered: what a lost worker held could not be made again.
                     self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
-                future: Future[Any] = self._executor.submit(
+                future: Future[dict[str, bytes]] = self._executor.submit(
                     _run_on_worker,
                     self._tasks[spec.task],
                     others,
@@ -162,7 +163,7 @@ class DaskWorkers:
         self._histories.setdefault(spec.name, [])
         return future
 
-    def result(self, spec: RunSpec, future: Future[Any]) -> RunResult:
+    def result(self, spec: RunSpec, future: Future[dict[str, bytes]]) -> RunResult:
         """Write a run's files into its folder and return how it ended.
 
         Raises
@@ -190,7 +191,7 @@ class DaskWorkers:
         """Return what has come of a run's history."""
         return self._histories[spec.name]
 
-    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+    def _hear(self, event: tuple[float, "_Message"]) -> None:
         """Take a record from a worker, unless a run that is done again tells it once more."""
         _, message = event
         history = self._histories.get(message["run"])
@@ -210,6 +211,15 @@ class DaskWorkers:
         )
 
 
+class _Message(TypedDict):
+    """What a worker tells of a run under way."""
+
+    run: str
+    """Its name."""
+    record: list[Any]
+    """The fields of a ``Record``."""
+
+
 class _NotWanted(BaseException):
     """Whoever asked for a run is gone."""
 
@@ -225,7 +235,7 @@ def _run_on_worker(
     def tell(record: Record) -> None:
         if worker.state.tasks[key].state == "cancelled":
             raise _NotWanted
-        worker.log_event(topic, {"run": spec.name, "record": list(record)})
+        worker.log_event(topic, _Message(run=spec.name, record=list(record)))
 
     with tempfile.TemporaryDirectory(dir=worker.local_directory) as name:
         folder = Path(name)

@@ -5,11 +5,11 @@ the state goes back and forth between two pairs of buffers, so nothing is copied
 """
 
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnxruntime import InferenceSession, IOBinding, OrtValue
 
 from lstm_baseline.benchmarks.cases import Problem
 from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
@@ -33,7 +33,7 @@ def entrants(problem: Problem, threads: int) -> list[Entrant]:
     return []
 
 
-def _bound_step(problem: Problem, session: Any) -> Entrant:
+def _bound_step(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     x_t = np.ascontiguousarray(problem.x[None, :, 0])
     pairs = [[np.zeros((1, case.B, case.H), np.float32) for _ in "hc"] for _ in range(2)]
@@ -60,7 +60,7 @@ def _bound_step(problem: Problem, session: Any) -> Entrant:
     return Entrant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
 
 
-def _plain_step(problem: Problem, session: Any) -> Entrant:
+def _plain_step(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     feeds = {"x": np.ascontiguousarray(problem.x[None, :, 0])}
     feeds |= {name: np.zeros((1, case.B, case.H), np.float32) for name in _STATE}
@@ -76,7 +76,7 @@ def _plain_step(problem: Problem, session: Any) -> Entrant:
     return Entrant("ONNX Runtime, plain", "ONNX Runtime", answer, call)
 
 
-def _bound_forward(problem: Problem, session: Any) -> Entrant:
+def _bound_forward(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     x = np.ascontiguousarray(problem.x.transpose(1, 0, 2))
     y = np.empty((case.T, 1, case.B, case.H), np.float32)
@@ -92,7 +92,9 @@ def _bound_forward(problem: Problem, session: Any) -> Entrant:
     return Entrant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
 
 
-def _bind(session: Any, inputs: dict[str, NDArray], outputs: dict[str, NDArray]) -> Any:
+def _bind(
+    session: InferenceSession, inputs: dict[str, NDArray], outputs: dict[str, NDArray]
+) -> IOBinding:
     """Bind arrays, whose memory is used as it is."""
     binding = session.io_binding()
     for name, array in inputs.items():
@@ -102,13 +104,13 @@ def _bind(session: Any, inputs: dict[str, NDArray], outputs: dict[str, NDArray])
     return binding
 
 
-def _value(array: NDArray) -> Any:
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+def _value(array: NDArray) -> OrtValue:
+    return OrtValue.ortvalue_from_numpy(array)
 
 
 def _session(
     problem: Problem, threads: int, state: tuple[str, ...], outputs: tuple[str, ...]
-) -> Any:
+) -> InferenceSession:
     """Return a session of one LSTM node with our weights, which takes x and perhaps a state."""
     params, case = problem.model.params, problem.case
     b = np.concatenate([_reorder(params["b"]), np.zeros_like(params["b"])])
@@ -135,9 +137,7 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _reorder(value: NDArray) -> NDArray:

@@ -21,14 +21,14 @@ Socher 2018 (arXiv 1708.02182); zoneout, Krueger et al. 2017 (arXiv 1606.01305).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lstm_baseline.engine.cells import Regularization, State
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_number
-from lstm_baseline.engine.shapes import FloatArray, NDArray, Params
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, NDArray, Params
 
 _PARTS = 2**16
 
@@ -50,7 +50,7 @@ class DropoutRates(NamedTuple):
         return any(self.zoneout)
 
     @classmethod
-    def checked(cls, zoneout: Any = 0.0, **rates: float) -> "DropoutRates":
+    def checked(cls, zoneout: float | Sequence[float] = 0.0, **rates: float) -> "DropoutRates":
         """Return rates from what a user gives; zoneout may be one number for h and c.
 
         Raises
@@ -117,7 +117,7 @@ class Masks:
             )
         return None if recurrent is None and zoneout is None else Regularization(recurrent, zoneout)
 
-    def _dropped(self, name: str, shape: tuple[int, ...], dtype: Any) -> FloatArray | None:
+    def _dropped(self, name: str, shape: tuple[int, ...], dtype: FloatDType) -> FloatArray | None:
         """Return a mask of 0 and 1 / (1 − rate)."""
         rate: float = getattr(self.rates, name)
         if self.rng is None or not rate:
@@ -143,7 +143,8 @@ def _parts(rate: float) -> int:
     return min(round(rate * _PARTS), _PARTS - 1)
 
 
-def _as_rate(name: str, value: Any) -> float:
-    if not 0.0 <= as_number(name, value) < 1.0:
+def _as_rate(name: str, value: object) -> float:
+    rate = as_number(name, value)
+    if not 0.0 <= rate < 1.0:
         raise InputError(f"{name} is {value!r}; give a rate from 0 to below 1")
-    return float(value)
+    return rate

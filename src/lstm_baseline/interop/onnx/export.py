@@ -4,7 +4,8 @@ Nodes take and give time first, (T, B, ·): ONNX Runtime has no others.
 """
 
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.interop.checks import check_is_lstm
 from lstm_baseline.interop.onnx.file import LARGEST_FILE, import_onnx
 from lstm_baseline.interop.onnx.lstm import node_attributes, node_weights
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 OPSET, IR_VERSION = 14, 8
 """Old enough for the runtimes that are about, new enough for all that is written."""
@@ -87,11 +91,11 @@ def to_onnx(
 class _Writer:
     """Nodes and arrays of a model's graph, as far as they are written."""
 
-    def __init__(self, onnx: Any, model: LSTM, takes_lengths: bool) -> None:
+    def __init__(self, onnx: ModuleType, model: LSTM, takes_lengths: bool) -> None:
         self.onnx = onnx
         self.model = model
         self.takes_lengths = takes_lengths
-        self.nodes: list[Any] = []
+        self.nodes: list[NodeProto] = []
         self.arrays: dict[str, NDArray] = {}
 
     def sequences(self) -> str:
@@ -182,7 +186,7 @@ class _Writer:
         shape = self._add("Shape", "shape", "x")
         return self._add("Gather", "num_steps", shape, self._int(1))
 
-    def _add(self, operator: str, output: str, *inputs: str, **attributes: Any) -> str:
+    def _add(self, operator: str, output: str, *inputs: str, **attributes: int | list[int]) -> str:
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **attributes))
         return output
 

@@ -188,7 +188,7 @@ def _range(start: NDArray, limit: NDArray, delta: NDArray) -> NDArray:
 
 
 def _reduce(
-    reduce: Any,
+    reduce: Callable[..., NDArray],
     x: NDArray,
     axes_in: IntArray | None = None,
     *,
