@@ -59,6 +59,8 @@ def test_commands_run(tmp_path: Path) -> None:
             few += ["--steps", 2, "--out", tmp_path / str(number)]
         if command.startswith("compare "):
             few += ["--seeds", 1]
+        if command.startswith("compare ") and "--data" not in command:
+            few += ["--tasks", "qa"]
         if "--dask" in command:
             continue  # with the commands of docs/many-machines.md
         for word, module in (("convert", "onnx"), ("my_nets", "torch")):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,37 +122,44 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
+COMPARE = ("compare", "--tasks", "pair-matching", "--seeds", 1, "--steps", 1000)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the outcomes of a race that nothing happens to."""
+    out = tmp_path_factory.mktemp("undisturbed") / "report"
+    assert run(*COMPARE, "--out", out).returncode == 0
+    return outcomes(out / "runs")
+
+
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_race_and_the_same_command_continues(
-    blow: signal.Signals, tmp_path: Path
+    blow: signal.Signals, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    compare = ("compare", "--tasks", "pair-matching", "--seeds", 1, "--steps", 1000)
-    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    process = start(*compare, "--out", killed)
+    killed = tmp_path / "killed"
+    process = start(*COMPARE, "--out", killed)
     wait_until(lambda: len(list(killed.glob("runs/*/metrics.jsonl"))) == 2, process)
     assert len(workers_of(process)) == 2
     process.send_signal(blow)
     process.communicate(timeout=10)  # until all that may write to its pipes are gone
     assert not workers_of(process)
     assert not list(killed.glob(f"runs/*/{RESULT}"))
-    assert run(*compare, "--out", killed).returncode == 0
-    assert run(*compare, "--out", undisturbed).returncode == 0
-    assert outcomes(killed / "runs") == outcomes(undisturbed / "runs")
+    assert run(*COMPARE, "--out", killed).returncode == 0
+    assert outcomes(killed / "runs") == undisturbed
 
 
 def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_race(
-    tmp_path: Path,
+    tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
-    compare = ("compare", "--tasks", "pair-matching", "--seeds", 1, "--steps", 300)
-    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    process = start(*compare, "--out", killed)
+    killed = tmp_path / "killed"
+    process = start(*COMPARE, "--out", killed)
     wait_until(lambda: len(list(killed.glob("runs/*/metrics.jsonl"))) == 2, process)
     os.kill(workers_of(process)[0], signal.SIGKILL)
     said, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
     assert said.count("its process was killed; it is done again") == 1
-    assert run(*compare, "--out", undisturbed).returncode == 0
-    assert outcomes(killed / "runs") == outcomes(undisturbed / "runs")
+    assert outcomes(killed / "runs") == undisturbed
 
 
 def test_run_that_outlives_no_process_has_failed_and_takes_no_other_with_it(tmp_path: Path) -> None:

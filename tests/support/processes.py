@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-COMMAND = [sys.executable, "-W", "error", "-c", "from lstm_baseline.cli import main; main()"]
+PROGRAM = "from lstm_baseline.cli import main; main()"
+COMMAND = [sys.executable, "-W", "error", "-c", PROGRAM]
+# Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -21,14 +24,12 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
     """Start ``lstm-baseline`` in a process group of its own, as a shell does."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*COMMAND[:-1], f"{HEEDS_CTRL_C}; {PROGRAM}", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
         start_new_session=True,
-        # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

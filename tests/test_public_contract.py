@@ -1,4 +1,4 @@
-"""What the summary at the project's start promises, by its own names and shapes."""
+"""What the names at the package's front promise: shapes, parameters, initial values, sizes."""
 
 import array_api_strict
 import numpy as np
@@ -20,12 +20,12 @@ I, H, O = 32, 64, 16
 GATES = "fico"
 
 
-def summary_input(num_rows=2, num_steps=10):
+def example_input(num_rows=2, num_steps=10):
     return normal(num_rows, num_steps, I, dtype=np.float32)
 
 
 class TestCell:
-    """S1."""
+    """`LSTMCell` takes columns, and has parameters of its own for each gate."""
 
     def test_each_gate_has_parameters_of_its_own(self):
         cell = LSTMCell(I, H)
@@ -45,21 +45,21 @@ class TestCell:
 
 
 class TestSequenceModel:
-    """S2."""
+    """`LSTM` maps (B, T, I) to outputs of every step or of the last, and to its states."""
 
     @pytest.mark.parametrize("output_size", [None, O])
     @pytest.mark.parametrize("return_sequences", [True, False])
     def test_shapes(self, output_size, return_sequences):
         model = LSTM(input_size=I, hidden_size=H, output_size=output_size)
         outputs, h, c = model.forward(
-            summary_input(), return_sequences=return_sequences, return_state=True
+            example_input(), return_sequences=return_sequences, return_state=True
         )
         width = output_size or H
         assert outputs.shape == ((2, 10, width) if return_sequences else (2, width))
         assert h.shape == c.shape == (2, H)
 
     def test_the_last_output_is_the_last_of_the_sequence(self):
-        model, x = LSTM(I, H, O, rng=0), summary_input()
+        model, x = LSTM(I, H, O, rng=0), example_input()
         np.testing.assert_allclose(
             model.forward(x, return_sequences=False), model.forward(x)[:, -1], rtol=1e-5, atol=1e-6
         )
@@ -68,13 +68,13 @@ class TestSequenceModel:
         plain, projected = LSTM(I, H, rng=0), LSTM(I, H, O, rng=0)
         p = projected.get_params()
         plain.set_params({k: v for k, v in p.items() if k not in ("W_out", "b_out")})
-        x = summary_input()
+        x = example_input()
         expected = plain.forward(x) @ p["W_out"].T + p["b_out"].T
         np.testing.assert_allclose(projected.forward(x), expected, rtol=0, atol=1e-6)
 
 
 class TestParams:
-    """S3."""
+    """`get_params` names one array for each gate; `set_params` takes what it gave."""
 
     def test_names_and_shapes(self):
         shapes = {name: value.shape for name, value in LSTM(I, H, O).get_params().items()}
@@ -92,7 +92,7 @@ class TestParams:
 
 
 class TestInitialValues:
-    """S4, S5, S6."""
+    """Recurrent weights start orthogonal, input weights Xavier, the forget bias at 1."""
 
     @pytest.fixture(params=[LSTM, LSTMCell])
     def params(self, request):
@@ -127,7 +127,7 @@ class TestInitialValues:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_s7_sigmoid_is_silent_for_any_finite_input(dtype):
+def test_sigmoid_is_silent_for_any_finite_input(dtype):
     largest = np.finfo(dtype).max
     z = np.array([-largest, -1e4, -710, -89, 0, 89, 710, 1e4, largest], dtype)
     with np.errstate(all="raise", under="ignore"):
@@ -136,7 +136,7 @@ def test_s7_sigmoid_is_silent_for_any_finite_input(dtype):
     assert (np.diff(s) >= 0).all()
 
 
-def test_s8_sizes():
+def test_numbers_of_parameters():
     assert LSTM(I, H).num_params == LSTMCell(I, H).num_params == 24_832
     assert LSTM(I, H, O).num_params - LSTM(I, H).num_params == 1_040
     assert LSTM(I, H, O).num_params == 25_872
@@ -144,58 +144,58 @@ def test_s8_sizes():
     assert sum(value.size for value in gate) == 6_208
 
 
-class TestTheEightChecks:
-    """S9."""
+class TestFirstSteps:
+    """The first eight things that a new user tries, in this order."""
 
-    def test_1_no_projection(self):
-        assert LSTM(I, H).forward(summary_input()).shape == (2, 10, H)
+    def test_no_projection(self):
+        assert LSTM(I, H).forward(example_input()).shape == (2, 10, H)
 
-    def test_2_projection(self):
-        assert LSTM(I, H, O).forward(summary_input()).shape == (2, 10, O)
+    def test_projection(self):
+        assert LSTM(I, H, O).forward(example_input()).shape == (2, 10, O)
 
-    def test_3_last_output(self):
-        outputs = LSTM(I, H, O).forward(summary_input(), return_sequences=False)
+    def test_last_output(self):
+        outputs = LSTM(I, H, O).forward(example_input(), return_sequences=False)
         assert outputs.shape == (2, O)
 
-    def test_4_states(self):
-        outputs, h, c = LSTM(I, H, O).forward(summary_input(), return_state=True)
+    def test_states(self):
+        outputs, h, c = LSTM(I, H, O).forward(example_input(), return_state=True)
         assert (outputs.shape, h.shape, c.shape) == ((2, 10, O), (2, H), (2, H))
 
-    def test_5_initial_values(self):
+    def test_initial_values(self):
         p = LSTM(I, H, O).get_params()
         assert (p["b_f"] == 1).all()
         assert not any(p[name].any() for name in ("b_i", "b_c", "b_o", "b_out"))
         assert np.abs(p["U_c"] @ p["U_c"].T - np.eye(H)).max() < 1e-6
 
-    def test_6_different_inputs_give_different_outputs(self):
-        model, x = LSTM(I, H, O, rng=0), summary_input()
+    def test_different_inputs_give_different_outputs(self):
+        model, x = LSTM(I, H, O, rng=0), example_input()
         assert np.abs(model.forward(x) - model.forward(x + 1)).max() > 0.1
 
-    def test_7_single_step(self):
-        outputs, h, _ = LSTM(I, H).forward(summary_input(num_steps=1), return_state=True)
+    def test_single_step(self):
+        outputs, h, _ = LSTM(I, H).forward(example_input(num_steps=1), return_state=True)
         assert outputs.shape == (2, 1, H)
         np.testing.assert_array_equal(outputs[:, 0], h)
 
     @pytest.mark.parametrize("seed", range(5))
-    def test_8_a_hundred_steps_are_finite_and_of_stable_variance(self, seed):
+    def test_a_hundred_steps_are_finite_and_of_stable_variance(self, seed):
         x = normal(4, 100, I, seed=seed, dtype=np.float32)
         outputs = LSTM(I, H, rng=seed).forward(x)
         assert np.isfinite(outputs).all()
         variance = outputs.var(axis=(0, 2), dtype=np.float64)
         # Over 200 seeds the last step has 1.4 to 3.4 times the variance of the first, and the last
-        # ten 0.9 to 1.4 times that of the first ten. The summary reports 1.58.
+        # ten 0.9 to 1.4 times that of the first ten.
         assert 1 < variance[-1] / variance[0] < 5
         assert 0.8 < variance[-10:].mean() / variance[:10].mean() < 1.6
 
 
-class TestLiftedLimits:
-    """S15: what the summary's system could not do."""
+class TestBeyondForward:
+    """Backward, array libraries, batches and files: more than a forward pass in NumPy."""
 
     @pytest.mark.parametrize("model_class", [LSTM, GRU, RelationalRNN])
     def test_there_is_a_backward_pass(self, model_class):
         sizes = {} if model_class is RelationalRNN else {"hidden_size": H}
         model = model_class(I, **sizes, output_size=O)
-        outputs, cache = model.forward_with_cache(summary_input())
+        outputs, cache = model.forward_with_cache(example_input())
         gradients = model.backward(np.ones_like(outputs), cache)
         assert gradients.params.keys() == model.params.keys()
         assert gradients.x.shape == (2, 10, I)
@@ -204,11 +204,11 @@ class TestLiftedLimits:
         model = LSTM(I, H, rng=0)
         on_another_library = {k: array_api_strict.asarray(v) for k, v in model.params.items()}
         state = model.cell.initial_state(on_another_library, 2)
-        x = array_api_strict.asarray(summary_input())
+        x = array_api_strict.asarray(example_input())
         outputs, _, _ = unroll(model.cell, on_another_library, x, state)
         assert outputs.dtype == array_api_strict.float32
         np.testing.assert_allclose(
-            np.asarray(outputs), model.forward(summary_input()), rtol=0, atol=1e-6
+            np.asarray(outputs), model.forward(example_input()), rtol=0, atol=1e-6
         )
 
     @pytest.mark.parametrize("name", SMALL_MODELS)
@@ -222,5 +222,5 @@ class TestLiftedLimits:
         model.save(tmp_path / "model.safetensors")
         loaded = LSTM.load(tmp_path / "model.safetensors")
         np.testing.assert_array_equal(
-            loaded.forward(summary_input()), model.forward(summary_input())
+            loaded.forward(example_input()), model.forward(example_input())
         )

@@ -1,6 +1,6 @@
 """What the LSTM's variants cost beside the plain LSTM: forward, and forward with backward.
 
-Run it as ``python benchmarks/variants.py``. Every variant's outputs and gradients are held against
+Run ``python measurements/variants.py``. Every variant's outputs and gradients are held against
 the reference engine first. Then all are timed in turns, each beside a plain LSTM, and the time for
 one floating-point operation of the matrix products is divided by that of the plain LSTM: 1 would be
 a piece that costs nothing, or what a projection or a coupled gate adds or saves in products.

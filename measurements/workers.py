@@ -1,6 +1,6 @@
 """What handing out runs costs: on one and two workers, through loky and through Dask.
 
-Run it as ``python benchmarks/workers.py``; ``--rounds`` and ``--steps`` make it longer or shorter.
+Run ``python measurements/workers.py``; ``--rounds`` and ``--steps`` make it longer or shorter.
 The same runs are carried out by one and by two workers of this machine and of a Dask cluster on it,
 in turns. With T₁ and T₂ the medians, the efficiency of two workers is T₁ / (2 T₂). Two runs side by
 side may each take longer than one alone, whoever hands them out, for the cores share their caches
