@@ -9,7 +9,7 @@ The minimal gated unit is a GRU with one gate:
     F3   h = (1 − f) ⊙ h' + f ⊙ n                hidden state
 
 A cell states its parameters, one step and its derivative; running over time, layers, row lengths,
-the readout and files come from ``SequenceModel``.
+the readout and files come from ``GatedModel``.
 
 Source: Zhou et al. 2016 (arXiv 1603.09420), equations 7.
 """
@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from lstm_baseline.engine import (
     Cell,
     FloatArray,
+    GatedModel,
     Params,
-    RandomSource,
-    SequenceModel,
     Shapes,
     affine,
     affine_backward,
@@ -135,16 +133,7 @@ class MGUEquations(Cell[MGUState, MGUStep]):
         return MGUState(np.zeros((num_rows, U.shape[1]), U.dtype))
 
 
-class MinimalGatedUnit(SequenceModel):
+class MinimalGatedUnit(GatedModel):
     """The cell over whole sequences, with a readout where ``output_size`` is given."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int | None = None,
-        *,
-        dtype: DTypeLike = np.float32,
-        rng: RandomSource = None,
-    ) -> None:
-        super().__init__(MGUEquations(hidden_size), input_size, output_size, dtype=dtype, rng=rng)
+    cell_type = MGUEquations

@@ -9,13 +9,14 @@ from lstm_baseline.engine.cells import Cell, matrix_flops
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
 from lstm_baseline.engine.initializers import gated_initializer
 from lstm_baseline.engine.inputs import RandomSource, as_generator
-from lstm_baseline.engine.models import MODELS, SequenceModel
+from lstm_baseline.engine.models import MODELS, GatedModel, SequenceModel
 from lstm_baseline.engine.shapes import FloatArray, Params, Shapes
 
 __all__ = [
     "MODELS",
     "Cell",
     "FloatArray",
+    "GatedModel",
     "Params",
     "RandomSource",
     "SequenceModel",

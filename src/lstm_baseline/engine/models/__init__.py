@@ -1,6 +1,7 @@
 """Recurrent models: cells run over time, with an optional readout."""
 
 from lstm_baseline.engine.models.frozen import FrozenLSTM
+from lstm_baseline.engine.models.gated_model import GatedModel
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.registry import MODELS, LineStyle, ModelKind, load_model
@@ -12,6 +13,7 @@ __all__ = [
     "LSTM",
     "MODELS",
     "FrozenLSTM",
+    "GatedModel",
     "Gradients",
     "LineStyle",
     "ModelCache",

@@ -140,6 +140,10 @@ class SequenceModel:
             raise InputError(
                 f"zoneout is {rates.zoneout}; the state is one array, so give one rate"
             )
+        if rates.weight_drop and not self.cell.recurrent_weights:
+            raise InputError(
+                f"weight_drop is {rates.weight_drop}, and this cell has no weights of the state"
+            )
         self.input_size = as_size("input_size", input_size)
         self.output_size = None if output_size is None else as_size("output_size", output_size)
         self.stack, self.rates = Stack(cells, layers), rates
