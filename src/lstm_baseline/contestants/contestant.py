@@ -38,7 +38,7 @@ class Contestant(BaseModel):
     name: Name
     """What it is called in the report; no two contestants share it."""
     model: str
-    """lstm, gru, relational, or a class of one's own as package.module:Name."""
+    """lstm, gru, mingru, relational, or a class of one's own as package.module:Name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of its constructor."""
 

@@ -4,6 +4,7 @@ from lstm_baseline.engine.models.frozen import FrozenLSTM
 from lstm_baseline.engine.models.gated_model import GatedModel
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
+from lstm_baseline.engine.models.min_gru import MinGRU
 from lstm_baseline.engine.models.registry import MODELS, LineStyle, ModelKind, load_model
 from lstm_baseline.engine.models.relational import RelationalRNN
 from lstm_baseline.engine.models.sequence_model import Gradients, ModelCache, SequenceModel
@@ -16,6 +17,7 @@ __all__ = [
     "GatedModel",
     "Gradients",
     "LineStyle",
+    "MinGRU",
     "ModelCache",
     "ModelKind",
     "RelationalRNN",

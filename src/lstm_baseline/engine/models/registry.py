@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from lstm_baseline.engine.errors import FileError
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
+from lstm_baseline.engine.models.min_gru import MinGRU
 from lstm_baseline.engine.models.relational import RelationalRNN
 from lstm_baseline.engine.models.sequence_model import FORMAT, SequenceModel
 from lstm_baseline.engine.storage import read_tensors
@@ -41,6 +42,7 @@ class ModelKind(NamedTuple):
 _KINDS = (
     ModelKind("lstm", "LSTM", LSTM, 64, LineStyle("BLUE", "-", "o")),
     ModelKind("gru", "GRU", GRU, 64, LineStyle("GREEN", (0, (4, 1.5, 1, 1.5)), "^")),
+    ModelKind("mingru", "minGRU", MinGRU, 64, LineStyle("ORANGE", (0, (3, 1, 1, 1)), "D")),
     ModelKind(
         "relational", "relational RNN", RelationalRNN, 16, LineStyle("RED", (0, (5, 1.5)), "s")
     ),
