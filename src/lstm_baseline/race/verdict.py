@@ -103,7 +103,7 @@ class VerdictRule(BaseModel):
     """Largest difference that would not matter, in normalised score."""
     probability: Annotated[float, Field(ge=0.5, le=1)] = 0.75
     num_resamples: Annotated[int, Field(ge=100)] = NUM_RESAMPLES
-    """Resamples of every bootstrap, and patterns drawn by a permutation test that cannot try all."""
+    """Resamples of a bootstrap, and patterns drawn by a permutation test that cannot try all."""
 
     def unmet(self, evidence: Evidence) -> tuple[Condition, ...]:
         """Return the conditions that keep the one who is ahead from winning; none if they win."""

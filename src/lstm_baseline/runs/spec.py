@@ -1,4 +1,4 @@
-"""One training run: everything that its outcome depends on."""
+"""Specification of a training run: everything that its outcome depends on."""
 
 import hashlib
 import json
