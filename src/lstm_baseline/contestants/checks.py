@@ -405,8 +405,8 @@ def _moved(model: Trainable, share: float, seed: int) -> Iterator[None]:
 def _rounding(model: Trainable, loss: Callable[[], float]) -> float:
     """Return the largest change of the loss that rounding may cause.
 
-    It is ten times the change that a few units in the last place make, and at least two units in
-    the last place of the loss, for outputs that such changes do not affect.
+    It is ten times the change that a few units in the last place of all parameters make. That
+    change counts as at least two units of the loss's own, for outputs that it does not reach.
     """
     at, epsilon = loss(), float(np.finfo(_dtype(model)).eps)
     found = 2 * epsilon * max(1.0, abs(at))

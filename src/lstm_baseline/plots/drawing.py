@@ -69,7 +69,7 @@ SIZE = (5.4, 3.5)
 """Width and height of most figures, in inches."""
 
 FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
-"""In points."""
+"""Sizes in points."""
 _DPI = 100
 
 RUNG_DASHES: dict[RungKind, Any] = {
