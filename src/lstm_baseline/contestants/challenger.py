@@ -123,7 +123,7 @@ def make_challenger(
     missing = [name for name in _CONTRACT if not hasattr(model, name)]
     if missing:
         raise InputError(
-            f"{cls.__name__} is no torch.nn.Module and lacks {', '.join(missing)}; "
+            f"{cls.__name__} is not a torch.nn.Module and lacks {', '.join(missing)}; "
             f"a challenger has {', '.join(_CONTRACT)}"
         )
     return model

@@ -200,7 +200,7 @@ def check_independence(model: Trainable, sample: Sample) -> None:
     check_outputs(model, "forward with one row", found, alone.output_shape)
     if np.abs(alone.live(found) - outputs[-1:]).max() > allowed:
         raise InputError(
-            "a row's output depends on the rows beside it; is the first axis taken for time "
+            "a row's output depends on other rows; is the first axis taken for time "
             "(batch_first), or is something averaged over the batch?"
         )
     other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
@@ -208,7 +208,7 @@ def check_independence(model: Trainable, sample: Sample) -> None:
         padded = np.where(valid_steps(x, lengths)[..., None], x, other)
         found = sample.live(_forward(model, sample._replace(x=padded)))
         if np.abs(found - outputs).max() > allowed:
-            raise InputError("outputs depend on what stands in the padding; heed lengths")
+            raise InputError("outputs depend on the padding; heed lengths")
     if sample.per_step and x.shape[1] > 1:
         half = x.shape[1] // 2
         changed = np.concatenate([x[:, :half], other[:, half:]], axis=1)
@@ -279,7 +279,7 @@ def check_params_are_live(model: Trainable, sample: Sample) -> None:
             "arrays that forward reads"
         )
     if not np.array_equal(before, _forward(model, sample)):
-        raise InputError("outputs are others once params are what they were; keep nothing of them")
+        raise InputError("outputs differ once params are restored; keep no copy of params")
 
 
 def check_derivative(model: Trainable, sample: Sample) -> None:

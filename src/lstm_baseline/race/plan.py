@@ -35,7 +35,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, GeneratedTask):
-            raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
+            raise InputError(f"{self.task.name} is a file; nothing in it can be varied")
         if (twice := _first_repeated(map(str, self.values))) is not None:
             raise InputError(f"values lists {twice} twice")
         forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}

@@ -309,7 +309,7 @@ def _first_problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         likely = difflib.get_close_matches(parts[-1], _KEYS, n=1)
         suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
-        return f"{place} is no key that a race has{suggestion}; docs/races.md lists them"
+        return f"{place} is not a key of a race{suggestion}; docs/races.md lists them"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "too_short":
@@ -320,7 +320,7 @@ def _first_problem(error: ValidationError) -> str:
 
 def _refuse_arguments(arguments: dict[str, Any], kind: str) -> None:
     if arguments:
-        raise InputError(f"{', '.join(arguments)} is no key of a task made from {kind}")
+        raise InputError(f"{', '.join(arguments)} is not a key of a task made from {kind}")
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def _labels(folder: Path, output_size: int | None) -> list[str] | None:
         return None
     labels = read_json(path)
     if not isinstance(labels, list) or len(labels) != output_size:
-        raise FileError(f"{path} is no list of {output_size} labels, one for each output")
+        raise FileError(f"{path} is not a list of {output_size} labels, one for each output")
     return [label if isinstance(label, str) else json.dumps(label) for label in labels]
 
 

@@ -91,7 +91,7 @@ def _for_raw_numbers(model: SequenceModel, task: ArrayFile, seed: int) -> Sequen
                 raw.give_raw_outputs(*task.target_scaling(seed))
             return raw
     raise FileError(
-        f"{task.config()['path']}: a feature of X is too large beside its spread to be computed "
+        f"{task.config()['path']}: a feature of X is too large for its spread to be computed "
         "with; subtract its mean before saving the file"
     )
 
