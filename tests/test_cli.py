@@ -180,7 +180,7 @@ def test_numbers_too_large_for_float64_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "huge.npz", X=x, y=rng.integers(0, 2, 100))
     ended = run("train", "--data", "huge.npz", "--steps", 5, "--out", "out", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert "too large beside its spread" in ended.stderr
+    assert "too large for its spread" in ended.stderr
 
 
 def test_names_with_brackets_come_out_as_they_are(tmp_path: Path) -> None:

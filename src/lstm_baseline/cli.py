@@ -1,4 +1,4 @@
-"""The command line: assembles the commands."""
+"""The command line, assembled from its commands."""
 
 from typing import Annotated
 

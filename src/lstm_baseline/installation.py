@@ -1,4 +1,4 @@
-"""What runs here: versions, engine, Python and system, gathered once for all who say it."""
+"""Description of this installation: versions, engine, Python and system, gathered in one place."""
 
 import os
 import platform
@@ -11,12 +11,12 @@ from lstm_baseline.engine.backend import describe
 
 
 class Installation(NamedTuple):
-    """Versions of the package and of what it stands on, its engine, and the system below."""
+    """Versions of the package and its dependencies, its engine, and the system."""
 
     version: str
     """Version of this package."""
     engine: str
-    """native, or reference where there is no compiled core."""
+    """native; reference if there is no compiled core."""
     instruction_set: str | None
     """Instruction set that the native engine uses."""
     available: tuple[str, ...]
@@ -24,7 +24,7 @@ class Installation(NamedTuple):
     threads: int | None
     """Threads of the native engine."""
     why_not_native: str | None
-    """Reason for the reference; None if the engine is native."""
+    """Reason for running the reference; None if the engine is native."""
     python: str
     numpy: str
     platform: str
@@ -35,7 +35,7 @@ class Installation(NamedTuple):
 
 
 def describe_installation() -> Installation:
-    """Return what runs here."""
+    """Return the description of this installation."""
     engine = describe()
     return Installation(
         version=__version__,
@@ -53,6 +53,6 @@ def describe_installation() -> Installation:
 
 
 def results_depend_on() -> dict[str, str]:
-    """Return what the bits of a result depend on, besides the processor."""
+    """Return everything besides the processor that the bits of a result depend on."""
     here = describe_installation()
     return {"lstm-baseline": here.version, "NumPy": here.numpy, "engine": here.engine}

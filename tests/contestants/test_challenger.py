@@ -143,7 +143,7 @@ class TestMaking:
             def forward(self):
                 pass
 
-        message = r"Half is no torch\.nn\.Module and lacks forward_with_cache, backward"
+        message = r"Half is not a torch\.nn\.Module and lacks forward_with_cache, backward"
         with pytest.raises(InputError, match=message):
             make_challenger(Half, 3, 2, {}, 0)
 
@@ -451,12 +451,12 @@ BAD = {
     "draws by itself": (DrawsByItself, "forward_with_cache differs between two challengers"),
     "starts by itself": (StartsByItself, "forward differs between two challengers of one seed"),
     "running averages": (RunningMean, "forward gives other outputs after a training pass"),
-    "keeps params": (KeepsParams, "outputs are others once params are what they were"),
+    "keeps params": (KeepsParams, "outputs differ once params are restored"),
     "changes x": (ChangesX, "forward changes x in place; work on a copy"),
     "changes d_outputs": (ChangesGradients, "backward changes d_outputs in place"),
     "changes params": (ChangesParams, r"forward changes params\['b'\] in place"),
     "copies of params": (Copies, "outputs stay the same when params are changed in place"),
-    "rows mixed": (OtherRows, "a row's output depends on the rows beside it"),
+    "rows mixed": (OtherRows, "a row's output depends on other rows"),
     "one row": (OneRowFails, r"forward with one row's output has shape \(6,\)"),
     "no gradients": (
         broken(backward=lambda self, d_outputs, cache: {}),
@@ -518,7 +518,7 @@ def test_a_bad_challenger_is_refused_by_name_in_one_line(cls, message):
 def test_lengths_that_are_ignored_are_refused(ragged):
     for per_step in (False, True):
         cls = IgnoresLengths if not per_step else OtherPadding
-        with pytest.raises(InputError, match="mine: outputs depend on what stands in the padding"):
+        with pytest.raises(InputError, match="mine: outputs depend on the padding"):
             check(cls, ragged(per_step))
 
 

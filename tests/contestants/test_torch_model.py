@@ -490,11 +490,11 @@ class Normalised(Width):
     ("cls", "message"),
     [
         (OwnSeed, "parameters are the same under every seed"),
-        (TimeFirst, r"depends on the rows beside it; is the first axis taken for time \(batch_fi"),
+        (TimeFirst, r"depends on other rows; is the first axis taken for time \(batch_fi"),
         (AlwaysDropping, "forward gives other outputs when called again"),
         (NumPyNoise, "forward_with_cache gives other outputs for the same rng"),
         (Detached, "backward gives zero for every parameter"),
-        (Batched, "a row's output depends on the rows beside it"),
+        (Batched, "a row's output depends on other rows"),
         (Returning, "Returning returned a tuple; return a tensor"),
         (Misfit, r"forward raised RuntimeError: .* \(test_torch_model\.py, line \d+\)$"),
         (Counting, "forward_with_cache gives other outputs for the same rng"),

@@ -120,7 +120,7 @@ def test_quick_race_can_come_to_a_verdict() -> None:
         (
             "parameters = 20_000",
             "parametres = 2000",
-            r"race\.toml: parametres is no key .*did you mean 'parameters'",
+            r"race\.toml: parametres is not a key .*did you mean 'parameters'",
         ),
         (
             "parameters = 20_000",
@@ -129,7 +129,7 @@ def test_quick_race_can_come_to_a_verdict() -> None:
         ),
         ("parameters = 20_000", "", "parameters is missing"),
         ("seeds = 6", "seeds = '6x'", r"seeds is '6x'"),
-        ("num_steps = 20", "num_stepps = 20", r"training\.num_stepps is no key"),
+        ("num_steps = 20", "num_stepps = 20", r"training\.num_stepps is not a key"),
         ("num_steps = 20", "num_steps = -1", r"training\.num_steps is -1"),
         ("low = 1e-3", "low = 1", r"tuning\.space\.learning_rate: low is 1\.0 and high 0\.01"),
         ('task = "qa"\n', "", r"tasks\.0: give one of task \(object-tracking"),

@@ -27,7 +27,7 @@ def fake(name="someone", call=lambda: None, **answer):
 
 
 def entry(name, median, peer=None):
-    """Return an entry that took so many seconds, or one whose answer is wrong."""
+    """Return an entry with a median time in seconds; for a median of None its answer is wrong."""
     if median is None:
         return Entry(name, peer or name, WRONG, None)
     return Entry(name, peer or name, RIGHT, Timing(median, 0.9 * median, 1.2 * median, 5, 10))
@@ -69,7 +69,7 @@ def make_report(rows=None, *, missing=(), memory=(), others=0.0):
 
 
 def some_memory():
-    """Return what two entrants took."""
+    """Return the memory that two entrants took."""
     case = Case("gradient", "lstm", 64, 100, 64, 128)
     return [
         Memory(case, "ours", "ours", 45_000_000, 108_000_000),
@@ -78,5 +78,5 @@ def some_memory():
 
 
 def right_array():
-    """Return numbers to be right or wrong about."""
+    """Return the right answer, an array of numbers."""
     return np.arange(6.0).reshape(2, 3)

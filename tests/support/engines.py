@@ -1,4 +1,4 @@
-"""The compiled core in tests: skipped where it was not built, one instruction set at a time."""
+"""The compiled core in tests: skipped if it was not built, one instruction set at a time."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ NO_CORE = "the compiled core was not built"
 
 
 def require_core():
-    """Return the core; skip the tests of the module that calls this where there is none."""
+    """Return the core; without one, skip the tests of the calling module."""
     if core is None:
         pytest.skip(NO_CORE, allow_module_level=True)
     return core
@@ -26,7 +26,7 @@ def require_core():
 
 @contextmanager
 def running(instruction_set: str) -> Iterator[str]:
-    """Run with an instruction set, or with the reference; give the engine's name."""
+    """Run with an instruction set or with the reference; yield the engine's name."""
     if instruction_set == "reference":
         yield "reference"
         return
@@ -40,7 +40,7 @@ def running(instruction_set: str) -> Iterator[str]:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Let the core use so many threads."""
+    """Set the number of threads that the core uses."""
     before = core.get_num_threads()
     core.set_num_threads(number)
     try:
@@ -50,7 +50,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def everything(model, x, d_outputs=None, *, d_state=None, start=None, lengths=None, sequences=True):
-    """Run a model forward and backward; return every array that comes out, by name."""
+    """Run a model forward and backward; return every resulting array by name."""
     options = {"initial_state": start, "lengths": lengths}
     outputs, *final = model.forward(x, sequences, return_state=True, **options)
     kept, cache = model.forward_with_cache(x, sequences, **options)
@@ -79,7 +79,7 @@ LAYOUTS = {
     "misaligned": misaligned,
     "the other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
 }
-"""The same numbers, otherwise in memory than a kernel reads them."""
+"""Functions that lay the same numbers out in memory in ways that a kernel does not read."""
 
 
 def assert_same_bits(given, expected):
@@ -90,7 +90,7 @@ def assert_same_bits(given, expected):
 
 
 def run_python(script: str, seconds: float = 120, **environment: str | None) -> str:
-    """Run a script in a process of its own, where only the variables given choose an engine."""
+    """Run a script in its own process, where only the given variables choose an engine."""
     chosen = dict.fromkeys((ENGINE_VARIABLE, ISA_VARIABLE, "OMP_NUM_THREADS")) | environment
     variables = {name: value for name, value in os.environ.items() if name not in chosen}
     variables |= {name: value for name, value in chosen.items() if value is not None}

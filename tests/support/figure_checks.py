@@ -1,4 +1,4 @@
-"""What every figure is held to: nothing in it covers anything else or is cut off."""
+"""Checks of every figure: nothing in it covers anything else or is cut off."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def ladder_labels(figure):
 
 
 def shown_ticks(axes):
-    """Return tick labels within the axis limits: matplotlib keeps some beyond, and skips them."""
+    """Return tick labels within the axis limits; matplotlib keeps others but does not draw them."""
     return [
         label
         for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()))
@@ -31,7 +31,7 @@ def shown_ticks(axes):
 
 @styled
 def assert_nothing_overlaps(figure):
-    """Hold all texts and legends apart from each other, within the figure, off the axes."""
+    """Check that texts and legends do not overlap, and lie within the figure and off the axes."""
     draw = renderer(figure)
     frames, boxes = [], []
     for axes in figure.axes:

@@ -1,4 +1,4 @@
-"""Races written by hand whose figures are drawn: trials, sweeps, any number of tasks and names."""
+"""Handwritten races for drawing figures: trials, sweeps, any number of tasks and names."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ HOSTILE = (
     "a cell with a long name that differs in its last character A",
     "a cell with a long name that differs in its last character B",
 )
-"""Names of sixty characters, or nearly."""
+"""Names of about sixty characters."""
 
 
 CROWDED = (
@@ -44,8 +44,8 @@ def contestants(names):
 def race(tasks, *, trials=None, rule=None):
     """Return the outcome of a race.
 
-    ``tasks`` holds (task, runs) pairs, runs being those of each contestant, seed by seed;
-    ``trials`` the tuning runs of each contestant, the same on every task.
+    ``tasks`` holds (task, runs) pairs, where runs has those of each contestant, seed by seed.
+    ``trials`` holds the trials of each contestant, the same on every task.
     """
     names = list(tasks[0][1])
     num_seeds = len(tasks[0][1][names[0]])
@@ -78,10 +78,10 @@ def outcome(runs, task=None, *, trials=None):
 
 
 def sweep(values, scores, ladder=LADDER, *, task="adding", vary="length", train=True):
-    """Return how scores go with an argument of a task.
+    """Return the outcome of a sweep over an argument of a task.
 
-    ``scores`` holds, for each contestant, a score for each seed at each value, None for a failure;
-    ``ladder`` is that of every value, or a function of the value.
+    ``scores`` holds, for each contestant, a score for each seed at each value, None for a failure.
+    ``ladder`` is the ladder of every value, or a function of the value.
     """
     num_seeds = len(next(iter(scores.values()))[0])
     return SweepOutcome(
@@ -112,7 +112,7 @@ def two_models(**options):
 
 
 def runs_about(*scores, num_seeds=10, names=THREE):
-    """Return runs of each contestant about a score, None for failures."""
+    """Return runs of each contestant with scores around a given one, None for failures."""
     rng = np.random.default_rng(0)
     noise = 0.01 * rng.standard_normal((num_seeds, len(names)))
     return {

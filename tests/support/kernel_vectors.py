@@ -1,12 +1,12 @@
-"""Test vectors for ``kernel_test.cpp``: inputs, and what the reference makes of them in float64.
+"""Test vectors for ``kernel_test.cpp``: inputs, and the reference's results for them in float64.
 
-A file is a row of cases. A case is a line ``case KIND words`` and then its arrays. An array is a
-line ``array NAME size size ...`` and then its numbers, float64 in C order, the bytes of the least
-weight first. Lines end with a newline and nothing else stands between.
+A file is a sequence of cases. A case is a line ``case KIND words``, followed by its arrays. An
+array is a line ``array NAME size size ...``, followed by its numbers: float64 in C order,
+little-endian. Lines end with a newline; there is nothing else in between.
 
 Every input is a float32 number, so that the kernels start from the same numbers in both precisions.
-Which arrays a kind has is told here by the function that makes it, and ``kernel_test.cpp`` reads
-them by these names. A case whose words hold "together" also serves for concurrent calls.
+The function that makes a case of a kind documents its arrays, and ``kernel_test.cpp`` reads them by
+these names. A case whose words contain "together" is also used for concurrent calls.
 """
 
 import math
@@ -50,7 +50,7 @@ def write_vectors(path: Path) -> None:
 
 
 def all_cases() -> Iterator[tuple[str, Arrays]]:
-    """Yield each case's words, the kind first, and its arrays."""
+    """Yield the words of each case, starting with its kind, and its arrays."""
     rng = np.random.default_rng(20250801)
     for B, T, I, H, options in LSTM_CASES:
         words = f"lstm B={B} T={T} I={I} H={H} {options}".strip()
@@ -102,7 +102,7 @@ LSTM_CASES = [
 def lstm_case(
     rng: np.random.Generator, B: int, T: int, I: int, H: int, options: str = ""
 ) -> Arrays:
-    """Return x (B, T, I), W, U, b, what was asked for, and the results.
+    """Return x (B, T, I), W, U, b, the arrays that the options ask for, and the results.
 
     state: h_first and c_first; last: d_h_last and d_c_last; last-only: no d_y; outputs-only: d_y
     and nothing else; lengths: lengths (B), with NaN behind each row's end; no-steps: all 0.
@@ -131,7 +131,7 @@ GRU_CASES = [
 
 
 def gru_case(rng: np.random.Generator, B: int, T: int, I: int, H: int, options: str) -> Arrays:
-    """Return x (B, T, I), W, U, b, b_u, what was asked for, and the results."""
+    """Return x (B, T, I), W, U, b, b_u, the arrays that the options ask for, and the results."""
     inputs = gated_inputs(rng, GRUEquations(H), B, T, I, H, options.split())
     inputs["b_u"] = rng.standard_normal(H)
     return with_results(inputs, partial(gated_results, GRUEquations(H)))
@@ -140,7 +140,7 @@ def gru_case(rng: np.random.Generator, B: int, T: int, I: int, H: int, options: 
 def gated_inputs(
     rng: np.random.Generator, cell: Cell, B: int, T: int, I: int, H: int, words: list[str]
 ) -> Arrays:
-    """Return x, W, U and b of a cell that has a product for each gate, and what was asked for."""
+    """Return x, W, U and b of a cell with a product for each gate, and what the words ask for."""
     G, parts = {LSTMEquations: 4, GRUEquations: 3}[type(cell)] * H, cell.state_type._fields
     inputs = {
         "x": rng.standard_normal((B, T, I)),
@@ -271,7 +271,7 @@ def variant_case(
     return {**with_results(inputs, results), "cell": np.asarray(numbers)}
 
 
-# From three features on: of two, a layer norm makes 1 and −1, whatever they were.
+# At least three features: a layer norm turns any two into 1 and −1.
 RELATIONAL_CASES: list[tuple[int, int, int, str, dict[str, Any]]] = [
     (1, 1, 1, "", {"num_slots": 1, "num_heads": 1, "head_size": 3, "key_size": 1}),
     (3, 4, 5, "last", {"num_slots": 2, "num_heads": 3, "head_size": 5, "key_size": 2}),
@@ -343,7 +343,7 @@ def relational_case(
 
 
 def some_lengths(rng: np.random.Generator, B: int, T: int) -> np.ndarray:
-    """Return lengths from 0 to T, both of them among these where there is room."""
+    """Return lengths from 0 to T, including both where there is room."""
     lengths = rng.integers(0, T + 1, B)
     lengths[:1] = T
     lengths[2:3] = 0
@@ -364,7 +364,7 @@ def fill_padding(inputs: Arrays, *names: str) -> None:
 
 
 def gated_results(cell: Cell, inputs: Arrays) -> Arrays:
-    """Return what the reference makes of ``gated_inputs``."""
+    """Return the reference's results for ``gated_inputs``."""
     params = {name: inputs[name] for name in ("W", "U", "b", "b_u") if name in inputs}
     zeros = np.zeros((len(inputs["x"]), inputs["U"].shape[1]), inputs["x"].dtype)
     state, parts = cell.state_type, cell.state_type._fields
@@ -435,8 +435,8 @@ def adam_case(rng: np.random.Generator, n: int) -> Arrays:
 def with_results(inputs: Arrays, compute: Callable[[Arrays], Arrays]) -> Arrays:
     """Return inputs that both precisions hold, the reference's results and their noise.
 
-    The noise of a result, one number under its name and ``~``, is the most that the reference
-    itself misses in float32: it tells how many digits the arithmetic loses there.
+    The noise of a result is one number, under the result's name and ``~``: the largest error of the
+    reference itself in float32. It shows how many digits the arithmetic loses there.
     """
     rough = {name: array.astype(np.float32) for name, array in inputs.items()}
     inputs = {name: array.astype(np.float64) for name, array in rough.items()}

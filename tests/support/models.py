@@ -1,4 +1,4 @@
-"""Small models and data that tests in several folders share."""
+"""Small models and data shared by tests in several folders."""
 
 from contextlib import contextmanager
 
@@ -44,11 +44,11 @@ SMALL_MODELS = {
         },
     ),
 }
-"""Class and sizes by name; between them they take every path through the three cells."""
+"""Class and sizes by name; together they take every path through the three cells."""
 
 
 def make_model(name, output_size=None, *, dtype=np.float64, seed=0, engine="auto"):
-    """Return a small model with none of its parameters at 0 or 1, so that none can be forgotten."""
+    """Return a small model without parameters at 0 or 1, so that code cannot ignore any of them."""
     model_class, sizes = SMALL_MODELS[name]
     model = model_class(
         input_size=INPUT_SIZE,
@@ -63,7 +63,7 @@ def make_model(name, output_size=None, *, dtype=np.float64, seed=0, engine="auto
 
 @contextmanager
 def shapes_unchecked():
-    """Leave the checks of annotated shapes out, where a test runs a model thousands of times."""
+    """Leave out the checks of annotated shapes, for a test that runs a model thousands of times."""
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
@@ -72,7 +72,7 @@ def shapes_unchecked():
 
 
 def scatter(model, seed=0):
-    """Move every parameter, biases and gains included, to a place of no symmetry."""
+    """Move every parameter, including biases and gains, to a place without symmetry."""
     rng = np.random.default_rng(seed)
     for value in model.params.values():
         value += 0.3 * rng.standard_normal(value.shape)

@@ -1,4 +1,4 @@
-"""A challenger as somebody might write it: a ReLU network in NumPy, with the contract and no more.
+"""A challenger as a user might write it: a ReLU network in NumPy with the contract and no more.
 
 h[t] = relu(W x[t] + U h[t−1] + b),  y = W_out dropout(h) + b_out
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class ReLUNetwork:
-    """Nothing of the package is used; each method is short enough to be overridden in one place."""
+    """A network that uses nothing of the package; short methods are easy to override in tests."""
 
     dtype = np.float32
     dropout = 0.3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROGRAM = "from lstm_baseline.cli import main; main()"
 COMMAND = [sys.executable, "-W", "error", "-c", PROGRAM]
-# Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+# If the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
 HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 
 
@@ -34,7 +34,7 @@ def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait until something is true, for a minute at most, while the process lives."""
+    """Wait until a condition is true, for at most a minute, while the process lives."""
     deadline = time.monotonic() + 60
     while not condition():
         assert process.poll() is None, f"ended early: {process.communicate()}"
@@ -48,6 +48,6 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End the whole process group with nothing left to say."""
+    """Kill the whole process group, which cannot react."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -1,4 +1,4 @@
-"""A race small enough for tests, carried out for real; and one in which every name is hostile."""
+"""A race small enough for tests, really carried out, and one in which every name is hostile."""
 
 import io
 
@@ -19,7 +19,7 @@ assert len(HOSTILE) <= 60
 
 
 def carried_out(folder):
-    """Carry out a race of two models of ours and one of a user's own, with all that a race has."""
+    """Carry out a race of two models of the package and a user's, with all that a race can have."""
     tasks = (
         make_task("pair-matching", num_pairs=2, num_symbols=4),
         make_task("adding", length=4),
@@ -51,7 +51,7 @@ def carried_out(folder):
 
 
 def hostile(name=HOSTILE):
-    """Return a race that says one thing wherever a user may name something, failures included."""
+    """Return a race with the given text wherever a user can name something, and with failures."""
     rungs = [rung._replace(name=name, description=name) for rung in (CHANCE, HEURISTIC, ORACLE)]
     task = LadderTask(tuple(rungs), name=name, level=name)
     task.summary = name

@@ -1,4 +1,4 @@
-"""Races with known numbers: a task that is nothing but its ladder, and runs written by hand."""
+"""Races with known numbers: a task that is only a ladder, and handwritten runs."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ ERROR_LADDER = (CONSTANT, ORACLE_ERROR)
 
 SETTINGS = TrainingSettings(num_steps=300, batch_size=8, evaluate_every=100)
 PARAMETERS = 1300
-"""A size that every model of the package comes close to on a ``LadderTask``."""
+"""Size that every model of the package can nearly reach on a ``LadderTask``."""
 
 
 class LadderTask(Task):
@@ -57,9 +57,9 @@ class LadderTask(Task):
 
 
 def run(score, *, untrained=0.2, history=None, seconds=3.0, reason="", **facts):
-    """Return how a run ended; ``history`` holds validation scores, one each 100 steps and second.
+    """Return the result of a run; a score of None is a failure.
 
-    A score of None is a failure.
+    ``history`` holds validation scores, one for every 100 steps and every second.
     """
     metrics = [untrained, 0.5 if score is None else score] if history is None else history
     return RunResult(
@@ -80,14 +80,14 @@ def run(score, *, untrained=0.2, history=None, seconds=3.0, reason="", **facts):
 
 
 def trial(score, *, reason="", seconds=2.0):
-    """Return how a tuning run ended: nothing of it was tested. A score of None is a failure."""
+    """Return the result of a trial, without any test score; a score of None is a failure."""
     return run(score, reason=reason, seconds=seconds).model_copy(
         update={"untrained_score": None, "score": None, "standard_error": None}
     )
 
 
 def planned(names, tasks, seeds, **options):
-    """Return a plan; a name that is no model's is another LSTM."""
+    """Return a plan; a name that is not a model's stands for a further LSTM."""
     contestants = [
         Contestant.model_validate(
             {"name": name, "model": "lstm"}
@@ -110,12 +110,12 @@ def race(runs, *tasks, trials=None, trained=None, **options):
     Parameters
     ----------
     runs
-        Of each contestant, its runs seed by seed, the same on every task; or a list of such lists,
-        one a task.
+        Runs of each contestant, seed by seed, the same on every task; or a list of such lists, one
+        for each task.
     trials
-        Of each contestant, its tuning runs on every task.
+        Trials of each contestant on every task.
     trained
-        For each sweep that trains, ``spec -> RunResult``.
+        A function ``spec -> RunResult`` for each sweep that trains.
     options
         Further arguments of ``Plan``.
     """

@@ -1,11 +1,11 @@
-"""The relational memory core once more, in torch, written from the published equations alone."""
+"""A second relational memory core, in torch, written from the published equations alone."""
 
 import torch
 from torch.nn import functional
 
 
 class TorchRelationalMemory(torch.nn.Module):
-    """Takes parameters by our names; differentiates itself."""
+    """The core with the package's parameter names; PyTorch differentiates it."""
 
     def __init__(self, params, *, slots, heads, value, key, blocks, layers, biases):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Runs to carry out, and what is compared of them: everything but clock and memory."""
+"""Runs to carry out, and the part of their results that is compared: all but time and memory."""
 
 import json
 
@@ -18,19 +18,19 @@ def quiet():
 
 
 def troubled(trouble, *, num_steps=20):
-    """Return three runs; that of seed 1 goes wrong."""
+    """Return three runs; the one with seed 1 goes wrong."""
     settings = TrainingSettings(num_steps=num_steps, evaluate_every=10)
     return [RunSpec(Troubled(trouble), LSTM, 8, settings, seed) for seed in range(3)]
 
 
 def finals(plan):
-    """Return the final runs of a race that nobody tunes."""
+    """Return the final runs of a race without tuning."""
     chosen = {(k, name): plan.settings for k in range(len(plan.tasks)) for name in plan.models}
     return plan.finals(chosen)
 
 
 def comparable(results):
-    """Return results without what clock and memory say."""
+    """Return results without time and memory."""
     return [
         result.model_dump(exclude={"seconds", "peak_memory", "history"})
         | {"history": [record._replace(seconds=0.0) for record in result.history]}
@@ -39,7 +39,7 @@ def comparable(results):
 
 
 def outcomes(folder):
-    """Return what the files of runs say, each run's by its name, without clock and memory."""
+    """Return the content of the files of runs, keyed by the run's name, without time and memory."""
     found = {}
     for path in folder.iterdir():
         result = json.loads((path / RESULT).read_text())

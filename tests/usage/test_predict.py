@@ -139,5 +139,5 @@ def test_other_files(folder):
     with pytest.raises(InputError, match=r"end it in .csv or .npz"):
         predict(folder, folder / "x.npy").write(folder / "y.txt")
     (folder / "labels.json").write_text('["one"]')
-    with pytest.raises(FileError, match="is no list of 4 labels"):
+    with pytest.raises(FileError, match="is not a list of 4 labels"):
         predict(folder, folder / "x.npy")

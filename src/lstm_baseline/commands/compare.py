@@ -65,7 +65,7 @@ def compare(
     tensorboard: TensorBoardOption = False,
     out: OutOption = Path("report"),
 ) -> None:
-    """Race the contestants at equal size and equal tuning, and say who won, if anybody.
+    """Race the contestants at equal size and equal tuning, and say who won, if anybody did.
 
     Options change what the race's file or the preset says. Ctrl-C keeps the runs that have
     finished; the same command goes on from there.

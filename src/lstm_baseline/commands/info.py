@@ -1,10 +1,10 @@
-"""Print which engine runs, and all versions."""
+"""Print the engine in use and all versions."""
 
 from lstm_baseline.commands.terminal import console
 
 
 def info() -> None:
-    """Say which engine runs, on which instruction set and threads, and all versions."""
+    """Show which engine runs, its instruction set and threads, and all versions."""
     from lstm_baseline.installation import describe_installation
 
     here = describe_installation()

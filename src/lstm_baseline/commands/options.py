@@ -37,7 +37,7 @@ PresetOption = Annotated[
 
 
 def own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
-    """Return the task that the user's own file makes."""
+    """Return the task made from the user's own file."""
     from lstm_baseline.tasks import ArrayFile, TextFile
 
     if data is not None:
@@ -47,6 +47,6 @@ def own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
 
 
 def refuse_target_without_data(target: Target, data: Path | None) -> None:
-    """Refuse --target where there is no --data that it could describe."""
+    """Refuse --target without --data, which it describes."""
     if target != "auto" and data is None:
         raise InputError("--target says what y in --data is; give --data as well")

@@ -1,4 +1,4 @@
-"""What all commands share: the console, exit codes, and one clear line when something is wrong."""
+"""Parts that all commands share: console, exit codes, and one clear line for any error."""
 
 import io
 import os
@@ -22,21 +22,21 @@ from lstm_baseline.engine.errors import (
 )
 
 PROGRAM = "lstm-baseline"
-# What a user names must come out as it is: no markup, no emoji, no colours of its own.
+# Names that a user gave must be printed unchanged: without markup, emoji or colours.
 console = Console(markup=False, emoji=False, highlight=False)
 
 WRONG_USE, FAILED, INTERRUPTED = 2, 1, 130
 
 
 def refuse_file_as_folder(out: Path) -> None:
-    """Refuse --out where it names a file."""
+    """Refuse --out if it names a file."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out is {str(out)!r}, which is a file; give a folder")
 
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Say on Ctrl-C that the work goes on from where it was."""
+    """Say on Ctrl-C that the same command goes on from where the work stopped."""
     try:
         yield
     except KeyboardInterrupt:
@@ -48,7 +48,7 @@ class Interrupted(LSTMBaselineError):
 
 
 def this_command() -> str:
-    """Return the command line as a shell would take it."""
+    """Return the command line, quoted for a shell."""
     return shlex.join([PROGRAM, *sys.argv[1:]])
 
 
@@ -80,7 +80,7 @@ def exit_code(app: typer.Typer) -> int:
     except MemoryError as error:
         return _complain(f"out of memory: {error}; choose a smaller size", FAILED)
     except OSError as error:
-        # Whatever is still buffered for an output that is full or closed must not be tried again.
+        # Do not try again to write the rest of the buffer to an output that is full or closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _complain(f"cannot write the output: {error.strerror}", FAILED)
     return code

@@ -41,7 +41,7 @@ RecomputeOption = Annotated[
     bool, typer.Option(help="Store less of long sequences and compute it again: slower.")
 ]
 PatienceOption = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many validations without a better one.")
+    int | None, typer.Option(min=1, help="Stop after this many validations without a better one.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of data and initial weights.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the trained model and its run.")]

@@ -1,1 +1,1 @@
-"""Who can race: our models, classes of the user's, networks of PyTorch; all at one size."""
+"""Contestants of a race, all of one size: the package's models, users' classes, PyTorch modules."""

@@ -1,8 +1,8 @@
-"""A network of the user's own as a contestant: found by name, made at a width, checked.
+"""Challengers: a user's class is found by name, made at a width, and checked.
 
 A challenger is a class with the contract of the package's models (``params``, ``forward``,
 ``forward_with_cache``, ``backward``), or a ``torch.nn.Module`` that maps (B, T, I) to (B, O) or
-(B, T, O). It is made by keyword, ``cls(input_size=…, output_size=…, <width>=…)``.
+(B, T, O). It is made with keyword arguments, ``cls(input_size=…, output_size=…, <width>=…)``.
 """
 
 import importlib
@@ -28,7 +28,7 @@ _NAMED = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)
 def load_class(spec: str) -> type:
     """Return the class that "package.module:Name" names.
 
-    Modules are looked for in the current folder first, and where Python looks for all others.
+    Modules are looked for in the current folder first, then where Python looks for any module.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def load_class(spec: str) -> type:
 
 
 def width_argument(cls: type) -> str:
-    """Return the integer argument of a class that sets its size: what a race solves for.
+    """Return the integer argument of a class that sets its size, which a race solves for.
 
-    The class names it in an attribute ``width_argument``; "hidden_size" when it does not.
+    The class names it in an attribute ``width_argument``; without one it is "hidden_size".
 
     Raises
     ------
@@ -93,24 +93,24 @@ def make_challenger(
 ) -> Trainable:
     """Make a challenger; its initial weights depend on the seed alone.
 
-    A class with the contract is given ``rng``, a Generator, if its constructor takes it. A torch
-    module is made while PyTorch's generator stands at the seed, and wrapped in a ``TorchModel``.
+    A class with the contract gets ``rng``, a Generator, if its constructor takes it. A torch module
+    is made after seeding PyTorch's generator, and wrapped in a ``TorchModel``.
 
     Parameters
     ----------
     cls
-        From ``load_class``.
+        Class that ``load_class`` returned.
     input_size, output_size
         I and O of the task.
     arguments
-        All others, by name: the width among them.
+        All other arguments by name, including the width.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
 
     Raises
     ------
     InputError
-        If the constructor raises, or what it makes is neither a torch module nor has the contract.
+        If the constructor raises, or its object is no torch module and lacks the contract.
     """
     arguments = {"input_size": input_size, "output_size": output_size, **arguments}
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
@@ -123,7 +123,7 @@ def make_challenger(
     missing = [name for name in _CONTRACT if not hasattr(model, name)]
     if missing:
         raise InputError(
-            f"{cls.__name__} is no torch.nn.Module and lacks {', '.join(missing)}; "
+            f"{cls.__name__} is not a torch.nn.Module and lacks {', '.join(missing)}; "
             f"a challenger has {', '.join(_CONTRACT)}"
         )
     return model
@@ -132,29 +132,30 @@ def make_challenger(
 def check_challenger(make: Callable[[int], Trainable], task: Task, name: str) -> None:
     """Refuse a challenger that would spoil a race, before the race starts.
 
-    Held to a few rows of the task: shapes, dtypes and finite numbers; that nothing given is
-    changed; that the seed decides everything; that a row's output depends neither on the rows
-    beside it nor on padding, and at a step of a per-step task not on later steps, which the other
-    contestants do not see either; that ``params`` is what the outputs come from; that training
-    gives the same bits twice. A backward pass written by hand is held against differences of
-    forward; PyTorch's is not, as a module may mean its gradients to differ (``detach``).
+    The checks use a few rows of the task. Shapes and dtypes must fit, and numbers must be finite.
+    No argument may be changed. The seed must decide everything. A row's output must not depend on
+    other rows or on padding; in a per-step task, the output at a step must not depend on later
+    steps, which the other contestants do not see either. Outputs must come from ``params``.
+    Training must give the same bits twice. A backward pass written by hand is compared with
+    differences of forward; PyTorch's is not, as a module may change its gradients on purpose
+    (``detach``).
 
     Parameters
     ----------
     make
-        Returns an untrained challenger for a seed.
+        Function that returns an untrained challenger for a seed.
     task
-        What it is to be trained on.
+        Task that it is to be trained on.
     name
-        The challenger's, for messages.
+        Name of the challenger, for messages.
 
     Raises
     ------
     InputError
-        Naming the first check that failed.
+        If a check fails; the message describes the first failure.
     """
     try:
-        # A challenger's own warnings of numbers are no failure; what is not finite is refused.
+        # A challenger's numerical warnings are no failure; numbers that are not finite are refused.
         with one_thread(), np.errstate(all="ignore"):
             sample = contract.Sample.of(task)
             model = contract.check_construction(make)
@@ -171,9 +172,9 @@ def check_challenger(make: Callable[[int], Trainable], task: Task, name: str) ->
 
 
 def flops_per_step(model: Trainable, task: Task) -> int | None:
-    """Return the operations in matrix products of one step of one row, forward; None if unknown.
+    """Return the operations in matrix products of a forward step of one row; None if unknown.
 
-    A torch module's are counted over a row of the task and divided by its steps.
+    Those of a torch module are counted over a row of the task and divided by its steps.
     """
     if hasattr(model, "count_flops"):
         x = task.train_batch(0, 1, 0).x
@@ -189,7 +190,7 @@ def _arguments(cls: type) -> list[str]:
 
 
 def _is_torch_module(cls: type) -> bool:
-    # Whoever has a module has imported PyTorch; nobody else needs it.
+    # A torch module exists only if PyTorch has been imported; without one it is not needed.
     torch = sys.modules.get("torch")
     return torch is not None and issubclass(cls, torch.nn.Module)
 

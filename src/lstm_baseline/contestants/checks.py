@@ -1,7 +1,7 @@
-"""What a contestant must keep to, each check by itself; ``check_challenger`` puts them in order.
+"""Checks of the rules that a contestant must keep; ``check_challenger`` runs them in order.
 
 Every check raises an InputError that says in one line what was found. Comparisons between two calls
-with the same arguments are exact. Where shapes differ, and with them the order of sums, numbers may
+with the same arguments are exact. Where shapes differ, sums may have another order, and numbers may
 differ by 1e-4 of the largest.
 """
 
@@ -23,16 +23,16 @@ from lstm_baseline.training.losses import LOSSES
 _NUM_ROWS = 4
 _NUM_STEPS_TRAINED = 3
 _SAME = 1e-4
-"""Of the largest output: what sums in another order may differ by."""
+"""Share of the largest output by which sums in another order may differ."""
 
 _DISPLACEMENTS = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-"""Of a parameter's own size: how far it is moved to measure a slope."""
+"""Shares of a parameter's size by which it is moved to measure a slope."""
 _SLOPES_AGREE, _SLOPE_HAS_SETTLED = 0.1, 0.05
 _NUM_DIRECTIONS = 3
 
 
 class Sample(NamedTuple):
-    """A few rows of a task, the last of them shorter if the task has lengths."""
+    """A few rows of a task; the last row is shorter if the task has lengths."""
 
     x: FloatArray
     lengths: IntArray | None
@@ -51,11 +51,11 @@ class Sample(NamedTuple):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """(B, T, O) or (B, O)."""
+        """Shape of the outputs, (B, T, O) or (B, O)."""
         return (*self.x.shape[: 2 if self.per_step else 1], self.output_size)
 
     def live(self, outputs: FloatArray) -> FloatArray:
-        """Return outputs with zeros where none counts."""
+        """Return outputs with zeros at the steps that do not count."""
         if self.lengths is None or not self.per_step:
             return outputs
         kept: FloatArray = np.where(valid_steps(self.x, self.lengths)[..., None], outputs, 0)
@@ -63,9 +63,9 @@ class Sample(NamedTuple):
 
 
 def told(error: Exception) -> str:
-    """Return in one line what an exception of somebody else's code says, and where it was raised.
+    """Return one line with the message of an exception in a user's code and its place.
 
-    An error of this package says all that is needed.
+    An error of this package needs no place.
     """
     text = " ".join(str(error).split())
     if isinstance(error, LSTMBaselineError):
@@ -82,7 +82,7 @@ def told(error: Exception) -> str:
 
 @contextmanager
 def calling(what: str) -> Iterator[None]:
-    """Turn what somebody else's code raises into an InputError."""
+    """Turn an exception of a user's code into an InputError."""
     try:
         yield
     except InputError:
@@ -93,7 +93,7 @@ def calling(what: str) -> Iterator[None]:
 
 @contextmanager
 def unchanged(what: str, **arrays: Any) -> Iterator[None]:
-    """Refuse a call that changes an array it was given; dicts of arrays are looked into."""
+    """Refuse a call that changes an array that it was given, or an array in a dict."""
     named = {
         key: array
         for name, value in arrays.items()
@@ -112,7 +112,7 @@ def unchanged(what: str, **arrays: Any) -> Iterator[None]:
 
 
 def check_params(model: Any) -> None:
-    """Refuse parameters that an optimizer could not update or a checkpoint not hold."""
+    """Refuse parameters that an optimizer cannot update or a checkpoint cannot hold."""
     params = model.params
     if not isinstance(params, dict) or not params:
         shown = "empty" if isinstance(params, dict) else f"a {type(params).__name__}"
@@ -135,7 +135,7 @@ def check_params(model: Any) -> None:
 
 
 def check_outputs(model: Trainable, call: str, outputs: Any, shape: tuple[int, ...]) -> None:
-    """Refuse outputs that are not finite arrays of a shape in the parameters' dtype."""
+    """Refuse outputs that are not finite arrays of the given shape in the parameters' dtype."""
     _check_array(f"{call}'s output", outputs, shape, _dtype(model))
 
 
@@ -158,7 +158,7 @@ def check_gradients_fit(model: Trainable, gradients: Any) -> None:
 
 
 def check_construction(make: Callable[[int], Trainable]) -> Trainable:
-    """Return a challenger, if the seed and nothing else decides what its parameters start at."""
+    """Return a challenger, if the seed and nothing else decides its initial parameters."""
     with calling("the constructor"):
         model, twin, other = make(0), make(0), make(1)
     for made in (model, twin, other):
@@ -177,11 +177,11 @@ def check_construction(make: Callable[[int], Trainable]) -> Trainable:
 
 
 def check_forward(model: Trainable, sample: Sample) -> None:
-    """Refuse wrong outputs, and outputs that are others the second time."""
+    """Refuse wrong outputs, and outputs that differ the second time."""
     with unchanged("forward", x=sample.x, lengths=sample.lengths, params=model.params):
         outputs = _forward(model, sample)
     check_outputs(model, "forward", outputs, sample.output_shape)
-    # A copy: it may be the model's own memory, which the next call would write to.
+    # A copy, because the outputs may be memory of the model that the next call overwrites.
     outputs = outputs.copy()
     if not np.array_equal(outputs, _forward(model, sample)):
         raise InputError(
@@ -191,7 +191,7 @@ def check_forward(model: Trainable, sample: Sample) -> None:
 
 
 def check_independence(model: Trainable, sample: Sample) -> None:
-    """Refuse outputs that depend on other rows, on padding, or on steps yet to come."""
+    """Refuse outputs that depend on other rows, on padding, or on later steps."""
     x, lengths = sample.x, sample.lengths
     outputs = sample.live(_forward(model, sample))
     allowed = _SAME * float(np.abs(outputs).max(initial=0.0))
@@ -200,7 +200,7 @@ def check_independence(model: Trainable, sample: Sample) -> None:
     check_outputs(model, "forward with one row", found, alone.output_shape)
     if np.abs(alone.live(found) - outputs[-1:]).max() > allowed:
         raise InputError(
-            "a row's output depends on the rows beside it; is the first axis taken for time "
+            "a row's output depends on other rows; is the first axis taken for time "
             "(batch_first), or is something averaged over the batch?"
         )
     other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
@@ -208,7 +208,7 @@ def check_independence(model: Trainable, sample: Sample) -> None:
         padded = np.where(valid_steps(x, lengths)[..., None], x, other)
         found = sample.live(_forward(model, sample._replace(x=padded)))
         if np.abs(found - outputs).max() > allowed:
-            raise InputError("outputs depend on what stands in the padding; heed lengths")
+            raise InputError("outputs depend on the padding; heed lengths")
     if sample.per_step and x.shape[1] > 1:
         half = x.shape[1] // 2
         changed = np.concatenate([x[:, :half], other[:, half:]], axis=1)
@@ -221,7 +221,7 @@ def check_independence(model: Trainable, sample: Sample) -> None:
 
 
 def check_backward(model: Trainable, sample: Sample) -> None:
-    """Refuse wrong gradients, and passes that change what they are given or leave a trace."""
+    """Refuse wrong gradients, and passes that change their arguments or affect later calls."""
     given = {"x": sample.x, "lengths": sample.lengths, "params": model.params}
     evaluated = np.array(_forward(model, sample))
     with unchanged("forward_with_cache", **given):
@@ -271,7 +271,7 @@ def check_params_are_live(model: Trainable, sample: Sample) -> None:
     before = np.array(_forward(model, sample))
     with _moved(model, 0.1, seed=0):
         after = np.array(_forward(model, sample))
-        # What starts at zero may hide a look at other rows or later steps.
+        # Parameters that start at zero may hide a dependence on other rows or later steps.
         check_independence(model, sample)
     if np.array_equal(before, after):
         raise InputError(
@@ -279,20 +279,20 @@ def check_params_are_live(model: Trainable, sample: Sample) -> None:
             "arrays that forward reads"
         )
     if not np.array_equal(before, _forward(model, sample)):
-        raise InputError("outputs are others once params are what they were; keep nothing of them")
+        raise InputError("outputs differ once params are restored; keep no copy of params")
 
 
 def check_derivative(model: Trainable, sample: Sample) -> None:
     """Refuse a backward that is not the derivative of ``forward_with_cache``.
 
     The loss is Σ w ⊙ outputs, with random weights w and always the same rng. Each parameter is
-    moved by itself along random directions d, and its slope (L(p + δd) − L(p − δd)) / 2δ is held
-    against gradient · d, within a tenth of the larger one. δ gets smaller until they agree or
-    rounding takes over; then it is an error if the last two slopes agree with each other. In
-    float32, beside the corner of a ReLU or where a layer norm magnifies, they may not.
+    moved by itself along random directions d. Its slope (L(p + δd) − L(p − δd)) / 2δ must agree
+    with gradient · d within a tenth of the larger one. δ gets smaller until they agree or rounding
+    takes over; then it is an error if the last two slopes agree with each other. In float32 they
+    may not agree, close to the corner of a ReLU or where a layer norm magnifies.
 
-    A network may start with each unit at its corner, so parameters are moved a little beforehand,
-    and what is found at one place only is no error.
+    A network may start with each unit at its corner. So parameters are moved a little beforehand,
+    and a disagreement at one place only is no error.
     """
     found = _find_wrong_gradient(model, sample, place=1)
     if found is not None and _find_wrong_gradient(model, sample, place=2) is not None:
@@ -300,9 +300,9 @@ def check_derivative(model: Trainable, sample: Sample) -> None:
 
 
 def check_training(make: Callable[[int], Trainable], sample: Sample, task: Task) -> None:
-    """Refuse a challenger that a few steps of training take elsewhere the second time.
+    """Refuse a challenger whose parameters differ after the same few training steps done twice.
 
-    The second time ``forward`` is called between the steps, as validation does.
+    The second time ``forward`` is called between the steps, as validation calls it.
     """
     batches = [task.train_batch(step, _NUM_ROWS, 0) for step in range(_NUM_STEPS_TRAINED)]
     first, second = make(0), make(0)
@@ -367,7 +367,7 @@ def _backward(model: Trainable, d_outputs: FloatArray, cache: Any) -> Any:
 
 
 def _weights(sample: Sample, outputs: FloatArray) -> FloatArray:
-    """Return random weights of outputs, zero where none counts."""
+    """Return random weights of outputs, zero at the steps that do not count."""
     rng = np.random.default_rng(1)
     return sample.live(rng.standard_normal(outputs.shape).astype(outputs.dtype))
 
@@ -389,7 +389,7 @@ def _root_mean_square(values: NDArray) -> float:
 
 @contextmanager
 def _moved(model: Trainable, share: float, seed: int) -> Iterator[None]:
-    """Move all parameters in place by a share of their typical size, and back in the end."""
+    """Move all parameters in place by a share of their typical size, and finally back."""
     rng = np.random.default_rng(seed)
     before = {name: value.copy() for name, value in model.params.items()}
     typical = _root_mean_square(np.concatenate([v.ravel() for v in before.values()])) or 1.0
@@ -403,9 +403,10 @@ def _moved(model: Trainable, share: float, seed: int) -> Iterator[None]:
 
 
 def _rounding(model: Trainable, loss: Callable[[], float]) -> float:
-    """Return how far rounding may take the loss: ten times what a few units in the last place do.
+    """Return the largest change of the loss that rounding may cause.
 
-    Two of the loss's own are the least, where outputs do not feel the last places of anything.
+    It is ten times the change that a few units in the last place of all parameters make. That
+    change counts as at least two units of the loss's own, for outputs that it does not reach.
     """
     at, epsilon = loss(), float(np.finfo(_dtype(model)).eps)
     found = 2 * epsilon * max(1.0, abs(at))
@@ -416,7 +417,7 @@ def _rounding(model: Trainable, loss: Callable[[], float]) -> float:
 
 
 def _find_wrong_gradient(model: Trainable, sample: Sample, place: int) -> str | None:
-    """Return what is wrong with a gradient at a place near the start, or None."""
+    """Return a description of a wrong gradient at a place near the start, or None."""
     rng = np.random.default_rng(place)
     with _moved(model, 0.1, seed=place):
         outputs, cache = _forward_with_cache(model, sample)
@@ -435,7 +436,7 @@ def _find_wrong_gradient(model: Trainable, sample: Sample, place: int) -> str | 
             for _ in range(_NUM_DIRECTIONS):
                 direction = scale * rng.standard_normal(value.shape)
                 claimed = float(np.sum(gradients[name] * direction))
-                # A direction may stand nearly across the gradient; in the mean it gives this.
+                # A direction may be nearly orthogonal to the gradient; on average it gives this.
                 usual = scale * float(np.sqrt(np.sum(np.square(gradients[name]))))
                 measured = _settled_slope(value, direction, claimed, usual, loss, rounding)
                 if measured is not None:
@@ -454,7 +455,7 @@ def _settled_slope(
     loss: Callable[[], float],
     rounding: float,
 ) -> float | None:
-    """Return the slope of the loss along a direction if it surely is not what is claimed."""
+    """Return the slope of the loss along a direction if it surely differs from the claimed one."""
     start = value.copy()
     slopes: list[float] = []
     try:

@@ -1,4 +1,4 @@
-"""Who races: a model of this package, or anyone's own class, under a name."""
+"""A contestant of a race: a model of this package or a user's class, under a name."""
 
 import ast
 import hashlib
@@ -27,7 +27,7 @@ from lstm_baseline.training import Trainable
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
 
 _GIVEN = ("input_size", "output_size", "rng")
-"""Arguments that the race itself gives."""
+"""Constructor arguments that the race itself sets."""
 
 
 class Contestant(BaseModel):
@@ -36,16 +36,16 @@ class Contestant(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    """What it is called in the report; no two contestants share it."""
+    """Name in the report; no two contestants share it."""
     model: str
-    """lstm, gru, mingru, relational, or a class of one's own as package.module:Name."""
+    """lstm, gru, mingru, relational, or a user's class as package.module:Name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of its constructor."""
+    """Further arguments of the constructor."""
 
     @model_validator(mode="before")
     @classmethod
     def _from_model_alone(cls, value: Any) -> Any:
-        """Let a name alone stand for the model of that name."""
+        """Read a name alone as the model of that name."""
         if isinstance(value, str):
             value = {"model": value}
         if isinstance(value, dict) and isinstance(value.get("model"), str):
@@ -54,7 +54,7 @@ class Contestant(BaseModel):
 
     @model_validator(mode="after")
     def _check_name(self) -> Self:
-        """Refuse a name by which a reader would take it for a model of this package."""
+        """Refuse a name that would make a reader take it for a model of this package."""
         if self.name in MODELS and self.name != self.model:
             raise ValueError(
                 f"{self.model} is called {self.name}, which is the name of another model; give it "
@@ -64,7 +64,7 @@ class Contestant(BaseModel):
 
     @model_validator(mode="after")
     def _check_arguments(self) -> Self:
-        """Refuse what a plan cannot state, as two plans could then look the same."""
+        """Refuse values that a plan cannot state: with them two plans could look the same."""
         try:
             json.dumps(self.arguments, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -75,7 +75,7 @@ class Contestant(BaseModel):
 
     @property
     def is_user_class(self) -> bool:
-        """Whether it is a class of the user's, and not a model of this package."""
+        """True if it is a user's class and not a model of this package."""
         return ":" in self.model
 
     def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
@@ -89,7 +89,7 @@ class Contestant(BaseModel):
         return make_challenger(cls, task.input_size, task.output_size, arguments, seed)
 
     def count_params(self, task: Task, width: int) -> int:
-        """Return how many trainable parameters it has at a width."""
+        """Return the number of trainable parameters at a width."""
         try:
             # Orthogonal initialisation is expensive; counting parameters does not need it.
             model = self.build(task, width, 0 if self.is_user_class else NO_DRAWS)
@@ -100,23 +100,23 @@ class Contestant(BaseModel):
             raise InputError(f"{self.name} cannot be made at width {width}: {error}") from error
 
     def estimated_flops(self, task: Task, width: int) -> int:
-        """Return about how many operations a forward step of one row takes; 0 if it cannot tell."""
+        """Return an estimate of the operations in a forward step of one row; 0 if unknown."""
         try:
             model = self.build(task, width, 0)
             found = flops_per_step(model, task)
-        except Exception:  # of somebody else's code: its runs will say what is wrong
+        except Exception:  # in a user's code: its runs will say what is wrong
             return 0
         # A parameter is used about once a step.
         return 2 * sum(value.size for value in model.params.values()) if found is None else found
 
     def source(self) -> Path | None:
-        """Return the file that one's own class is in; None for our models."""
+        """Return the file of a user's class; None for the package's models."""
         return _load(self.model).source
 
     def code(self) -> str | None:
-        """Return a digest of one's own class as it was loaded; None for our models.
+        """Return a digest of a user's class as it was loaded; None for the package's models.
 
-        It is of the class's file and of all files beside it that this one imports.
+        It covers the file of the class and all files next to it that this file imports.
         """
         return _load(self.model).code
 
@@ -126,11 +126,11 @@ class Contestant(BaseModel):
         Raises
         ------
         FileError
-            If the files here are others than those of the digest.
+            If the files here differ from those of the digest.
         """
         if self.code() == expected:
             return
-        # A worker that serves several races may have loaded it for an earlier one.
+        # A worker that serves several races may have loaded the class for an earlier one.
         _load.cache_clear()
         sys.modules.pop(self.model.partition(":")[0], None)
         if self.code() != expected:
@@ -141,7 +141,7 @@ class Contestant(BaseModel):
 
 
 class _Loaded(NamedTuple):
-    """A class, and where it comes from if it is not ours."""
+    """A class, with its source if it is a user's."""
 
     cls: type
     source: Path | None
@@ -166,7 +166,7 @@ def _load(model: str) -> _Loaded:
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of a Python file and of those beside it that it imports, near or far."""
+    """Return a digest of a Python file and of those next to it that it imports, at any depth."""
     found: dict[Path, bytes] = {}
     waiting = [path]
     while waiting:
@@ -181,7 +181,7 @@ def _digest(path: Path) -> str:
 
 
 def _imported(file: Path, content: bytes) -> list[Path]:
-    """Return the files beside a Python file, or in its package, that its imports name."""
+    """Return the files next to a Python file, or in its package, that its imports name."""
     top = file.parent
     while (top / "__init__.py").is_file():
         top = top.parent
@@ -202,9 +202,9 @@ def _imported(file: Path, content: bytes) -> list[Path]:
 
 
 def copy_seed(seed: int, copy: int) -> int:
-    """Return the seed of a contestant's first weights.
+    """Return the seed of a contestant's initial weights.
 
-    The first contestant of a model starts from the seed itself. One that enters a second time
-    starts from other weights: a race against oneself would otherwise be decided by copying.
+    The first contestant of a model starts from the seed itself. A second contestant of the same
+    model starts from other weights: otherwise both would be copies of each other.
     """
     return seed if copy == 0 else int(np.random.SeedSequence([seed, copy]).generate_state(1)[0])

@@ -1,40 +1,40 @@
-"""Equal size: the widths at which all contestants have as many parameters."""
+"""Equal size: the widths at which all contestants have the same number of parameters."""
 
 from collections.abc import Callable, Mapping
 
 from lstm_baseline.engine.errors import InputError
 
 TOLERANCE = 0.02
-"""Largest relative difference in trainable parameters, between any two, that counts as equal."""
+"""Largest relative difference in trainable parameters between any two that counts as equal."""
 
 _LARGEST_WIDTH = 4096
 _LARGEST_FACTOR = 1.5
 _MOST_STEPS = 20
-"""How far from the size wanted another one is looked for."""
+"""Largest relative distance from the wanted size at which another size is looked for."""
 
 Count = Callable[[int], int]
-"""Parameters at a width; grows with the width."""
+"""Number of parameters at a width; it grows with the width."""
 
 
 def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
-    """Return the width of each contestant at which all are of one size, about the one wanted.
+    """Return the widths at which all contestants are of one size, close to the wanted one.
 
     Some models grow in coarse steps. The one whose steps miss the wanted size by most sets the
-    size, at the nearest of its steps that all others can meet: of the two widths around it that
-    every other one has, those are taken that bring the largest and the smallest contestant nearest
-    to each other.
+    size: the nearest of its sizes that all others can match. Every other contestant has two widths
+    around that size. Of these, the widths are taken that bring the largest and the smallest
+    contestant closest to each other.
 
     Parameters
     ----------
     counts
-        By the contestant's name.
+        Counting function of each contestant, keyed by name.
     parameters
-        Trainable parameters wanted.
+        Wanted number of trainable parameters.
 
     Raises
     ------
     InputError
-        If no widths agree within 2%, at a size within a half of the one wanted.
+        If no widths agree within 2% at a size that differs by at most half from the wanted one.
     """
     nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}
@@ -65,7 +65,7 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
 
 
 def _sizes_near(count: Count, nearest: int, wanted: int) -> list[tuple[int, int]]:
-    """Return sizes near the one wanted, with their widths, the nearest first."""
+    """Return the sizes near the wanted one with their widths, nearest first."""
     found = []
     for direction in (range(nearest, 0, -1), range(nearest + 1, _LARGEST_WIDTH + 1)):
         for width in direction:
@@ -82,7 +82,7 @@ def nearest_width(count: Count, target: int) -> int:
 
 
 def _around(count: Count, target: int) -> tuple[int, int]:
-    """Return two neighbouring widths, a target between their counts if widths reach it."""
+    """Return two neighbouring widths; the target lies between their counts if widths reach it."""
     low, high = 1, 2
     while count(high) < target and high < _LARGEST_WIDTH:
         low, high = high, 2 * high
@@ -93,7 +93,7 @@ def _around(count: Count, target: int) -> tuple[int, int]:
 
 
 def _closest(candidates: Mapping[str, list[tuple[int, int]]]) -> dict[str, tuple[int, int]]:
-    """Return a candidate (size, width) of each name, their sizes as close together as can be."""
+    """Return one candidate (size, width) for each name, with sizes as close as possible."""
     best: dict[str, tuple[int, int]] = {}
     for start in sorted({size for of_name in candidates.values() for size, _ in of_name}):
         above = {name: [c for c in each if c[0] >= start] for name, each in candidates.items()}

@@ -1,4 +1,4 @@
-"""Any network of PyTorch under this package's losses, clipping and optimizers.
+"""Any PyTorch network under this package's losses, clipping and optimizers.
 
 ``TorchModel`` gives an ``nn.Module`` the contract of the package's own models. PyTorch runs the
 network and differentiates it; everything else is the code that trains the LSTM.
@@ -23,7 +23,7 @@ from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray, Params
 
 
 class _Pass(NamedTuple):
-    """One run of the network, with PyTorch's graph of it."""
+    """One run of the network, with PyTorch's graph of the run."""
 
     x: torch.Tensor
     outputs: torch.Tensor
@@ -31,10 +31,10 @@ class _Pass(NamedTuple):
 
 @final
 class TorchCache:
-    """What ``backward`` needs of a ``forward_with_cache``.
+    """Result of ``forward_with_cache`` that ``backward`` needs.
 
-    PyTorch frees a graph while it differentiates it, and so less memory is needed. Asking again,
-    as for the gradient of x, has the network run again, from the same random numbers.
+    PyTorch frees a graph while differentiating it, which saves memory. Asking again, as for the
+    gradient of x, makes the network run again, from the same random numbers.
     """
 
     def __init__(self, run: Callable[[], _Pass]) -> None:
@@ -43,7 +43,7 @@ class TorchCache:
         self.outputs: FloatArray = self._pass.outputs.detach().numpy().copy()
 
     def take(self) -> _Pass:
-        """Return a run whose graph is whole."""
+        """Return a run whose graph is still complete."""
         taken, self._pass = self._pass or self._run(), None
         return taken
 
@@ -52,31 +52,32 @@ class TorchCache:
 class TorchModel:
     """An ``nn.Module`` that maps (B, T, I) to (B, O) or (B, T, O), as a model of this package.
 
-    One output a row stands for the last one; of one output a step the last one is read where only
-    that is asked for. Rows that differ in length are run by lengths, each cut to its own, so that
-    no network sees padding. PyTorch runs on one thread, as linear algebra does in training: the
-    bits of a result depend on the number of threads.
+    An output for each row is taken as the output of the last step. From outputs for each step, only
+    the last is read if no others are asked for. Rows of equal length run together, cut to their
+    length, so that the network never sees padding. PyTorch runs on one thread, as linear algebra
+    does in training: the bits of a result depend on the number of threads.
 
-    There is no initial state, and so no training on windows (``truncate``); nor is anything
-    recomputed. ``state_size`` is None, as what a network carries from step to step does not show.
+    There is no initial state, and therefore no training on windows (``truncate``); nothing is
+    recomputed. ``state_size`` is None: a network does not show what it carries from step to step.
 
     Parameters
     ----------
     module
-        On the CPU, its parameters all float32 or all float64. It is not copied: training moves it.
+        Module on the CPU whose parameters are all float32 or all float64. It is not copied:
+        training changes it.
 
     Raises
     ------
     InputError
-        If there is no parameter to train, or one is of another dtype, elsewhere, or without a
-        shape yet.
+        If there is no parameter to train, or a parameter has another dtype, is on another device,
+        or has no shape yet.
 
     Notes
     -----
-    ``params`` holds the module's own memory by the names of ``named_parameters``: those that
+    ``params`` holds the module's own memory under the names of ``named_parameters``: those that
     require a gradient, shared ones once, and a single number as an array (1,). A checkpoint holds
-    them and nothing else, so a module whose buffers change in training, as a batch norm's do, is
-    refused when they first do.
+    nothing else. So a module whose buffers change in training, like those of a batch norm, is
+    refused when they first change.
     """
 
     state_size: int | None = None
@@ -96,7 +97,7 @@ class TorchModel:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What a checkpoint must agree in: the module's class, shapes and dtype."""
+        """Class, shapes and dtype of the module, in which a checkpoint must agree."""
         return {
             "module": f"{type(self.module).__module__}:{type(self.module).__qualname__}",
             "params": {name: list(value.shape) for name, value in self.params.items()},
@@ -126,9 +127,9 @@ class TorchModel:
         x
             (B, T, I), real numbers, T at least 1.
         return_sequences
-            True for the output at every step, False for each row's last one.
+            True for the output at every step, False for the last output of each row.
         lengths
-            (B,) valid steps of each row, 1 to T. Steps beyond are not seen; outputs there are 0.
+            (B,) valid steps of each row, 1 to T. Later steps are not seen; their outputs are 0.
 
         Returns
         -------
@@ -137,7 +138,7 @@ class TorchModel:
         Raises
         ------
         InputError
-            If x or lengths do not fit, or the module returns something else than it should.
+            If x or lengths do not fit, or the module's result has the wrong type or shape.
         """
         array, valid = self._checked(x, lengths)
         with torch.no_grad(), _set_up(self.module, None):
@@ -162,10 +163,11 @@ class TorchModel:
         Parameters
         ----------
         rng
-            Generator, or seed of one, that seeds PyTorch's for this pass, in train mode; PyTorch's
-            own state stays as it was. Without it the outputs are those of ``forward``.
+            Generator, or seed of one, that seeds PyTorch's generator for this pass, in train mode;
+            afterwards PyTorch's generator has its earlier state. Without ``rng`` the outputs are
+            those of ``forward``.
         initial_state, recompute
-            Refused unless left as they are.
+            Refused unless they have their defaults.
         """
         if initial_state is not None or recompute:
             given = "recompute" if recompute else "initial_state"
@@ -176,7 +178,7 @@ class TorchModel:
         def run() -> _Pass:
             leaf = torch.tensor(array, requires_grad=True)
             with torch.enable_grad(), _set_up(self.module, seed):
-                # A module may change what it is given, and PyTorch forbids that of a leaf.
+                # A module may change its input in place, which PyTorch forbids for a leaf.
                 return _Pass(leaf, self._run(leaf.clone(), valid, return_sequences))
 
         cache = TorchCache(run)
@@ -191,12 +193,13 @@ class TorchModel:
         d_outputs
             Gradient of the loss with respect to the outputs, in their shape.
         cache
-            From ``forward_with_cache``; neither x nor the parameters may have changed since.
+            Cache that ``forward_with_cache`` returned; neither x nor the parameters may have
+            changed since.
 
         Returns
         -------
-        ``params`` by the names of ``params``, zero where the outputs do not depend on one, and
-        ``x``, for which the network runs again. There is no ``initial_state``.
+        Gradients of ``params`` by name, zero where the outputs do not depend on a parameter; and
+        the gradient of ``x``, for which the network runs again. There is none of ``initial_state``.
         """
         d_outputs = as_real("d_outputs", d_outputs, self.dtype)
         if d_outputs.shape != cache.outputs.shape:
@@ -215,15 +218,15 @@ class TorchModel:
     def count_flops(self, x: npt.ArrayLike) -> int | None:
         """Return the floating-point operations in the matrix products of a forward pass over x.
 
-        None where an operation takes two tensors and its products are not known: PyTorch's counter
-        would count it as nothing.
+        The result is None if an operation takes two tensors and its products are not known:
+        PyTorch's counter would count it as nothing.
         """
         array, _ = self._checked(x, None)
         seen = _Operations()
         counter = flop_counter.FlopCounterMode(display=False)
         with warnings.catch_warnings(), _set_up(self.module, None):
-            warnings.simplefilter("ignore")  # of flags that are left as they are
-            # A whole LSTM or attention in one operation would not be counted; its parts are.
+            warnings.simplefilter("ignore")  # warnings of flags that stay unchanged
+            # An LSTM or attention in a single operation would not be counted; its parts are.
             parts = attention.sdpa_kernel(attention.SDPBackend.MATH)
             with torch.backends.mkldnn.flags(enabled=False), parts, seen, counter:
                 self.module(torch.tensor(array))
@@ -250,7 +253,7 @@ class TorchModel:
     def _run(
         self, x: torch.Tensor, lengths: IntArray | None, return_sequences: bool
     ) -> torch.Tensor:
-        """Return the outputs of a tensor x (B, T, I), rows of one length together."""
+        """Return the outputs for a tensor x (B, T, I); rows of one length run together."""
         if lengths is None:
             return self._read(self.module(x), x.shape, return_sequences)
         parts, order = [], []
@@ -268,7 +271,7 @@ class TorchModel:
     def _read(
         self, outputs: object, shape: tuple[int, ...], return_sequences: bool
     ) -> torch.Tensor:
-        """Return what is asked for of what the module gave for an x of some shape."""
+        """Return the wanted part of the module's outputs for an x of the given shape."""
         expected = f"return a tensor (B, O) or (B, T, O) for x {tuple(shape)}"
         if not isinstance(outputs, torch.Tensor):
             raise InputError(f"{self._name} returned a {type(outputs).__name__}; {expected}")
@@ -299,7 +302,7 @@ class TorchModel:
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[misc]
-    """Notes each operation that may hold a product of two tensors."""
+    """Recorder of the operations that may contain a product of two tensors."""
 
     harmless: ClassVar[set[str]] = {
         *("cat", "stack", "copy_", "index_put_", "slice_scatter", "select_scatter", "scatter_add"),
@@ -332,7 +335,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
 
 @contextmanager
 def _set_up(module: torch.nn.Module, seed: int | None) -> Iterator[None]:
-    """Run a module on one thread: in train mode with random numbers of a seed, or in eval mode."""
+    """Set a module up to run on one thread: in train mode with a seed, without one in eval mode."""
     module.train(seed is not None)
     with _one_torch_thread():
         if seed is None:
@@ -368,7 +371,7 @@ def _differentiate(
 
 
 def _common_dtype(parameters: dict[str, torch.nn.Parameter], name: str) -> FloatDType:
-    """Return the dtype that all parameters have, which is float32 or float64."""
+    """Return the common dtype of all parameters, float32 or float64."""
     if not parameters:
         raise InputError(
             f"{name} has no parameter that requires a gradient; nothing can be trained"

@@ -1,1 +1,1 @@
-"""Drawing, colours, and how numbers and names are written: shared by report, demos, benchmarks."""
+"""Drawing, colours and the spelling of numbers and names, for report, demos and benchmarks."""

@@ -1,7 +1,7 @@
 """The look of every figure: colours, lines, axes, legends and labels of the axes.
 
 Figures are made through matplotlib's object-oriented interface, so no window and no global figure
-is involved, and whatever style the user has set for matplotlib neither shows here nor is changed.
+is involved. A style that the user has set for matplotlib has no effect here and is not changed.
 """
 
 import functools
@@ -44,7 +44,7 @@ INKS = (
     Ink("blue", palette.BLUE, "#3f9fdc"),
 )
 INK, MUTED, FAINT, BLUE = (ink.light for ink in INKS)
-"""Text and marks, lines of reference, axes, and the one colour that is too dark for a dark page."""
+"""Inks for text and marks, reference lines, axes, and the one colour too dark for a dark page."""
 
 
 _MODEL_STYLES = {
@@ -63,13 +63,13 @@ PART_STYLES = (
     LineStyle(palette.SKY, (0, (5, 1.5)), "s"),
     LineStyle(palette.PURPLE, (0, (1.5, 1)), "^"),
 )
-"""For what is inside a model: its states, its gates."""
+"""Colours for the inside of a model: its states, its gates."""
 
 SIZE = (5.4, 3.5)
 """Width and height of most figures, in inches."""
 
 FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
-"""In points."""
+"""Sizes in points."""
 _DPI = 100
 
 RUNG_DASHES: dict[RungKind, Any] = {
@@ -103,12 +103,12 @@ _STYLE: dict[Any, Any] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Let a function draw in the report's style, whatever matplotlib is set to."""
+    """Make a function draw in the report's style, whatever the settings of matplotlib."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(), warnings.catch_warnings():
-            # A user's own name may need a glyph that the font lacks; a box stands for it then.
+            # A user's name may need a glyph that the font lacks; it is then drawn as a box.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             mpl.rcdefaults()
             mpl.rcParams.update(_STYLE)
@@ -120,8 +120,8 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def model_style(model: str, models: Sequence[str]) -> LineStyle:
     """Return a contestant's style, the same wherever ``models`` names the same contestants.
 
-    Contestants of a known name have styles of their own; the others get what these leave, by their
-    place. From the ninth contestant on colours come again, with other dashes and markers.
+    Contestants of a known name have styles of their own; the others get the remaining styles, by
+    their place. From the ninth contestant on, colours repeat, with other dashes and markers.
     """
     if model in _MODEL_STYLES:
         return _MODEL_STYLES[model]
@@ -135,12 +135,12 @@ def model_style(model: str, models: Sequence[str]) -> LineStyle:
 
 
 def legend_label(text: str) -> str:
-    """Return a text as a label that shows: matplotlib leaves out those that start with "_"."""
+    """Return a text as a label that is shown: matplotlib leaves out labels that start with "_"."""
     return f" {text}" if text.startswith("_") else text
 
 
 def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, Axes]:
-    """Return a figure of a size in inches, with so much room below, and its axes."""
+    """Return a figure and its axes, with sizes and the room below the axes in inches."""
     figure = Figure(figsize=(width, height), dpi=_DPI)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(
@@ -152,7 +152,7 @@ def new_axes(width: float, height: float, bottom: float = 0.5) -> tuple[Figure, 
 
 
 def grow(figure: Figure, *, above: float = 0.0, below: float = 0.0) -> None:
-    """Make a figure of `new_axes` higher by so many inches; its axes keep their size."""
+    """Make a figure of `new_axes` higher, in inches above and below; its axes keep their size."""
     width, height = figure.get_size_inches()
     bottom, top = (height * part for part in (figure.subplotpars.bottom, figure.subplotpars.top))
     whole = height + above + below
@@ -161,7 +161,7 @@ def grow(figure: Figure, *, above: float = 0.0, below: float = 0.0) -> None:
 
 
 def fit(text: str, width: float) -> str:
-    """Break a text into lines of at most so many inches, within words where it must be."""
+    """Break a text into lines of at most ``width`` inches, within words if necessary."""
     for characters in range(len(text), 1, -1):
         lines = textwrap.wrap(text, characters)
         if all(width_of(line) <= width for line in lines):
@@ -177,7 +177,7 @@ def width_of(line: str) -> float:
 
 
 def add_legend(axes: Axes) -> None:
-    """Put a legend above the axes, where it hides nothing, in as many rows as it takes.
+    """Put a legend above the axes, where it hides nothing, in as many rows as it needs.
 
     Call it when limits and labels are final: it makes room for the labels of the y axis too.
     """
@@ -213,7 +213,7 @@ def add_legend(axes: Axes) -> None:
 
 
 def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
-    """Put ticks on the x axis, ascending, leaving out a label that would touch one to its right.
+    """Put ascending ticks on the x axis; leave out a label that would touch one to its right.
 
     Call it when limits and the axes' width are final.
     """
@@ -232,7 +232,7 @@ def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> 
 
 
 def label_columns(axes: Axes, labels: Sequence[str]) -> None:
-    """Name the places 0, 1, … of the x axis, each in the width that it has, with room below.
+    """Label the places 0, 1, … of the x axis, each within its own width, with room below.
 
     Call it when limits and the axes' width are final.
     """
@@ -245,7 +245,7 @@ def label_columns(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def wrapped_label(axes: Axes, *lines: str) -> str:
-    """Return lines of a label below the axes, broken to stay within the figure."""
+    """Return the lines of a label below the axes, wrapped to stay within the figure."""
     figure, frame = figure_of(axes), axes.get_window_extent()
     middle, width = (frame.x0 + frame.x1) / 2, figure.bbox.width
     room = 2 * min(middle, width - middle) / figure.dpi - 0.1
@@ -253,7 +253,7 @@ def wrapped_label(axes: Axes, *lines: str) -> str:
 
 
 def make_room_below(axes: Axes) -> None:
-    """Give the labels of the x axis the room below that they need, and no more."""
+    """Give the labels of the x axis exactly the room below that they need."""
     figure = figure_of(axes)
     labels = axes.xaxis.get_tightbbox(renderer_of(figure))
     if labels is not None:
@@ -261,14 +261,14 @@ def make_room_below(axes: Axes) -> None:
 
 
 def axis_label(metric: Metric) -> str:
-    """Return the metric, and below which way is better."""
+    """Return the metric, with the better direction in a line below."""
     return metric_label(metric).replace(", ", "\n")
 
 
 def set_score_axis(
     axes: Axes, scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
 ) -> None:
-    """Give the y axis the limits that suit some scores and a ladder."""
+    """Set the limits of the y axis to suit some scores and a ladder."""
     low, high = score_limits(scores, ladder, higher_is_better)
     axes.set_ylim(low, high)
     if high >= 10_000:
@@ -280,8 +280,8 @@ def score_limits(
 ) -> tuple[float, float]:
     """Return limits of an axis that show the whole ladder and every score not far beyond it.
 
-    A network that is far worse than the worst rule of the ladder would squeeze all else together,
-    so beyond that rule there is room only for as much again as the ladder is high.
+    A network that is far worse than the worst rule of the ladder would squeeze everything else
+    together. So the room beyond that rule is at most the height of the ladder.
     """
     rungs = [rung.score for rung in ladder]
     values = np.array([*scores, *rungs], dtype=np.float64)
@@ -300,7 +300,7 @@ def score_limits(
 
 
 def note_cut(axes: Axes, scores: Iterable[float]) -> None:
-    """Say so where scores lie beyond the axis."""
+    """Write a note on the figure if scores lie beyond the axis."""
     low, high = axes.get_ylim()
     values = np.fromiter(scores, dtype=np.float64)
     for beyond, y, alignment in ((values > high, 0.98, "top"), (values < low, 0.02, "bottom")):
@@ -325,7 +325,7 @@ def figure_of(axes: Axes) -> Figure:
 
 
 def renderer_of(figure: Figure) -> RendererAgg:
-    """Return what measures a figure's texts, until its size changes."""
+    """Return the renderer that measures a figure's texts; it is valid until the size changes."""
     assert isinstance(figure.canvas, FigureCanvasAgg)
     renderer: RendererAgg = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
     return renderer
@@ -333,7 +333,7 @@ def renderer_of(figure: Figure) -> RendererAgg:
 
 @functools.cache
 def _text_renderer() -> Any:
-    """Return what measures texts that belong to no figure yet."""
+    """Return the renderer that measures texts that belong to no figure yet."""
     figure = Figure(figsize=(1, 1), dpi=_DPI)
     FigureCanvasAgg(figure)
     return renderer_of(figure)

@@ -1,4 +1,4 @@
-"""How numbers and names are put into words: the same on console, in figures and on the page."""
+"""Spelling of numbers and names: the same on the console, in figures and on the page."""
 
 import math
 from collections.abc import Sequence
@@ -8,32 +8,32 @@ from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import TrainingSettings
 
 NOTHING = "–"
-"""Stands where there is no number."""
+"""Placeholder for a missing number."""
 
 
 def printable(text: str) -> str:
-    """Return a user's text without what would move the cursor or turn the reading direction."""
+    """Return a user's text without characters that move the cursor or turn reading direction."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def model_label(model: str) -> str:
-    """Return how a model is called in prose and in figures."""
+    """Return the name of a model in prose and in figures."""
     return MODELS[model].label if model in MODELS else printable(model)
 
 
 def the(model: str) -> str:
-    """Return a model's label as a sentence has it: what a user named is a name, with no article."""
+    """Return a model's label for use in a sentence; a name that a user gave takes no article."""
     return f"the {MODELS[model].label}" if model in MODELS else printable(model)
 
 
 def metric_label(metric: Metric) -> str:
-    """Return the metric's name and unit, and which way is better."""
+    """Return the metric's name, unit and better direction."""
     unit = f" ({metric.unit})" if metric.unit and metric.unit not in metric.name else ""
     return f"{metric.name}{unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
 
 
 def number(value: float | None, like: float | None = None) -> str:
-    """Return a score to about three significant digits, or with the decimals that suit another."""
+    """Return a score to about three significant digits, or with the decimals that suit ``like``."""
     if value is None:
         return NOTHING
     scale = abs(value if like is None else like)
@@ -59,7 +59,7 @@ def duration(seconds: float | None) -> str:
 
 
 def seeds(count: int) -> str:
-    """Return a number of seeds with its noun."""
+    """Return a number of seeds with the noun."""
     return counted(count, "seed")
 
 
@@ -69,7 +69,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with its thousands separated."""
     return NOTHING if value is None else f"{value:,.0f}"
 
 

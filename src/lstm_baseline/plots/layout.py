@@ -42,7 +42,7 @@ def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
 def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
     """Put texts to the right of the axes, each at its place on the y axis or near it.
 
-    Texts whose places lie too close are moved apart, and a thin line leads from the place to its
+    Texts whose places lie too close are moved apart, and a thin line leads from each place to its
     text. The figure's right margin is made to fit.
     """
     figure = figure_of(axes)
@@ -92,16 +92,16 @@ def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
 def spread_out(
     wanted: Sequence[float], sizes: Sequence[float], low: float, high: float
 ) -> list[float]:
-    """Return places as near as can be to the ones wanted, such that intervals do not overlap.
+    """Return places as near as possible to the wanted ones at which intervals do not overlap.
 
     Parameters
     ----------
     wanted
-        Middles of the intervals, ascending.
+        Wanted middles of the intervals, ascending.
     sizes
-        Their lengths.
+        Lengths of the intervals.
     low, high
-        Where intervals begin and end, as far as there is room.
+        Limits between which the intervals lie, as far as there is room.
     """
     # Intervals that touch form a block, placed where the mean displacement of its members is zero.
     blocks: list[list[int]] = []

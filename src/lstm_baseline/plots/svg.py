@@ -1,4 +1,4 @@
-"""Figures as SVG: small, light or dark as the page is, or in the light colours on white."""
+"""Figures as small SVG files, light or dark like the page, or in the light colours on white."""
 
 import io
 import re
@@ -24,7 +24,10 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def to_paper(svg: bytes) -> bytes:
-    """Return what ``to_svg`` returned in its light colours on white: no reader knows variables."""
+    """Return the SVG of ``to_svg`` in its light colours on white, without variables.
+
+    Programs that read SVG files do not know the variables.
+    """
     text = re.sub(r"<style>:root.*?</style>", "", svg.decode(), count=1)
     for ink in INKS:
         text = text.replace(f"var(--{ink.name})", ink.light)
@@ -36,7 +39,7 @@ def to_paper(svg: bytes) -> bytes:
 def _smaller(svg: str) -> str:
     """Return the same picture in fewer characters."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
-    # A hundredth of a point is finer than any screen; scales have to keep their digits.
+    # A hundredth of a point is finer than any screen; scales must keep their digits.
     svg = re.sub(r"(?<!scale\()(\b\d+\.\d\d)\d+", r"\1", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     for long, short in (("> <", "><"), ("xlink:href", "href"), ("DejaVuSans-", "g"), ("; ", ";")):

@@ -1,11 +1,11 @@
-"""Who won: every challenger held against the baseline, task by task and over all.
+"""Judging a race: compare every challenger with the baseline, task by task and over all tasks.
 
-No comparison is drawn from a contestant that did not learn: a network that is no better than a
-heuristic says nothing about its architecture, whichever way it differs from another one.
+A contestant that did not learn is not compared: a network that is no better than a heuristic says
+nothing about its architecture, whichever way it differs from another one.
 
-- On a task both have to have learned it (`scores.py` says when).
-- Over all tasks the scores of those that both learned are compared. Whoever failed to learn a task
-  that the other one learned cannot win.
+- On a task, both must have learned it (`scores.py` says when).
+- Over all tasks, the scores on the tasks that both learned are compared. A contestant that failed
+  to learn a task that the other one learned cannot win.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,26 +26,26 @@ from lstm_baseline.race.verdict import (
     compare_tasks,
 )
 
-# Draws resamples and permutations: the same results give the same intervals.
+# Seed of the resamples and permutations: the same results give the same intervals.
 _SEED = 20_180_605
 
 ALL_TASKS = "all tasks"
-"""What a comparison over all tasks is called."""
+"""Title of a comparison over all tasks."""
 
 
 def judge(
     plan: Plan, *, finals: Runs, trials: Runs = (), trained: Sequence[Runs] = ()
 ) -> RaceOutcome:
-    """Hold every run of a race against its ladder, and decide the race by the rule of its plan.
+    """Judge every run of a race by its ladder, and decide the race by the rule of its plan.
 
     Parameters
     ----------
     plan
-        The race.
+        Plan of the race.
     finals, trials
-        Its final runs and its tuning runs.
+        Its final runs and its trials.
     trained
-        The runs of each of its sweeps; none of a sweep that only tests.
+        The runs of each of its sweeps; none for a sweep that only tests.
     """
     tasks = tuple(summarise(plan, finals, trials))
     sweeps = tuple(

@@ -1,6 +1,6 @@
-"""What came out of a race, as types, from the whole race down to a seed.
+"""Types for the outcome of a race, from the whole race down to a seed.
 
-Rules that turn numbers into scores are in `scores.py`; who wins is decided in `verdict.py`.
+`scores.py` has the rules that turn numbers into scores; `verdict.py` decides who wins.
 """
 
 import math
@@ -28,18 +28,18 @@ Runs = Sequence[tuple[RunSpec, RunResult]]
 Barrier = Literal[
     "neither learned", "only the challenger learned", "only the baseline learned", "no ceiling"
 ]
-"""Why two contestants are not compared on a task. No ceiling: the best heuristic is perfect."""
+"""Reason not to compare two contestants on a task. No ceiling: the best heuristic is perfect."""
 
 
 @dataclass(frozen=True)
 class RaceOutcome:
-    """All that came out of a race."""
+    """Outcome of a race."""
 
     plan: Plan
     tasks: tuple["TaskOutcome", ...]
     sweeps: tuple["SweepOutcome", ...]
     duels: tuple["Duel", ...]
-    """One a challenger, in the plan's order."""
+    """One for each challenger, in the plan's order."""
     overall: Mapping[str, Interval]
     """Interquartile mean of each contestant's normalised scores over all tasks and seeds."""
 
@@ -51,16 +51,16 @@ class Duel:
     challenger: str
     baseline: str
     tasks: tuple["Comparison", ...]
-    """One a task, in the plan's order."""
+    """One for each task, in the plan's order."""
     overall: "Comparison | None"
-    """Over the tasks that both learned; None if there are none, or only one seed."""
+    """Comparison over the tasks that both learned; None without such tasks or with one seed."""
     challenger_score: float | None
     """Interquartile mean of normalised scores over these tasks."""
     baseline_score: float | None
     verdict: Verdict
-    """Of the race: the overall one, unless the winner failed where the other one learned."""
+    """Verdict of the race: the overall one, unless a task disqualifies its winner."""
     disqualified: tuple[str, ...]
-    """Tasks that the one who would have won did not learn, but the other one did."""
+    """Tasks that the other one learned, but not the one who would have won."""
 
     @property
     def compared(self) -> tuple["Comparison", ...]:
@@ -73,14 +73,14 @@ class Comparison:
     """A challenger against the baseline on one task, or on all that both learned."""
 
     title: str
-    """What the task is called."""
+    """Title of the task."""
     evidence: Evidence | None = None
-    """None if they are not compared."""
+    """Evidence of the comparison; None if they are not compared."""
     barrier: Barrier | None = None
-    """Why they are not."""
+    """Reason why they are not compared."""
     verdict: Verdict = "inconclusive"
     unmet: tuple[Condition, ...] = ()
-    """Conditions that keep whoever is ahead from winning; none if one has won."""
+    """Conditions that keep the one who is ahead from winning; none if one has won."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class TaskOutcome:
 
     task: Task
     title: str
-    """The task's name, with what sets it apart where the race has two of that name."""
+    """The task's name, with the arguments that differ if the race has two tasks of that name."""
     ladder: tuple[Rung, ...]
-    """Worst first; scores are means over the seeds where they depend on the seed."""
+    """Rungs, worst first; a score that depends on the seed is the mean over the seeds."""
     contestants: tuple["ContestantOutcome", ...]
-    """In the plan's order."""
+    """One outcome for each contestant, in the plan's order."""
 
     @property
     def metric(self) -> Metric:
@@ -112,7 +112,7 @@ class TaskOutcome:
 
     @property
     def threshold(self) -> float | None:
-        """The score whose first reaching is timed."""
+        """The score that speed of learning is measured by: the time until it is first reached."""
         return scores.threshold(self.ladder, self.metric)
 
     def of(self, name: str) -> "ContestantOutcome":
@@ -122,17 +122,17 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How scores change with difficulty."""
+    """Scores at every value of a sweep: their change with difficulty."""
 
     sweep: Sweep
     title: str
-    """What the task that it varies is called."""
+    """Title of the task that it varies."""
     ladders: tuple[tuple[Rung, ...], ...]
-    """At each value, worst first."""
+    """Ladder at each value, worst rung first."""
     points: Mapping[str, tuple["Point", ...]]
-    """By the contestant's name, at each value."""
+    """Points of each contestant, one for each value."""
     runs: tuple["SeedOutcome", ...]
-    """Runs of its own, each held against the ladder of its value; none where it only tests."""
+    """Its own runs, each judged by the ladder of its value; none for a sweep that only tests."""
 
     @property
     def metric(self) -> Metric:
@@ -144,7 +144,7 @@ class Point(NamedTuple):
     """A contestant at one value of a sweep."""
 
     scores: tuple[float | None, ...]
-    """Test score of each seed, None where it failed."""
+    """Test score of each seed; None where the run failed."""
     normalised: tuple[float | None, ...]
 
 
@@ -159,31 +159,31 @@ class ContestantOutcome:
     state_size: int | None
     flops_per_step: int | None
     peak_memory: int | None
-    """Bytes that training took at most, the median over runs."""
+    """Peak memory of training in bytes, the median over runs."""
     settings: TrainingSettings
     """Settings of its final runs."""
     trials: tuple["Trial", ...]
-    """Tuning runs by which these were chosen."""
+    """Trials that chose these settings."""
     seeds: tuple["SeedOutcome", ...]
 
     @property
     def learned(self) -> bool:
-        """Whether more than half of its runs learned."""
+        """True if more than half of its runs learned."""
         return 2 * self.num_learned > len(self.seeds)
 
     @property
     def values(self) -> FloatArray:
-        """What a verdict counts of each run, (seeds,); NaN where nothing can be."""
+        """Value of each run, which the verdict counts, (seeds,); NaN where there is none."""
         return np.array([math.nan if s.value is None else s.value for s in self.seeds])
 
     @property
     def tuning_seconds(self) -> float:
-        """Wall clock in training steps of all trials."""
+        """Wall-clock seconds that all trials spent in training steps."""
         return math.fsum(trial.seconds for trial in self.trials)
 
     @property
     def scores(self) -> tuple[float | None, ...]:
-        """Test score of each seed, None where it failed."""
+        """Test score of each seed; None where the run failed."""
         return tuple(seed.result.score for seed in self.seeds)
 
     @property
@@ -193,7 +193,7 @@ class ContestantOutcome:
 
     @property
     def partial_scores(self) -> dict[str, Spread | None]:
-        """Test scores on parts of the samples, of the runs that finished."""
+        """Test scores of the runs that finished, on parts of the samples."""
         finished = [s.result.partial_scores for s in self.seeds if s.result.score is not None]
         names = list(finished[0]) if finished else []
         return {name: scores.spread(parts[name] for parts in finished) for name in names}
@@ -210,12 +210,12 @@ class ContestantOutcome:
 
     @property
     def training_seconds(self) -> Spread | None:
-        """Wall clock in training steps of the runs that finished."""
+        """Wall-clock seconds that the runs that finished spent in training steps."""
         return scores.spread(s.result.seconds for s in self.seeds if s.result.score is not None)
 
     @property
     def num_learned(self) -> int:
-        """Seeds that learned."""
+        """Number of seeds that learned."""
         return sum(seed.learned for seed in self.seeds)
 
     @property
@@ -225,7 +225,7 @@ class ContestantOutcome:
 
     @property
     def speed(self) -> "Speed | None":
-        """How soon the threshold was reached; None where there is no threshold."""
+        """Speed of reaching the threshold; None where there is no threshold."""
         steps = [seed.steps for seed in self.seeds if seed.steps is not None]
         seconds = [seed.seconds for seed in self.seeds if seed.seconds is not None]
         if not steps:
@@ -237,14 +237,14 @@ class ContestantOutcome:
 
 
 class Speed(NamedTuple):
-    """How soon a contestant's runs reached the threshold."""
+    """Speed with which a contestant's runs reached the threshold."""
 
     steps: float
-    """Steps by which half of all seeds had got there; infinite when fewer ever did."""
+    """Steps by which half of all seeds had reached it; infinite if fewer ever did."""
     seconds: float
-    """The same in seconds of training."""
+    """Seconds of training by which half of all seeds had reached it; infinite if fewer did."""
     reached: int
-    """Seeds that got there."""
+    """Number of seeds that reached it."""
 
 
 class Trial(NamedTuple):
@@ -255,37 +255,37 @@ class Trial(NamedTuple):
 
     @property
     def settings(self) -> TrainingSettings:
-        """What it drew."""
+        """Training settings that it drew."""
         return self.spec.settings
 
     @property
     def score(self) -> float | None:
-        """Best validation score; None when it failed."""
+        """Best validation score; None if the trial failed."""
         return self.result.validation_score
 
     @property
     def reason(self) -> str:
-        """Why it failed."""
+        """Reason why it failed."""
         return self.result.reason
 
     @property
     def seconds(self) -> float:
-        """Wall clock in training steps."""
+        """Wall-clock seconds spent in training steps."""
         return self.result.seconds
 
 
 @dataclass(frozen=True)
 class SeedOutcome:
-    """One run, held against the ladder."""
+    """One run, judged by the ladder."""
 
     spec: RunSpec
     result: RunResult
     normalised: float | None
-    """None where there is no score, or nothing above the best heuristic."""
+    """Normalised score; None without a score, or if no score is above the best heuristic."""
     value: float | None
-    """What a verdict counts of it; None where nothing is above the best heuristic."""
+    """Value that the verdict counts; None if no score is above the best heuristic."""
     learned: bool
     steps: float | None
     """Steps to the threshold; infinite if never reached, None where there is no threshold."""
     seconds: float | None
-    """The same in seconds of training."""
+    """Seconds of training to the threshold; infinite and None as for ``steps``."""

@@ -1,4 +1,4 @@
-"""What a race consists of: every rule, trial and run, fixed before the first one starts."""
+"""Plan of a race: every rule, trial and run, fixed before the first run starts."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -23,19 +23,19 @@ from lstm_baseline.training import TrainingSettings
 
 @dataclass(frozen=True)
 class Sweep:
-    """One argument of a task, varied."""
+    """One argument of a task, and the values that it takes."""
 
     task: Task
     vary: str
-    """The task's argument."""
+    """Name of the argument."""
     values: tuple[Any, ...]
     seeds: int
     train: bool
-    """True: trained at every value. False: trained at the task's own, tested at every value."""
+    """True: train at every value. False: train at the task's own value, test at every value."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, GeneratedTask):
-            raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
+            raise InputError(f"{self.task.name} is a file; nothing in it can be varied")
         if (twice := _first_repeated(map(str, self.values))) is not None:
             raise InputError(f"values lists {twice} twice")
         forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}
@@ -48,40 +48,40 @@ class Sweep:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """The task at every value."""
+        """The task at each value."""
         config = self.task.config()
         name = config.pop("task")
         return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
 
 
 Chosen = Mapping[tuple[int, str], TrainingSettings]
-"""Tuned settings, by the task's place and the contestant's name."""
+"""Tuned settings, keyed by the task's place and the contestant's name."""
 
 
 class Shortage(NamedTuple):
     """Too few seeds for a verdict."""
 
     smallest_p: float
-    """The smallest p-value that so many pairs can give."""
+    """Smallest p-value that the plan's number of seeds can give."""
     needed_p: float
-    """What Holm's correction asks of the most certain comparison."""
+    """Largest p-value that Holm's correction allows the most certain comparison."""
     needed_seeds: int
     race_too: bool
-    """Whether all tasks together cannot be decided either."""
+    """True if the comparison over all tasks together cannot be decided either."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A race: tasks × contestants × seeds, all of one size and tuned alike."""
+    """A race: tasks × contestants × seeds, all contestants of one size and tuned alike."""
 
     tasks: tuple[Task, ...]
     contestants: tuple[Contestant, ...]
     """The first is the baseline, which every other one has to beat."""
     seeds: int
-    """Paired final runs."""
+    """Number of paired final runs."""
     settings: TrainingSettings
     parameters: int
-    """About how many trainable parameters everyone has."""
+    """Approximate number of trainable parameters of every contestant."""
     tuning: Tuning = field(default_factory=Tuning)
     rule: VerdictRule = field(default_factory=VerdictRule)
     sweeps: tuple[Sweep, ...] = ()
@@ -126,7 +126,7 @@ class Plan:
 
     @property
     def challengers(self) -> tuple[str, ...]:
-        """Names of all others."""
+        """Names of all contestants but the baseline."""
         return self.models[1:]
 
     def trials(self) -> list[RunSpec]:
@@ -135,7 +135,7 @@ class Plan:
         Raises
         ------
         InputError
-            If the contestants cannot be given one size.
+            If the contestants cannot be made of one size.
         """
         return [
             self._run(task, contestant, settings, FIRST_TRIAL_SEED + trial, stage="trial")
@@ -145,7 +145,7 @@ class Plan:
         ]
 
     def finals(self, chosen: Chosen) -> list[RunSpec]:
-        """Return every final run, seed by seed, so that a stopped race has whole pairs."""
+        """Return every final run, seed by seed: a race that is stopped then has whole pairs."""
         return [
             self._run(
                 task,
@@ -160,7 +160,7 @@ class Plan:
         ]
 
     def sweep_runs(self, sweep: Sweep, chosen: Chosen) -> list[RunSpec]:
-        """Return the runs of a sweep that trains: with the settings of the task that it varies."""
+        """Return the runs of a sweep that trains, with the settings of the task that it varies."""
         place, own = self.tasks.index(sweep.task), sweep.task.config()
         return [
             self._run(
@@ -168,7 +168,7 @@ class Plan:
                 contestant,
                 chosen[place, contestant.name],
                 seed,
-                # At the task's own value these are the race's final runs, done only once.
+                # At the task's own value these are final runs of the race, which are done once.
                 also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
             )
             for seed in range(sweep.seeds)
@@ -177,12 +177,12 @@ class Plan:
         ]
 
     def all_tasks(self) -> list[Task]:
-        """Return the tasks, and those that sweeps train on."""
+        """Return the tasks of the race and those that sweeps train on."""
         swept = [task for sweep in self.sweeps if sweep.train for task in sweep.tasks]
         return [*self.tasks, *swept]
 
     def shortage(self) -> Shortage | None:
-        """Return by how much seeds are too few for any verdict; None if they suffice."""
+        """Return how far the seeds fall short of any verdict; None if they suffice."""
         comparisons = len(self.tasks) * len(self.challengers)
         if not comparisons:
             return None
@@ -198,7 +198,7 @@ class Plan:
         )
 
     def config(self) -> dict[str, Any]:
-        """Return all that is fixed before the first run, as plain JSON values."""
+        """Return everything that is fixed before the first run, as plain JSON values."""
         return {
             "format": RUN_FORMAT,
             "title": self.title,
@@ -233,7 +233,7 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of ``config``: two races with one hash were decided by the same rules."""
+        """SHA-256 of ``config``: two races with the same hash are decided by the same rules."""
         return digest(self.config())
 
     def _run(
@@ -260,17 +260,17 @@ class Plan:
         )
 
     def _also_tested_on(self, task: Task) -> tuple[Task, ...]:
-        """Return the tasks that models trained on one are tested on as well."""
+        """Return the other tasks on which models trained on ``task`` are tested."""
         of_task = [sweep for sweep in self.sweeps if sweep.task is task and not sweep.train]
         return tuple(other for sweep in of_task for other in sweep.tasks)
 
     def width(self, task: Task, contestant: Contestant) -> int:
-        """Return the width that gives a contestant the race's size on a task."""
+        """Return the width at which a contestant has the race's size on a task."""
         return self._widths[task.input_size, task.output_size][contestant.name]
 
     @cached_property
     def _widths(self) -> dict[tuple[int, int], dict[str, int]]:
-        """Widths of all contestants, by what a task shows and asks."""
+        """Widths of all contestants, keyed by the input and output size of a task."""
         forms = {(task.input_size, task.output_size): task for task in self.all_tasks()}
         return {
             form: match_widths(
@@ -285,7 +285,7 @@ class Plan:
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
-    """Return the first name that came before; None if each comes once."""
+    """Return the first name that is repeated; None if each comes once."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -37,11 +37,11 @@ def report_race(outcome: RaceOutcome, folder: Path, *, command: str, console: Co
     outcome
         What ``hold_race`` returned.
     folder
-        That of the race.
+        Folder of the race.
     command
-        What the user typed, for the report.
+        Command that the user typed, for the report.
     console
-        Where to print.
+        Console to print on.
     """
     print_table(outcome, console)
     return write_report(outcome, folder, command)
@@ -61,14 +61,14 @@ def hold_race(
     Parameters
     ----------
     plan
-        What to run.
+        The plan to carry out.
     folder
-        Where the plan goes, and the runs, each in ``runs/`` by its name. Runs that have ended there
-        are taken as they are.
+        Folder of the race. It gets the plan, and each run in ``runs/`` under its name. Runs that
+        have ended there are taken as they are.
     console
-        Where progress shows.
+        Console that shows progress.
     num_workers
-        Processes; one a core when None.
+        Number of processes; if None, one for each core.
     scheduler
         Address of a Dask scheduler whose workers carry out the runs, instead of processes here.
     on_record
@@ -104,7 +104,7 @@ def hold_race(
     chosen = choose_settings(plan, trials)
     finals = plan.finals(chosen)
     trained = [plan.sweep_runs(sweep, chosen) for sweep in plan.sweeps]
-    # A run that two of them share is done once.
+    # A run that two sweeps share is done once.
     unique = {spec.name: spec for spec in [*finals, *(spec for each in trained for spec in each)]}
     done = {spec.name: result for spec, result in run("final runs", list(unique.values()))}
     return judge(
@@ -116,7 +116,7 @@ def hold_race(
 
 
 def _check_all(plan: Plan) -> None:
-    """Refuse a size that cannot be met, then a contestant that cannot run."""
+    """Refuse a size that cannot be met, and a contestant that cannot run."""
     for task in plan.all_tasks():
         plan.width(task, plan.contestants[0])
     for contestant in plan.contestants:
@@ -124,10 +124,10 @@ def _check_all(plan: Plan) -> None:
 
 
 def _check(plan: Plan, contestant: Contestant) -> None:
-    """Refuse a contestant that cannot run in this race, or would spoil it, before it starts.
+    """Refuse, before the race starts, a contestant that cannot run in it or would spoil it.
 
-    Ours are known to keep the rules unless arguments make them others: an LSTM that is
-    bidirectional looks ahead.
+    The package's own models keep the rules, unless their arguments break them: a bidirectional
+    LSTM looks ahead.
     """
     if not contestant.is_user_class and not contestant.arguments:
         return
@@ -147,14 +147,14 @@ def _check(plan: Plan, contestant: Contestant) -> None:
 
 
 def _modules(plan: Plan) -> list[Path]:
-    """Return files of contestants that other machines lack: modules in no package."""
+    """Return the contestants' files that other machines lack: modules outside any package."""
     own = [contestant for contestant in plan.contestants if contestant.is_user_class]
     files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
     return sorted(file for file in files if file is not None)
 
 
 def _announce(plan: Plan, console: Console) -> None:
-    """Say what is about to be run, and beforehand if no verdict can come of it."""
+    """Print what is about to be run, and a warning if it cannot lead to a verdict."""
     for task in plan.tasks:
         console.print(f"{task.name}: {task.summary}")
     counts = {
@@ -198,7 +198,7 @@ def _fix(plan: Plan, path: Path) -> None:
 
 
 def _made_with(plan: Plan) -> dict[str, str]:
-    """Return what results depend on besides the plan."""
+    """Return everything besides the plan that results depend on."""
     made_with = results_depend_on()
     if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:
         made_with["PyTorch"] = version("torch")

@@ -1,4 +1,4 @@
-"""A race as a TOML file: what is raced, how everyone is tuned, and what decides.
+"""A race as a TOML file: contestants and tasks, tuning, and the rule of the verdict.
 
 `docs/races.md` explains every key; `lstm-baseline init` writes a file to start from.
 """
@@ -30,14 +30,14 @@ PRESETS = ("quick", "standard", "nth-farthest")
 
 
 OWN_DATA = {"num_steps": 2000, "batch_size": 32, "learning_rate": 3e-3}
-"""Training settings that suit most data of a user's own, where nobody tunes them."""
+"""Training settings that suit most users' own data, used where nothing is tuned."""
 
 
 Target = Literal["auto", "classification", "regression"]
 
 
 class SweepEntry(BaseModel):
-    """An argument of the task above it, varied."""
+    """One argument of the task above it, and the values that it takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,22 +45,22 @@ class SweepEntry(BaseModel):
     values: Annotated[tuple[Any, ...], Field(min_length=1)]
     seeds: Seeds
     train: bool = True
-    """Whether to train at every value, or only to test the trained models there."""
+    """True to train at every value, False to only test the trained models there."""
 
 
 class TaskEntry(BaseModel):
-    """A task by name with its arguments, or the user's own arrays or text."""
+    """A named task with its arguments, or the user's own arrays or text."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     task: str = ""
     """Name of a generated task."""
     data: Path | None = None
-    """An .npz file, instead."""
+    """An .npz file, in place of a generated task."""
     target: Target = "auto"
-    """What y in ``data`` is."""
+    """Meaning of y in ``data``."""
     text: Path | None = None
-    """A UTF-8 file, instead."""
+    """A UTF-8 file, in place of a generated task."""
     sweeps: tuple[SweepEntry, ...] = ()
 
     @model_validator(mode="before")
@@ -77,7 +77,7 @@ class TaskEntry(BaseModel):
         return self
 
     def make(self, folder: Path) -> Task:
-        """Return the task; a file's path is relative to a folder."""
+        """Return the task; the path of a file is relative to ``folder``."""
         arguments = dict(self.model_extra or {})
         if self.task:
             return make_task(self.task, **arguments)
@@ -90,7 +90,7 @@ class TaskEntry(BaseModel):
 
 
 class RaceFile(BaseModel):
-    """Everything that a race's file says."""
+    """Content of a race's file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,15 +99,15 @@ class RaceFile(BaseModel):
     """The first is the baseline."""
     tasks: Annotated[tuple[TaskEntry, ...], Field(min_length=1)]
     parameters: Count
-    """About how many trainable parameters every contestant has."""
+    """Approximate number of trainable parameters of every contestant."""
     seeds: Seeds
-    """Paired final runs of each contestant on each task."""
+    """Number of paired final runs of each contestant on each task."""
     training: TrainingSettings = TrainingSettings()
     tuning: Tuning = Tuning()
     verdict: VerdictRule = VerdictRule()
 
     def plan(self, folder: Path = Path()) -> Plan:
-        """Return the race with its tasks made; paths in it are relative to a folder.
+        """Make the tasks and return the plan; paths in the file are relative to ``folder``.
 
         Raises
         ------
@@ -160,7 +160,7 @@ def read_race(path: Path) -> RaceFile:
     Raises
     ------
     FileError
-        If it is missing, is not TOML, or a key or value is wrong; the message says where.
+        If the file is missing or not TOML, or a key or value is wrong; the message says where.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -177,14 +177,14 @@ def read_preset(name: str) -> RaceFile:
 
 
 def preset_text(name: str) -> str:
-    """Return the file of a preset, comments and all."""
+    """Return the text of a preset's file, with its comments."""
     if name not in PRESETS:
         raise InputError(f"no preset is named {name!r}; give one of: {', '.join(PRESETS)}")
     return files("lstm_baseline.race").joinpath("presets", f"{name}.toml").read_text("utf-8")
 
 
 def write_preset(name: str, path: Path) -> None:
-    """Write a preset's file for the user to change; a file that is there is left alone."""
+    """Write a preset's file for the user to change; refuse to overwrite a file."""
     text = preset_text(name)
     if path.exists():
         raise InputError(f"{path} is there already; give another name, or remove it")
@@ -192,7 +192,7 @@ def write_preset(name: str, path: Path) -> None:
 
 
 def change(race: RaceFile, **values: Any) -> RaceFile:
-    """Return the race with other values, checked like those of a file.
+    """Return the race with some values changed; they are checked like those of a file.
 
     Raises
     ------
@@ -208,26 +208,26 @@ def change(race: RaceFile, **values: Any) -> RaceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line may change in a race; None leaves what the race says.
+    """Changes that the command line makes to a race; None keeps the race's own value.
 
     Raises
     ------
     InputError
-        If more than one option says what the tasks are.
+        If more than one option chooses the tasks.
     """
 
     tasks: tuple[str, ...] | None = None
-    """Names of tasks; of those that the race has, its arguments and sweeps are kept."""
+    """Names of tasks; a task that the race has keeps its arguments and sweeps."""
     data: Path | None = None
-    """A user's arrays, which take the place of all tasks."""
+    """A user's arrays, which replace all tasks."""
     target: Target = "auto"
-    """What y in ``data`` is."""
+    """Meaning of y in ``data``."""
     text: Path | None = None
-    """A user's text, which takes the place of all tasks."""
+    """A user's text, which replaces all tasks."""
     models: tuple[str, ...] | None = None
-    """Models that take the place of all contestants."""
+    """Models that replace all contestants."""
     challengers: tuple[str, ...] = ()
-    """Models that race as well."""
+    """Models added to the contestants."""
     seeds: int | None = None
     trials: int | None = None
     steps: int | None = None
@@ -238,17 +238,17 @@ class Options:
 
 
 def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFile:
-    """Return a race as the options of the command line change it.
+    """Return a race with the changes that the options of the command line make.
 
     Parameters
     ----------
     race
-        What the file or the preset says.
+        The race of the file or preset.
     options
-        What the user gave beside it.
+        Options that the user gave in addition.
     is_preset
-        Whether the race is a preset. Its training settings suit its own tasks, so where nobody
-        tunes them a user's own data get ``OWN_DATA``.
+        True if the race is a preset. The training settings of a preset suit its own tasks; where
+        nothing is tuned, a user's own data are trained with ``OWN_DATA`` instead.
 
     Raises
     ------
@@ -276,7 +276,7 @@ def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFi
 
 
 def _entries(race: RaceFile, options: Options) -> list[object]:
-    """Return the tasks' entries: the user's file, or the race's own, as far as they are named."""
+    """Return the entries of the tasks: the user's file, or those of the race that are named."""
     if options.data is not None:
         return [{"data": options.data.resolve(), "target": options.target}]
     if options.text is not None:
@@ -299,8 +299,8 @@ def _parse(text: str, source: str) -> RaceFile:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """Say the place of the first wrong key or value, what it is and what is wrong with it."""
-    # A key that is unknown explains why another one is missing.
+    """Describe the first wrong key or value: its place, what it is and what is wrong with it."""
+    # An unknown key comes first: it may explain why another one is missing.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     # Skip pydantic's labels of union alternatives: they are not keys.
     parts = [part for part in map(str, first["loc"]) if " " not in part]
@@ -309,7 +309,7 @@ def _first_problem(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         likely = difflib.get_close_matches(parts[-1], _KEYS, n=1)
         suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
-        return f"{place} is no key that a race has{suggestion}; docs/races.md lists them"
+        return f"{place} is not a key of a race{suggestion}; docs/races.md lists them"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "too_short":
@@ -320,12 +320,12 @@ def _first_problem(error: ValidationError) -> str:
 
 def _refuse_arguments(arguments: dict[str, Any], kind: str) -> None:
     if arguments:
-        raise InputError(f"{', '.join(arguments)} is no key of a task made from {kind}")
+        raise InputError(f"{', '.join(arguments)} is not a key of a task made from {kind}")
 
 
 @contextmanager
 def _at(place: str) -> Iterator[None]:
-    """Say in an error's message which entry of the file it is about."""
+    """Name the entry of the file in the message of an error about it."""
     try:
         yield
     except InputError as error:

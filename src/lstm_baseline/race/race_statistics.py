@@ -1,9 +1,9 @@
 """The statistics that a race is judged by: tests, intervals, and curves over trials and time.
 
-Pure functions of NumPy arrays. Scores and differences are (runs, tasks): run r of the challenger
-and run r of the baseline share a seed and with it their data, so they are a *pair*; a difference is
-challenger − baseline, and higher is better. What draws random numbers takes a generator. What is
-said of one task does not depend on the tasks beside it, to the last bit.
+Pure functions of NumPy arrays. Scores and differences are (runs, tasks). Run r of the challenger
+and run r of the baseline share a seed and with it their data: they are a *pair*. A difference is
+challenger − baseline, and higher is better. A function that draws random numbers takes a generator.
+The result for one task does not depend on the other tasks, to the last bit.
 """
 
 from collections.abc import Iterator
@@ -19,34 +19,35 @@ from lstm_baseline.engine.inputs import as_real, as_size
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 
 NUM_RESAMPLES = 10_000
-"""Resamples of a bootstrap, and draws of a permutation test that has too many to try them all."""
+"""Resamples of a bootstrap, and patterns drawn by a permutation test that cannot try them all."""
 
 MOST_PAIRS_TRIED_ALL = 14
-"""A permutation test of so many paired runs still tries every pattern of signs."""
+"""Largest number of paired runs for which a permutation test tries every pattern of signs."""
 
 _NORMAL = NormalDist()
 
-# Sums that are equal on paper differ by rounding, relative to the numbers summed, by less.
+# Rounding makes sums that are equal on paper differ by less than this, relative to the numbers
+# summed.
 _ROUNDING = 1e-12
 
 
 class Bootstrap(NamedTuple):
-    """How a bootstrap draws runs with replacement, and how wide its intervals are."""
+    """Settings of a bootstrap, which draws runs with replacement."""
 
     confidence: float
-    """Share of cases in which an interval is to hold the true value, 0.5 to 0.999."""
+    """Share of cases in which an interval should hold the true value, 0.5 to 0.999."""
     rng: np.random.Generator
     num_resamples: int = NUM_RESAMPLES
 
     @property
     def tails(self) -> tuple[float, float]:
-        """Quantiles of the resamples at which a percentile interval ends.
+        """Quantiles of the resamples that are the ends of a percentile interval.
 
         Raises
         ------
         InputError
-            If confidence is out of range: beyond, the tails hold too few resamples to tell where
-            they begin.
+            If confidence is out of range. Above the range, the tails hold too few resamples to
+            tell where they begin.
         """
         if not 0.5 <= self.confidence <= 0.999:
             raise InputError(f"confidence is {self.confidence!r}; give a number from 0.5 to 0.999")
@@ -62,29 +63,29 @@ class Interval(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The share of runs that have reached a threshold, as a function of time."""
+    """Share of runs that have reached a threshold, as a function of time."""
 
     times: FloatArray
-    """When runs reached it, each time once, ascending, (K,)."""
+    """Times at which runs reached it, each once, ascending, (K,)."""
     share: FloatArray
-    """Of all runs, how many had reached it by then, (K,)."""
+    """Share of all runs that had reached it by each time, (K,)."""
     median: float
-    """The first time by which half of all runs had; infinite if fewer than half ever did."""
+    """First time by which half of all runs had reached it; infinite if fewer than half did."""
 
 
 def smallest_p_value(num_runs: int) -> float:
-    """Return the least p-value that a paired sign-flip test of so many runs can give, 2 / 2ⁿ.
+    """Return the least p-value that a paired sign-flip test of n = num_runs can give, 2 / 2ⁿ.
 
-    It is two-sided: all signs as they are and all turned round are equally extreme.
+    The test is two-sided: the observed signs and the same signs all reversed are equally extreme.
     """
     return ldexp(2.0, -as_size("num_runs", num_runs))
 
 
 def runs_needed(level: float, num_comparisons: int) -> int:
-    """Return the fewest paired runs with which a race can come to a verdict at all.
+    """Return the smallest number of paired runs with which a race can reach a verdict.
 
-    Holm's strictest step asks for p ≤ level / num_comparisons; with fewer runs no difference,
-    however large and regular, is significant on the first of so many comparisons.
+    Holm's strictest step asks for p ≤ level / num_comparisons. With fewer runs no difference,
+    however large and regular, is significant at that step.
     """
     as_size("num_comparisons", num_comparisons)
     if not 0 < level < 1:
@@ -99,8 +100,8 @@ def permutation_p_values(
 
     If contestants are alike, each difference is as likely to have the other sign. The p-value is
     the share of sign patterns whose mean is at least as far from 0 as the one observed. All 2ⁿ
-    patterns are tried for up to 14 runs. Beyond, patterns are drawn, and the observed one counts
-    as one of them, so that p is never 0 and the test keeps its level.
+    patterns are tried for up to 14 runs. With more runs patterns are drawn, and the observed one
+    counts as one of them: so p is never 0, and the test keeps its level.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def permutation_p_values(
     rng
         Draws the patterns; not used for up to 14 runs.
     num_resamples
-        How many patterns are drawn.
+        Number of patterns drawn.
 
     Returns
     -------
@@ -122,8 +123,8 @@ def permutation_p_values(
 
     Notes
     -----
-    Source: Fisher 1935, "The Design of Experiments", section 21; the observed pattern as one of
-    those drawn: Phipson and Smyth 2010.
+    Sources: Fisher 1935, "The Design of Experiments", section 21; for counting the observed pattern
+    among those drawn, Phipson and Smyth 2010.
     """
     differences = _as_runs("differences", differences)
     swaps = _swaps(len(differences), num_resamples, rng)
@@ -139,15 +140,15 @@ def permutation_p_values(
 def holm(p_values: FloatArray) -> FloatArray:
     """Adjust the p-values of a family so that its chance of any false finding is at most the level.
 
-    The i-th smallest of m is multiplied by m − i + 1; none ends below one that was smaller, nor
-    above 1.
+    The i-th smallest of m is multiplied by m − i + 1. Then each is raised to at least the adjusted
+    value of every smaller one, and cut at 1.
 
     Source: Holm 1979.
 
     Parameters
     ----------
     p_values
-        (m,), in any order; the adjusted ones come in the same.
+        (m,), in any order; the adjusted ones come in the same order.
 
     Raises
     ------
@@ -170,24 +171,24 @@ def mean_interval(
 ) -> list[Interval]:
     """Return each task's mean difference with its BCa bootstrap interval.
 
-    The ends are quantiles of the resampled means, but not at (1 ∓ c)/2: with z the normal quantile
-    of that, they are at Φ(z₀ + (z₀ + z) / (1 − a(z₀ + z))). The bias correction z₀ = Φ⁻¹(share of
-    resampled means below the mean, equal ones half); the acceleration a = Σd³ / 6(Σd²)^1.5, d being
-    deviations from the mean.
+    The ends are quantiles of the resampled means, but not those at (1 ∓ c)/2. With z the normal
+    quantile of (1 ∓ c)/2, they are at Φ(z₀ + (z₀ + z) / (1 − a(z₀ + z))). The bias correction is
+    z₀ = Φ⁻¹(share of resampled means below the mean, equal ones counting half); the acceleration is
+    a = Σd³ / 6(Σd²)^1.5, with d the deviations from the mean.
 
-    With few runs the interval is too narrow: of ten runs with normal noise, one of 95% holds the
-    true mean in about 90% of cases. Significance is the permutation test's to say, not its own.
+    With few runs the interval is too narrow: a 95% interval of ten runs with normal noise holds the
+    true mean in about 90% of cases. The permutation test decides significance, not the interval.
 
     Parameters
     ----------
     differences
         (runs, tasks), at least 2 runs.
     bootstrap
-        Draws the same runs for all tasks.
+        Its settings; the same runs are drawn for all tasks.
 
     Returns
     -------
-    An interval a task. It has no width where all differences are equal.
+    An interval for each task; it has no width where all differences are equal.
 
     Raises
     ------
@@ -196,8 +197,8 @@ def mean_interval(
 
     Notes
     -----
-    Source: Efron 1987, "Better Bootstrap Confidence Intervals", equations 2.3 and 6.6 with the
-    jackknife's influence values.
+    Source: Efron 1987, "Better Bootstrap Confidence Intervals", equations 2.3 and 6.6, with the
+    influence values of the jackknife.
     """
     differences = _as_runs("differences", differences, at_least=2)
     tails = bootstrap.tails
@@ -222,9 +223,9 @@ def probability_better(
     differences: FloatArray,
     bootstrap: Bootstrap,
 ) -> list[Interval]:
-    """Return for each task P(challenger better), with its percentile bootstrap interval.
+    """Return P(challenger better) for each task, with its percentile bootstrap interval.
 
-    It is the share of pairs in which the challenger is better, ties counting half.
+    It is the share of pairs in which the challenger is better; ties count half.
 
     Source: Bouthillier et al. 2021 (arXiv 2103.03098), section 5, whose runs are paired too.
 
@@ -241,7 +242,7 @@ def probability_better(
 def interquartile_mean(scores: FloatArray) -> FloatArray:
     """Return the mean of the middle half of all scores, (…, runs, tasks) -> (…).
 
-    Runs and tasks are pooled, and ⌊N/4⌋ of all N scores left out at either end.
+    Runs and tasks are pooled, and ⌊N/4⌋ of all N scores are left out at either end.
 
     Source: Agarwal et al. 2021 (arXiv 2108.13264), section 4.3.
     """
@@ -258,8 +259,8 @@ def overall_interval(
 ) -> Interval:
     """Return the interquartile mean of a contestant's scores, with a percentile bootstrap interval.
 
-    The bootstrap is stratified: every task's runs are drawn from that task's own. So it tells what
-    other seeds would change, and nothing of other tasks.
+    The bootstrap is stratified: the runs of each task are drawn from that task's own runs. So the
+    interval covers what other seeds would change, and not what other tasks would.
 
     Source: Agarwal et al. 2021 (arXiv 2108.13264), section 4.1.
 
@@ -268,7 +269,7 @@ def overall_interval(
     scores
         (runs, tasks), at least 2 runs; scores of different tasks must share a scale.
     bootstrap
-        Draws runs for each task anew.
+        Its settings; runs are drawn anew for each task.
     """
     scores = _as_runs("scores", scores, at_least=2)
     tails = bootstrap.tails
@@ -283,14 +284,14 @@ def overall_difference(
 ) -> Interval:
     """Return the difference of two interquartile means, with a percentile bootstrap interval.
 
-    The bootstrap is that of ``overall_interval``, but draws pairs of runs.
+    The bootstrap is that of ``overall_interval``, except that it draws pairs of runs.
 
     Parameters
     ----------
     challenger, baseline
-        Scores, both (runs, tasks), at least 2 runs, run by run in pairs.
+        Scores, both (runs, tasks), at least 2 runs; run r of one is paired with run r of the other.
     bootstrap
-        Draws runs for each task anew.
+        Its settings; pairs are drawn anew for each task.
     """
     challenger, baseline = _as_pairs(challenger, baseline, at_least=2)
     tails = bootstrap.tails
@@ -309,8 +310,8 @@ def overall_probability(
 ) -> Interval:
     """Return the mean over tasks of P(challenger better), with a percentile bootstrap interval.
 
-    The bootstrap draws pairs of runs within each task. Agarwal et al. 2021 compare each run of one
-    contestant with all runs of the other; here runs are paired.
+    The bootstrap draws pairs of runs within each task. Here runs are paired, whereas Agarwal et al.
+    2021 compare each run of one contestant with all runs of the other.
 
     Parameters are those of ``overall_difference``.
     """
@@ -324,25 +325,25 @@ def overall_probability(
 def expected_best(scores: FloatArray) -> FloatArray:
     """Return the expected best score of k trials of random search, for k = 1 … n.
 
-    The k trials are drawn from the n given ones without replacement. With scores sorted, s₁ ≤ … ≤
-    sₙ, the best of k is at most sᵢ with probability C(i, k) / C(n, k), which makes
+    The k trials are drawn without replacement from the n that are given. With the scores sorted,
+    s₁ ≤ … ≤ sₙ, the best of k is at most sᵢ with probability C(i, k) / C(n, k). This gives
 
         E[best of k] = Σᵢ sᵢ (C(i, k) − C(i − 1, k)) / C(n, k),
 
-    an unbiased estimate. (Dodge et al. 2019 draw with replacement, which underestimates it: the
-    best trial is missing from some draws of n.) There is no interval with it: that of the bootstrap
-    is a poor one here.
+    an unbiased estimate. (Dodge et al. 2019 draw with replacement, which underestimates it: some
+    draws of n miss the best trial.) It comes without an interval, as the bootstrap gives a poor one
+    here.
 
     Source: Tang et al. 2020, "Showing Your Work Doesn't Always Work", section 3.3.
 
     Parameters
     ----------
     scores
-        Of independent trials, (n,), in any order; higher is better.
+        Scores of independent trials, (n,), in any order; higher is better.
 
     Returns
     -------
-    (n,), the first number being the mean and the last the best.
+    (n,); the first number is the mean of the scores and the last is the best one.
 
     Raises
     ------
@@ -360,16 +361,17 @@ def expected_best(scores: FloatArray) -> FloatArray:
 
 
 def share_reached(times: FloatArray) -> Reached:
-    """Return how many runs had reached a threshold by what time.
+    """Return the share of runs that had reached a threshold at each time.
 
-    A run that never got there, for its budget ended or it failed, has not been seen to reach it: it
-    is censored at the end of the budget and stays among those counted. As nothing is censored
-    earlier, the estimate of Kaplan and Meier 1958 is just the share of all runs.
+    A run that never reached it, because its budget ended or it failed, is censored at the end of
+    the budget and stays among those counted. No run is censored earlier, so the estimate of Kaplan
+    and Meier 1958 is simply the share of all runs.
 
     Parameters
     ----------
     times
-        When each run reached the threshold, in steps or seconds, (runs,); infinite if it never did.
+        Time at which each run reached the threshold, in steps or seconds, (runs,); infinite if it
+        never did.
 
     Raises
     ------
@@ -411,9 +413,9 @@ def _as_pairs(challenger: Any, baseline: Any, at_least: int) -> tuple[FloatArray
 
 
 def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDArray:
-    """Return which pairs change sides, (patterns, pairs); first comes that of none.
+    """Return the pairs that change sides in each pattern, (patterns, pairs); in the first, none do.
 
-    They are all 2ⁿ patterns, or else as many as asked for beside the one observed.
+    These are all 2ⁿ patterns, or the observed one and ``num_resamples`` more.
     """
     if num_pairs <= MOST_PAIRS_TRIED_ALL:
         patterns = np.arange(2**num_pairs)[:, None]
@@ -423,19 +425,19 @@ def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDAr
 
 
 def _p_value(observed: float, permuted: FloatArray, scale: float) -> float:
-    """Return the share of statistics that are at least as large, those equal on paper included."""
+    """Return the share of statistics at least as large, including those equal but for rounding."""
     return float((permuted >= observed - _ROUNDING * scale).mean())
 
 
 def _wins(differences: FloatArray) -> FloatArray:
-    """Return 1 where the challenger is better, ½ at a tie, else 0."""
+    """Return 1 where the challenger is better, ½ at a tie, 0 otherwise."""
     return (np.sign(differences) + 1) / 2
 
 
 def _resampled_means(
     values: FloatArray, bootstrap: Bootstrap
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Give each task's column (runs,) with its resampled means (resamples,)."""
+    """Yield each task's column (runs,) with its resampled means (resamples,)."""
     runs = len(values)
     counts = bootstrap.rng.multinomial(
         runs, np.full(runs, 1 / runs), size=bootstrap.num_resamples
@@ -447,14 +449,14 @@ def _resampled_means(
 def _products(rows: FloatArray, column: FloatArray) -> FloatArray:
     """Return the product of each row with the column.
 
-    Not by linear algebra, whose bits may depend on its threads.
+    It does not use linear algebra routines, whose bits may depend on the number of threads.
     """
     products: FloatArray = np.einsum("rn,n->r", rows, np.ascontiguousarray(column))
     return products
 
 
 def _stratified_draws(scores: FloatArray, bootstrap: Bootstrap) -> NDArray:
-    """Return which runs are drawn, with replacement and for each task anew."""
+    """Return the indices of the runs drawn, with replacement and anew for each task."""
     size = (bootstrap.num_resamples, *scores.shape)
     return bootstrap.rng.integers(len(scores), size=size)
 

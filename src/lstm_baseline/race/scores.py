@@ -1,17 +1,17 @@
-"""The rules by which scores are held against a task's ladder: pure functions of numbers.
+"""The rules that judge scores by a task's ladder: pure functions of numbers.
 
 - A score is *normalised* as (score − best heuristic) / (oracle − best heuristic). The best
-  heuristic is the best rule that is not an oracle, so where a task has no heuristic it is chance;
-  where a task has no oracle, the metric's perfect score takes its place.
-- A run has *learned* if it finished and its test score is better than every rule of the ladder that
-  is not an oracle, and than its own network before training, by more than two standard errors of
-  the score. A contestant has learned a task if more than half of its runs have.
+  heuristic is the best rule that is not an oracle; where a task has no heuristic it is chance.
+  Where a task has no oracle, the metric's perfect score takes its place.
+- A run has *learned* if it finished and its test score is better, by more than two standard errors
+  of the score, than every rule of the ladder that is not an oracle, and than its own network before
+  training. A contestant has learned a task if more than half of its runs have.
 - The *value* of a run, which a verdict counts, is its normalised score, at least that of chance. A
-  run that failed counts as chance: leaving it out would favour whoever fails most.
-- The *threshold* is the score half way from the best heuristic to the oracle, or that of the best
-  heuristic where there is no oracle. A run reaches it at its first validation in training that
-  is at least as good; a run that failed has not reached it. Medians over seeds count what was not
-  reached as infinitely late.
+  run that failed counts as chance: leaving it out would favour the contestant that fails most.
+- The *threshold* is the score half way from the best heuristic to the oracle, or the score of the
+  best heuristic where there is no oracle. A run reaches it at its first validation in training that
+  is at least as good; a run that failed has not reached it. Medians over seeds count a run that has
+  not reached it as infinitely late.
 """
 
 import math
@@ -24,11 +24,11 @@ from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import Record
 
 _CLEARLY = 2.0
-"""Standard errors by which a score has to be better."""
+"""Number of standard errors by which a score has to be better."""
 
 
 class Spread(NamedTuple):
-    """A mean over seeds and how far the seeds lie apart."""
+    """Mean over seeds and standard deviation between them."""
 
     mean: float
     std: float | None
@@ -37,7 +37,7 @@ class Spread(NamedTuple):
 
 
 def is_better(score: float, other: float, metric: Metric) -> bool:
-    """Return whether a score is strictly better than another."""
+    """Return True if a score is strictly better than another."""
     return score > other if metric.higher_is_better else score < other
 
 
@@ -52,7 +52,7 @@ def best_oracle(ladder: Sequence[Rung], metric: Metric) -> Rung | None:
 
 
 def threshold(ladder: Sequence[Rung], metric: Metric) -> float | None:
-    """Return the score whose first reaching is timed; None where there is no rule."""
+    """Return the score up to which training is timed; None where the ladder has no rule."""
     best, oracle = best_heuristic(ladder, metric), best_oracle(ladder, metric)
     if best is None:
         return None
@@ -69,7 +69,7 @@ def normalise(score: float | None, ladder: Sequence[Rung], metric: Metric) -> fl
 
 
 def value(normalised: float | None, ladder: Sequence[Rung], metric: Metric) -> float | None:
-    """Return what a verdict counts of a normalised score; None where nothing can be."""
+    """Return the value that a verdict counts for a normalised score; None where there is none."""
     chance = normalise(ladder[0].score, ladder, metric) if ladder else None
     return chance if normalised is None or chance is None else max(normalised, chance)
 
@@ -81,16 +81,16 @@ def has_learned(
     ladder: Sequence[Rung],
     metric: Metric,
 ) -> bool:
-    """Return whether a run has learned.
+    """Return True if a run has learned.
 
     Parameters
     ----------
     score, standard_error
-        Test score and how far it may be off; None where the run failed.
+        Test score and its standard error; None where the run failed.
     untrained
         Test score of the same network before training.
     ladder, metric
-        Those of the task.
+        Ladder and metric of the task.
     """
     if score is None or standard_error is None:
         return False
@@ -104,7 +104,7 @@ def has_learned(
 def first_reached(
     history: Sequence[Record], wanted: float | None, metric: Metric
 ) -> tuple[float | None, float | None]:
-    """Return steps and seconds of training to the first validation at a threshold.
+    """Return steps and seconds of training up to the first validation that reaches a threshold.
 
     Both are infinite if there is no such validation, and None if there is no threshold.
     """
@@ -117,7 +117,7 @@ def first_reached(
 
 
 def mean_ladder(ladders: Sequence[Sequence[Rung]], metric: Metric) -> list[Rung]:
-    """Return each rung with its mean score over ladders, worst first."""
+    """Return the rungs, worst first, each with its mean score over the ladders."""
     scores: dict[str, list[float]] = {}
     for ladder in ladders:
         for rung in ladder:
@@ -127,7 +127,7 @@ def mean_ladder(ladders: Sequence[Sequence[Rung]], metric: Metric) -> list[Rung]
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-    """Return mean and standard deviation of the values that are known; None if none is."""
+    """Return mean and standard deviation of the known values; None if none is known."""
     known = [value for value in values if value is not None]
     if not known:
         return None

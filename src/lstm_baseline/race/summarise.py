@@ -1,4 +1,4 @@
-"""A race's runs held against the ladders of its tasks: what every contestant came to."""
+"""Summaries of a race's runs, judged by the ladders of its tasks."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -22,7 +22,10 @@ from lstm_baseline.tasks.base import Rung
 
 
 def choose_settings(plan: Plan, trials: Runs) -> Chosen:
-    """Return what each contestant's trials chose on each task; the plan's own without trials."""
+    """Return the settings that each contestant's trials chose on each task.
+
+    Without trials these are the plan's own settings.
+    """
     drawn = plan.tuning.settings(plan.settings)
     return {
         (place, name): choose(
@@ -41,18 +44,18 @@ def choose_settings(plan: Plan, trials: Runs) -> Chosen:
 
 
 def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
-    """Hold every final run against its task's ladder.
+    """Judge every final run by its task's ladder.
 
     Parameters
     ----------
     plan
-        The race.
+        Plan of the race.
     finals, trials
-        Its runs and how they ended.
+        Its runs and their results.
 
     Returns
     -------
-    An outcome for each task of the plan, contestants and seeds in the plan's order.
+    An outcome for each task of the plan; contestants and seeds are in the plan's order.
     """
     outcomes = []
     for task, title in zip(plan.tasks, titles(plan.tasks), strict=True):
@@ -84,7 +87,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
     Parameters
     ----------
     plan
-        The race.
+        Plan of the race.
     sweep
         One of its sweeps.
     finals
@@ -127,7 +130,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
 
 
 def titles(tasks: Sequence[Task]) -> list[str]:
-    """Return the tasks' names, each with the arguments that tell it from others of its name."""
+    """Return titles of tasks: the name, with arguments that tell it from others of that name."""
     titles = []
     for task in tasks:
         config = task.config()
@@ -180,10 +183,10 @@ def _contestant(seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...]) -> Cont
 
 
 def _ladders(task: Task, seeds: Iterable[int]) -> dict[int, list[Rung]]:
-    """Return the ladder that each seed's scores are held against.
+    """Return the ladder that judges the scores of each seed.
 
-    A generated task measures its rules on so many fresh samples that one ladder serves all seeds;
-    a file's ladder belongs to the seed's own test rows.
+    A generated task measures its rules on enough fresh samples that one ladder serves all seeds.
+    The ladder of a file belongs to the seed's own test rows.
     """
     if isinstance(task, GeneratedTask):
         ladder = task.ladder()

@@ -1,8 +1,8 @@
 """Equal tuning: the same number of random-search trials for everyone, from one search space.
 
-Trials are independent draws, so the best of k of them can be stated for any k (Dodge et al. 2019);
-trial k draws the same settings for every contestant on every task. Which one did best is decided
-on validation samples; no trial ever sees a test sample.
+Trials are independent draws, so the best of k of them can be stated for any k (Dodge et al. 2019).
+Trial k draws the same settings for every contestant on every task. Validation samples decide which
+trial did best; no trial ever sees a test sample.
 """
 
 import math
@@ -46,7 +46,7 @@ class Range(BaseModel):
 
     @property
     def extremes(self) -> tuple[Any, ...]:
-        """Values between which all draws lie."""
+        """Smallest and largest value that can be drawn."""
         return self.low, self.high
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -83,7 +83,7 @@ def _kind(value: Any) -> str:
 Drawn = Annotated[
     Annotated[Range, Tag("a range")] | Annotated[Choices, Tag("some choices")], Discriminator(_kind)
 ]
-"""Told apart by their keys, so that a wrong value is complained of in the right words."""
+"""A range or choices. Their keys tell them apart, so an error message can name the right one."""
 
 
 class Tuning(BaseModel):
@@ -92,9 +92,9 @@ class Tuning(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     trials: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Of each contestant on each task; with 0 everyone trains with the settings given."""
+    """Trials of each contestant on each task; with 0 everyone trains with the given settings."""
     space: dict[str, Drawn] = Field(default_factory=dict)
-    """What each trial draws, by the names of training settings."""
+    """Search space: what each trial draws, keyed by the names of training settings."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,7 +126,7 @@ class Tuning(BaseModel):
 
 
 def _counts(name: str, value: float) -> bool:
-    """Return whether a setting is a whole number."""
+    """Return True if a setting is a whole number."""
     return isinstance(getattr(TrainingSettings.model_validate({name: value}), name), int)
 
 
@@ -142,13 +142,13 @@ def choose(
     Parameters
     ----------
     settings
-        Of every trial.
+        Settings of every trial.
     scores
         Validation score of each trial that finished, by its number.
     base
-        What to take where no trial finished, or there was none.
+        Settings to return if there was no trial or none finished.
     higher_is_better
-        Which way scores go; of equal ones the earlier trial is taken.
+        True if higher scores are better. Of trials with equal scores the earliest is taken.
     """
     if not scores:
         return base

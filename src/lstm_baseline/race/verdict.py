@@ -1,4 +1,4 @@
-"""Who wins: the rule that decides, fixed before the runs, and the evidence that it is put to."""
+"""The rule that decides who wins, fixed before the runs, and the evidence that it judges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from lstm_baseline.race.race_statistics import (
 Verdict = Literal["challenger wins", "baseline wins", "inconclusive"]
 Condition = Literal["direction", "significance", "margin", "probability", "probability interval"]
 
-# A share or a difference that equals its threshold on paper may miss it by rounding.
+# Rounding may make a share or difference miss a threshold that it equals on paper.
 _ROUNDING = 1e-9
 
 
@@ -32,16 +32,16 @@ _ROUNDING = 1e-9
 class Evidence:
     """All numbers on a difference between two contestants, on a task or over several.
 
-    The rule decides by the fields that have no default. A further statistic is a field with a
-    default, None for evidence that lacks it, and a line in ``of``.
+    The rule decides by the fields that have no default. A further statistic needs a field with a
+    default (None for evidence that lacks it) and a line in ``of``.
     """
 
     difference: Interval
-    """Challenger − baseline: of the means on a task, of the interquartile means over several."""
+    """Challenger − baseline: on a task of the means, over several of the interquartile means."""
     mean_difference: float
-    """Mean over all pairs of runs, which over several tasks is not that of ``difference``."""
+    """Mean difference over all pairs of runs; ``difference`` is another one over several tasks."""
     probability: Interval
-    """Probability that the challenger is the better one of a pair, ties counting half."""
+    """Probability that the challenger is the better one of a pair; ties count half."""
     p_value: float
     adjusted_p_value: float
     """p-value after Holm's correction over the whole family."""
@@ -56,13 +56,13 @@ class Evidence:
         probability: Interval,
         p_value: float,
     ) -> Self:
-        """Return the evidence of paired differences, its p-value not adjusted yet.
+        """Return the evidence of paired differences; its p-value is not adjusted yet.
 
         Parameters
         ----------
         differences
-            What the test is of, (runs,): each pair's difference on a task, or each seed's mean
-            difference over several. Further statistics are computed from it.
+            The differences that are tested, (runs,): of each pair on a task, or each seed's mean
+            difference over several tasks. Further statistics are computed from them.
         difference, mean_difference, probability, p_value
             The fields of these names.
         """
@@ -76,11 +76,11 @@ class Evidence:
 
 
 class VerdictRule(BaseModel):
-    """When a difference counts as a win.
+    """Conditions under which a difference counts as a win.
 
     The challenger wins if all of these hold:
 
-    - *direction*: over all tasks, it is ahead in the mean as well as in the interquartile mean;
+    - *direction*: over all tasks, it is ahead both in the mean and in the interquartile mean;
     - *significance*: the p-value of the permutation test, adjusted by Holm's method over all
       comparisons of its family, is at most ``level``;
     - *margin*: the (1 − level) interval of the difference lies above ``margin``;
@@ -89,25 +89,25 @@ class VerdictRule(BaseModel):
 
     The baseline wins if the same holds with the two exchanged. Everything else is inconclusive.
 
-    On a task the difference is the mean over pairs of runs. Over all tasks it is that of the
-    interquartile means, P(challenger better) is the mean over tasks, and the test is that of each
-    seed's mean difference over tasks. A seed changes sides as a whole, as its runs may have much in
-    common; and it is a test of means, as interquartile means stay what they are when scores that
-    are equal or extreme change sides.
+    On a task the difference is the mean over pairs of runs. Over all tasks it is the difference of
+    the interquartile means, P(challenger better) is the mean over tasks, and the test is of each
+    seed's mean difference over tasks. In that test a seed changes sides as a whole, because its
+    runs may have much in common. It is a test of means, because interquartile means do not change
+    when scores that are equal or extreme change sides.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     level: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.05
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
-    """The largest difference that would not matter, in normalised score."""
+    """Largest difference that would not matter, in normalised score."""
     probability: Annotated[float, Field(ge=0.5, le=1)] = 0.75
     num_resamples: Annotated[int, Field(ge=100)] = NUM_RESAMPLES
-    """Resamples of every bootstrap, and of a permutation test that cannot try all patterns."""
+    """Resamples of a bootstrap, and patterns drawn by a permutation test that cannot try all."""
 
     def unmet(self, evidence: Evidence) -> tuple[Condition, ...]:
-        """Return the conditions that keep whoever is ahead from winning; none if they win."""
-        # Whoever is behind cannot win, so the rule is put to the one who is ahead.
+        """Return the conditions that keep the one who is ahead from winning; none if they win."""
+        # The one who is behind cannot win, so the rule is applied to the one who is ahead.
         lead, better = evidence.difference, evidence.probability
         if lead.estimate < 0:
             lead = Interval(-lead.estimate, -lead.high, -lead.low)
@@ -122,14 +122,14 @@ class VerdictRule(BaseModel):
         return tuple(condition for condition, met in conditions.items() if not met)
 
     def verdict(self, evidence: Evidence) -> Verdict:
-        """Return who wins, if anybody."""
+        """Return the verdict: who wins, if anybody does."""
         if self.unmet(evidence):
             return "inconclusive"
         return "challenger wins" if evidence.difference.estimate >= 0 else "baseline wins"
 
 
 class Pair(NamedTuple):
-    """Normalised scores of two contestants, both (runs, tasks), run by run in pairs."""
+    """Normalised scores of two contestants, both (runs, tasks); run r of one pairs with run r."""
 
     challenger: FloatArray
     baseline: FloatArray
@@ -143,16 +143,16 @@ def compare_tasks(
     Parameters
     ----------
     pairs
-        One a challenger. They may differ in tasks and in runs, so tasks from which different pairs
-        are left out can come one by one.
+        One for each challenger. They may differ in tasks and in runs. Tasks that leave out
+        different runs can thus be given one by one.
     rule
-        Its level gives the intervals' confidence.
+        The verdict's rule; its level gives the confidence of the intervals.
     rng
-        Draws resamples.
+        Generator that draws resamples.
 
     Returns
     -------
-    For each of ``pairs``, the evidence of each task.
+    The evidence of each task, for each of ``pairs``.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def compare_tasks(
 def compare_overall(
     pairs: Sequence[Pair], rule: VerdictRule, rng: np.random.Generator
 ) -> list[Evidence]:
-    """Compare every challenger over all of its tasks together; the challengers are one family.
+    """Compare every challenger over all its tasks together; all challengers are one family.
 
     Parameters and errors are those of ``compare_tasks``.
     """
@@ -229,7 +229,7 @@ def _seeds_differences(pair: Pair) -> FloatArray:
 
 
 def _adjust(family: Sequence[Evidence]) -> list[Evidence]:
-    """Return the evidence of a family, its p-values adjusted by Holm's method."""
+    """Return the evidence of a family with p-values adjusted by Holm's method."""
     adjusted = holm(np.array([evidence.p_value for evidence in family], dtype=np.float64))
     return [
         replace(evidence, adjusted_p_value=p_value)

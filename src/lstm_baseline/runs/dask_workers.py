@@ -1,8 +1,8 @@
 """Runs on the workers of a Dask scheduler, on this machine or on many.
 
-Nothing but the scheduler's address is shared. A worker carries out a run in a temporary folder and
-returns its files; whoever started the race writes them. Each record of a run's history comes ahead
-of them as an event. Encryption and certificates are Dask's own configuration.
+The machines share nothing but the scheduler's address. A worker carries out a run in a temporary
+folder and returns its files; the process that started the race writes them. Each record of a run's
+history is sent before them, as an event. Encryption and certificates are Dask's own configuration.
 """
 
 import asyncio
@@ -35,23 +35,23 @@ _CONNECT_SECONDS = 10
 
 @contextmanager
 def dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Iterator["DaskWorkers"]:
-    """Connect to a scheduler, look at the workers that are there already, and give them all.
+    """Connect to a scheduler, check the workers that it has already, and yield them all.
 
     Leaving the context stops whatever is still running.
 
     Parameters
     ----------
     folder
-        Where each run has its folder, by its name.
+        Folder that holds the folder of each run, named after the run.
     scheduler
         Address of the scheduler.
     modules
-        Python files that workers are to have.
+        Python files to send to the workers.
 
     Raises
     ------
     FileError
-        If a module is not there.
+        If a module does not exist.
     WorkerError
         If nothing answers, or a worker cannot be used.
     """
@@ -68,27 +68,27 @@ def dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Itera
             client.run(_check_worker, results_depend_on())
         except WorkerError:
             raise
-        except Exception as error:  # whatever another installation makes of it
+        except Exception as error:  # whatever another installation may raise
             raise _unusable(error) from error
         connection = stack.pop_all()
     try:
         yield workers
     finally:
-        # The scheduler drops what a client that is gone had asked for.
+        # The scheduler drops the work of a client that has disconnected.
         with no_second_interrupt():
             connection.close()
 
 
 def _connect(scheduler: str) -> Client:
     try:
-        # In a thread, as a notebook has a loop of its own.
+        # In a thread, because a notebook has an event loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _ask_who_answers(scheduler)).result()
         with warnings.catch_warnings():
-            # Whether installations agree in what matters here, _check_worker says.
+            # _check_worker tells whether the installations agree in what matters here.
             warnings.simplefilter("ignore")
             return Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except Exception as error:  # of the address, of the network, of certificates
+    except Exception as error:  # a wrong address, network or certificate
         reason = str(error) or f"silent for {_CONNECT_SECONDS} s"
         raise WorkerError(
             f"no Dask scheduler answers at {scheduler!r} ({reason}); start one with "
@@ -97,12 +97,11 @@ def _connect(scheduler: str) -> Client:
 
 
 class DaskWorkers:
-    """Workers of a Dask scheduler, of one thread each.
+    """Workers of a Dask scheduler, each with one thread.
 
-    A run is sent to a worker that has nothing else to do, so that of a worker that is killed no
-    other run is blamed; Dask then does it again elsewhere, as often as the scheduler's
-    ``allowed-failures`` says. A task goes to a worker once, however many of its runs are done
-    there.
+    A run is sent only to an idle worker, so that no other run is blamed if the worker is killed.
+    Dask then does the run again elsewhere, as often as the scheduler's ``allowed-failures`` says. A
+    task is sent to a worker once, however many of its runs are done there.
     """
 
     def __init__(self, client: Client, scheduler: str, folder: Path) -> None:
@@ -116,7 +115,7 @@ class DaskWorkers:
         self._histories: dict[str, list[Record]] = {}
 
     def free(self) -> list[str]:
-        """Return the addresses of the workers that have nothing to do.
+        """Return the addresses of the idle workers.
 
         Raises
         ------
@@ -127,10 +126,10 @@ class DaskWorkers:
             raise self._lost()
         try:
             present = list(self._client.nthreads())
-        except (Exception, asyncio.CancelledError) as error:  # whatever it was in the midst of
+        except (Exception, asyncio.CancelledError) as error:  # whatever was going on
             raise self._lost() from error
         free = [worker for worker in present if worker not in self._busy.values()]
-        # A run whose worker is gone is done by one of the others.
+        # Another worker does the run of one that is gone.
         return free[: max(0, len(present) - len(self._busy))]
 
     def submit(self, spec: RunSpec, worker: str) -> Future[dict[str, bytes]]:
@@ -147,7 +146,7 @@ class DaskWorkers:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a user's arrays may be large
                 if spec.task not in self._tasks:
-                    # Not scattered: what a lost worker held could not be made again.
+                    # Not scattered: data that a lost worker held could not be made again.
                     self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
                 future: Future[dict[str, bytes]] = self._executor.submit(
                     _run_on_worker,
@@ -188,11 +187,11 @@ class DaskWorkers:
             raise self._reason(error) from error
 
     def history(self, spec: RunSpec) -> list[Record]:
-        """Return what has come of a run's history."""
+        """Return the part of a run's history that has arrived."""
         return self._histories[spec.name]
 
     def _hear(self, event: tuple[float, "_Message"]) -> None:
-        """Take a record from a worker, unless a run that is done again tells it once more."""
+        """Take a record from a worker; ignore it if a run that is done again repeats it."""
         _, message = event
         history = self._histories.get(message["run"])
         record = Record(*message["record"])
@@ -200,7 +199,7 @@ class DaskWorkers:
             history.append(record)
 
     def _reason(self, error: Exception) -> WorkerError:
-        """Return what an error of Dask's means: no scheduler any more, or an unlike worker."""
+        """Return the cause of an error of Dask's: a lost scheduler or an unusable worker."""
         if isinstance(error, CommClosedError) or self._client.status != "running":
             return self._lost()
         return _unusable(error)
@@ -212,7 +211,7 @@ class DaskWorkers:
 
 
 class _Message(TypedDict):
-    """What a worker tells of a run under way."""
+    """Message of a worker about a run under way."""
 
     run: str
     """Its name."""
@@ -221,7 +220,7 @@ class _Message(TypedDict):
 
 
 class _NotWanted(BaseException):
-    """Whoever asked for a run is gone."""
+    """The process that asked for a run is gone."""
 
 
 def _run_on_worker(
@@ -244,7 +243,7 @@ def _run_on_worker(
 
 
 async def _ask_who_answers(address: str) -> None:
-    """Refuse an address where no scheduler answers; a client itself may wait there for ever."""
+    """Refuse an address where no scheduler answers: a client might wait there for ever."""
 
     async def ask() -> str:
         connection = Security().get_connection_args("client")
@@ -261,7 +260,7 @@ def _itself(task: Task) -> Task:
 
 
 def _check_worker(expected: dict[str, str], dask_worker: Worker) -> None:
-    """Refuse a worker whose results could differ, or that does several runs at a time."""
+    """Refuse a worker whose results could differ, or which does several runs at a time."""
     where, num_threads = dask_worker.address, dask_worker.state.nthreads
     for name, own in results_depend_on().items():
         if own != expected[name]:
@@ -285,7 +284,7 @@ def _unusable(error: Exception) -> WorkerError:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's log from the terminal: what matters of it is said in errors of ours."""
+    """Keep Dask's log off the terminal; this package's errors say what matters in it."""
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
     levels = {name: logging.getLogger(name).level for name in names}
     for name in names:

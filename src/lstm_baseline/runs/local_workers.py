@@ -23,10 +23,10 @@ from lstm_baseline.runs.workers import killed_reason, no_second_interrupt
 from lstm_baseline.training import Record
 
 MOST_KILLS = 3
-"""So many times a run's process may be killed before the run counts as failed."""
+"""Number of times that a run's process is killed before the run counts as failed."""
 
-# A training step frees what the next one asks for again. Left to itself, glibc hands it back to the
-# system in between, which costs a sixth of a run's time. Other systems take no notice.
+# A training step frees memory that the next one asks for again. By default glibc returns it to the
+# system in between, which costs a sixth of a run's time. Other systems ignore these settings.
 WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
     "MALLOC_MMAP_THRESHOLD_": str(2**28),
@@ -35,25 +35,25 @@ WORKER_ENVIRONMENT = {
 
 @contextmanager
 def local_workers(folder: Path, num_workers: int) -> Iterator["LocalWorkers"]:
-    """Give processes of this machine; leaving the context stops whatever is still running."""
+    """Yield processes of this machine. Leaving the context stops whatever is still running."""
     workers = LocalWorkers(folder, num_workers)
     with warnings.catch_warnings():
-        # Loky gives a process that has grown a new one, and takes growth for a leak: the first run
-        # of a contestant that imports PyTorch is none.
+        # Loky takes the growth of a process for a leak and replaces the process. The first run of a
+        # contestant that imports PyTorch makes a process grow, but is no leak.
         warnings.filterwarnings("ignore", message="A worker was restarted")
         try:
             yield workers
         finally:
-            # After an error or an interrupt nobody waits for the runs under way.
+            # After an error or an interrupt, do not wait for the runs under way.
             with no_second_interrupt():
                 workers.stop()
 
 
 class LocalWorkers:
-    """Processes of this machine, each a pool of its own: a broken pool names the run that broke it.
+    """Processes of this machine, each a pool of its own: a broken pool shows which run broke it.
 
-    A run whose process was killed is done again from its checkpoint, and recorded as failed when
-    that has happened three times.
+    A run whose process was killed is done again from its checkpoint. When its process has been
+    killed three times, it is recorded as failed.
     """
 
     def __init__(self, folder: Path, num_workers: int) -> None:
@@ -73,7 +73,7 @@ class LocalWorkers:
             pool.shutdown(wait=True, kill_workers=True)
 
     def free(self) -> list[str]:
-        """Return the names of the processes that have nothing to do."""
+        """Return the names of the idle processes."""
         return [worker for worker in self._pools if worker not in self._busy.values()]
 
     def submit(self, spec: RunSpec, worker: str) -> Future[RunResult]:
@@ -81,21 +81,21 @@ class LocalWorkers:
         future: Future[RunResult]
         try:
             future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
-        except BrokenProcessPool:  # killed between two runs: neither is to blame
+        except BrokenProcessPool:  # killed between two runs: neither caused it
             self._replace(worker)
             future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
         self._busy[future] = worker
         return future
 
     def result(self, spec: RunSpec, future: Future[RunResult]) -> RunResult | None:
-        """Return how a run ended; None if its process was killed, so that it is to be done again.
+        """Return the result of a run; None if its process was killed and it must be done again.
 
         Raises
         ------
         FileError
             If its files cannot be read or written.
         WorkerError
-            If it cannot be sent to another process.
+            If the run cannot be sent to another process.
         """
         worker = self._busy.pop(future)
         try:
@@ -114,7 +114,7 @@ class LocalWorkers:
         return record_failure(spec, folder, killed_reason(MOST_KILLS), read_history(folder))
 
     def history(self, spec: RunSpec) -> list[Record]:
-        """Return what a run has written of its history."""
+        """Return the history that a run has written so far."""
         return read_history(self._folder / spec.name)
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -129,15 +129,16 @@ class LocalWorkers:
 
 
 def _follow(parent: int) -> None:
-    """Let the parent decide what happens to this process, and end it when the parent is gone.
+    """Leave the end of this process to its parent, and end it when the parent is gone.
 
-    Ctrl-C reaches the whole process group. A parent that was killed decides nothing any more; given
-    again, the race would have a second process at work in the folder of the same run.
+    Ctrl-C reaches the whole process group, so it is ignored here. A parent that was killed cannot
+    end this process. If the race were started again, a second process would then work in the folder
+    of the same run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:  # on Windows it stays what it was
+        while os.getppid() == parent:  # on Windows it never changes
             time.sleep(0.5)
         os._exit(1)
 

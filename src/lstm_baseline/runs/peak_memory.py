@@ -1,4 +1,4 @@
-"""The peak of resident memory, as Linux shows it; elsewhere nothing is measured."""
+"""Peak of resident memory, as reported by Linux; other systems are not measured."""
 
 import ctypes
 import gc
@@ -10,21 +10,24 @@ _RESET_PEAK = "5"
 
 
 class Memory(NamedTuple):
-    """What the kernel says of this process, in bytes."""
+    """Memory of this process in bytes, as the kernel reports it."""
 
     resident: int
     peak: int
     code: int
-    """Of ``resident``, pages of files: libraries for the most part."""
+    """Part of ``resident`` that is pages of files, mostly libraries."""
 
 
 def can_measure() -> bool:
-    """Return whether this system shows what is needed."""
+    """Return True if this system reports the numbers needed."""
     return _STATUS.exists() and _RECORD.exists()
 
 
 def reset_peak() -> Memory:
-    """Hand free heap back, or what follows would fill it unseen; forget the peak so far."""
+    """Return free heap to the system and reset the peak; return the memory now in use.
+
+    Otherwise the code that follows could fill the free heap without raising the peak.
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
     if trim is not None:
@@ -34,13 +37,13 @@ def reset_peak() -> Memory:
 
 
 def read_memory() -> Memory:
-    """Return what the kernel says now."""
+    """Return the memory that the kernel reports now."""
     lines = (line.split() for line in _STATUS.read_text().splitlines())
     sizes = {line[0][:-1]: 1024 * int(line[1]) for line in lines if line[-1] == "kB"}
     return Memory(sizes["VmRSS"], sizes["VmHWM"], sizes["RssFile"])
 
 
 def peak_since(before: Memory) -> int:
-    """Return how far resident memory rose since ``reset_peak``, without code paged in meanwhile."""
+    """Return the rise of resident memory since ``reset_peak``, without code paged in meanwhile."""
     after = read_memory()
     return max(0, after.peak - before.resident - (after.code - before.code))

@@ -35,32 +35,34 @@ def carry_out_runs(
     modules: Sequence[Path] = (),
     on_record: OnRecord | None = None,
 ) -> list[RunResult]:
-    """Carry out every run that has not ended yet, and return all results in the order given.
+    """Carry out every run that has not ended yet, and return all results in the given order.
 
-    A run that fails, whatever its model raises, is recorded with the reason and stops no other. So
-    is one whose process was killed several times; before that it is done again.
+    A run that fails, whatever its model raises, is recorded with the reason and stops no other run.
+    A run whose process is killed is done again; if that happens several times, it is recorded as
+    failed, too.
 
     Parameters
     ----------
     specs
         The runs.
     folder
-        Where each run has its folder, by its name.
+        Folder that holds the folder of each run, named after the run.
     num_workers
-        Processes on this machine; one a core when None. A scheduler has workers of its own.
+        Number of processes on this machine; if None, one for each core. A scheduler has its own
+        workers.
     console
-        Where progress shows; a line for each run that ends, bars where it is a terminal.
+        Console that shows progress: a line for each run that ends, and bars on a terminal.
     scheduler
         Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers carry out the runs
-        instead of this machine. They need no common file system; a run's files are written here
-        when it has ended.
+        instead of this machine. They need no common file system; the files of a run are written
+        here when it has ended.
     modules
-        Python files that the scheduler's workers need besides their installation, such as a
-        contestant's.
+        Python files, such as a contestant's, that the scheduler's workers need besides their
+        installation.
     on_record
         Called here with each line of a run's history, in order, while it runs. A run that goes on
-        from a checkpoint, or is done again, is reported from its first line, each line once; one
-        that had ended before is not.
+        from a checkpoint, or is done again, is reported from its first line, each line once. A run
+        that had ended before is not reported.
 
     Raises
     ------
@@ -73,15 +75,15 @@ def carry_out_runs(
     KeyboardInterrupt
         If interrupted. Workers are stopped first.
 
-    After any of these finished runs stay, and the same call goes on from there; on this machine
-    also from the checkpoints of the others.
+    After any of these errors the finished runs stay, and the same call goes on from there; on this
+    machine it also goes on from the checkpoints of the other runs.
     """
     results = {spec.name: read_result(spec, folder / spec.name) for spec in specs}
     waiting = [spec for spec in specs if results[spec.name] is None]
     if len(waiting) < len(specs):
         console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
     if waiting:
-        # The longest first, so that all workers end together.
+        # The longest runs first, so that all workers end at about the same time.
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
         found: AbstractContextManager[Workers]
         if scheduler is None:
@@ -112,7 +114,7 @@ def _dask_workers(
 def _keep_busy(
     specs: list[RunSpec], workers: Workers, bars: Bars, on_record: OnRecord | None
 ) -> dict[str, RunResult]:
-    """Keep all workers busy, in the order given, until every run has ended."""
+    """Keep all workers busy with the runs, in the given order, until every run has ended."""
     waiting = deque(specs)
     under_way: dict[Future[Any], RunSpec] = {}
     reported: Counter[str] = Counter()
@@ -129,7 +131,7 @@ def _keep_busy(
         for worker in workers.free()[: len(waiting)]:
             spec = waiting.popleft()
             under_way[workers.submit(spec, worker)] = spec
-        if not under_way:  # the first worker has yet to come
+        if not under_way:  # no worker has connected yet
             time.sleep(_POLL_SECONDS)
         ended, _ = wait(under_way, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in ended:

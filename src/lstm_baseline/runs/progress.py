@@ -1,4 +1,4 @@
-"""What a race shows while it runs: a bar for each run under way, a line for each that has ended."""
+"""Progress of a race: a bar for each run under way, a line for each run that has ended."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from lstm_baseline.training import Record
 
 @contextmanager
 def show_bars(console: Console, specs: Sequence[RunSpec]) -> Iterator["Bars"]:
-    """Give live progress on a console; only the lines where it is no terminal."""
+    """Yield live progress on a console; without a terminal it prints only the lines."""
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
@@ -29,7 +29,7 @@ def show_bars(console: Console, specs: Sequence[RunSpec]) -> Iterator["Bars"]:
 
 
 class Bars:
-    """A bar for each run under way, and one for all."""
+    """A bar for each run under way, and one for all runs."""
 
     def __init__(self, progress: Progress, specs: Sequence[RunSpec]) -> None:
         self._progress = progress
@@ -51,7 +51,7 @@ class Bars:
         self._add(spec, record.step / num_steps)
 
     def end(self, spec: RunSpec, result: RunResult) -> None:
-        """Say how a run ended."""
+        """Remove a run's bar and print a line about how it ended."""
         if spec.name in self._bars:
             self._progress.remove_task(self._bars.pop(spec.name))
         self._progress.console.print(_describe(spec, result))
@@ -62,14 +62,14 @@ class Bars:
         self._progress.console.print(f"{title(spec)}  {text}")
 
     def _add(self, spec: RunSpec, share: float) -> None:
-        """Move the bar of all runs on to what is done of one of them."""
+        """Advance the bar of all runs to the given share of one of them."""
         done = share * self._work[spec.name]
         self._progress.update(self._total, advance=done - self._done[spec.name])
         self._done[spec.name] = done
 
 
 def title(spec: RunSpec) -> str:
-    """Return what a run is called on the console."""
+    """Return the name of a run on the console."""
     return f"{spec.task.name}  {spec.model}  {spec.title}"
 
 

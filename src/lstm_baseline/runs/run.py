@@ -1,7 +1,8 @@
-"""One run: train, score, and leave a folder that says all of it.
+"""One run: train, score, and leave a folder that documents it.
 
-``run.json`` the specification; ``metrics.jsonl`` the history; ``checkpoint.safetensors`` while it
-trains; ``model.safetensors`` the best weights; ``result.json`` once it has ended, for good or ill.
+``run.json`` has the specification, ``metrics.jsonl`` the history, ``model.safetensors`` the best
+weights. ``checkpoint.safetensors`` exists while the run trains, and ``result.json`` once it has
+finished or failed.
 """
 
 import json
@@ -28,53 +29,54 @@ WEIGHTS = "lstm-baseline challenger 1"
 
 
 class RunResult(BaseModel):
-    """How a run ended."""
+    """Result of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     status: Literal["finished", "failed"]
     reason: str = ""
-    """Why it failed."""
+    """Reason why it failed."""
     untrained_score: float | None = None
     """The task's metric on the test samples before training; None in a trial, and where it is not
     finite."""
     score: float | None = None
-    """The same after training; None in a trial, and when it failed."""
+    """The task's metric on the test samples after training; None in a trial, and if the run
+    failed."""
     standard_error: float | None = None
-    """How far ``score`` may be off for the test samples drawn; None where a single one says
-    nothing of that."""
+    """Standard error of ``score``, as test samples are drawn; None where a single sample gives
+    none."""
     partial_scores: dict[str, float] = {}
-    """The metric on parts of the test samples, by their names."""
+    """The metric on parts of the test samples, by the names of the parts."""
     validation_score: float | None = None
-    """Of the weights that did best in validation; None when it failed."""
+    """Validation score of the weights that did best in validation; None if the run failed."""
     also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
     """The metric on test samples of each task in the specification's ``also_tested_on``; None where
     it is not finite. The file calls it ``beyond``."""
     best_step: int = 0
     seconds: float = 0.0
-    """Spent in training steps."""
+    """Seconds spent in training steps."""
     num_params: int | None = None
     state_size: int | None = None
-    """Numbers carried from step to step; None where a model does not say."""
+    """Count of numbers carried from step to step; None if the model does not say."""
     flops_per_step: int | None = None
-    """Of a forward step of one sequence; None where a model does not say."""
+    """Operations of a forward step of one sequence; None if the model does not say."""
     peak_memory: int | None = None
-    """Bytes that training took at most; None where the system does not show it."""
+    """Peak memory of training in bytes; None if the system does not report it."""
     history: list[Record] = []
 
 
 def carry_out_run(
     spec: RunSpec, folder: Path, on_validation: Callable[[Record], None] | None = None
 ) -> RunResult:
-    """Carry out a run in its folder, from its checkpoint if there is one; once ended, never again.
+    """Carry out a run in its folder, from its checkpoint if there is one.
 
-    A run that diverges, or whose model or task raises anything, is recorded as failed, with the
-    reason.
+    A run that has ended is never repeated. A run that diverges, or whose model or task raises
+    anything, is recorded as failed, with the reason.
 
     Raises
     ------
     FileError
-        If the folder holds another run, or a damaged file, or cannot be written.
+        If the folder holds another run or a damaged file, or cannot be written.
     InputError
         If the model cannot be built as specified.
     """
@@ -91,7 +93,7 @@ def carry_out_run(
         raise
     except (Exception, SystemExit) as error:  # a contestant's code may do anything
         if isinstance(error, InputError) and not spec.contestant.is_user_class:
-            raise  # a size that no model of ours can have
+            raise  # a size that no model of this package can have
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return record_failure(spec, folder, reason, read_history(folder))
     write_json(folder / RESULT, result.model_dump(by_alias=True))
@@ -101,7 +103,7 @@ def carry_out_run(
 
 
 def record_failure(spec: RunSpec, folder: Path, reason: str, history: list[Record]) -> RunResult:
-    """Record that a run came to an end before it had a result."""
+    """Record as failed a run that ended without a result."""
     result = RunResult(
         status="failed",
         reason=reason,
@@ -116,9 +118,9 @@ def record_failure(spec: RunSpec, folder: Path, reason: str, history: list[Recor
 
 
 def store(spec: RunSpec, folder: Path, files: dict[str, bytes]) -> RunResult:
-    """Write the files of a run that was carried out elsewhere, and return how it ended.
+    """Write the files of a run that was carried out elsewhere, and return its result.
 
-    The result comes last: without it the run has not ended.
+    The result's file is written last: without it the run has not ended.
 
     Raises
     ------
@@ -128,7 +130,7 @@ def store(spec: RunSpec, folder: Path, files: dict[str, bytes]) -> RunResult:
     _refuse_another_run(spec, folder)
     for name in sorted(files, key=RESULT.__eq__):
         write_whole(folder / name, files[name])
-    if CHECKPOINT not in files:  # of an earlier attempt, on this machine
+    if CHECKPOINT not in files:  # one may be left from an earlier attempt on this machine
         (folder / CHECKPOINT).unlink(missing_ok=True)
     result = read_result(spec, folder)
     if result is None:
@@ -137,7 +139,7 @@ def store(spec: RunSpec, folder: Path, files: dict[str, bytes]) -> RunResult:
 
 
 def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
-    """Return how a run ended, or None if it has not.
+    """Return the result of a run, or None if the run has not ended.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def _refuse_another_run(spec: RunSpec, folder: Path) -> None:
 
 
 def read_history(folder: Path) -> list[Record]:
-    """Return a run's history so far; empty before its first line."""
+    """Return a run's history so far; it is empty before its first line."""
     try:
         lines = (folder / METRICS).read_text().splitlines()
         return [Record(**json.loads(line)) for line in lines]
@@ -239,10 +241,10 @@ def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
 
 
 def _score_on(model: Trainable, task: Task, seed: int) -> float | None:
-    """Score a trained model on another task than its own; None if it cannot do that."""
+    """Score a trained model on a task other than its own; None if it cannot do that."""
     try:
         return _finite(evaluate(model, task, task.test(seed)))
-    except Exception:  # a contestant's code: longer sequences than it can take, say
+    except Exception:  # a contestant's code: the sequences may be too long for it, say
         return None
 
 
@@ -251,7 +253,7 @@ def _finite(value: float) -> float | None:
 
 
 def _save(spec: RunSpec, model: Trainable, path: Path) -> None:
-    """Write the weights: as a model of ours does, or those of somebody else's by their names."""
+    """Write the weights, in a model's own format or, for a user's class, as arrays by name."""
     if isinstance(model, SequenceModel):
         model.save(path)
     else:

@@ -1,4 +1,4 @@
-"""One training run: everything that its outcome depends on."""
+"""Specification of a training run: everything that its outcome depends on."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable, TrainingSettings
 
 RUN_FORMAT = 2
-"""Bumped when a run's outcome changes for the same specification: no old run is taken for a new."""
+"""Raised when the outcome of a specification changes, so that no old run is taken for a new one."""
 
 FIRST_TRIAL_SEED = 1_000_000
-"""Trial k has this seed and k more, so that no trial shares data with a final run."""
+"""Seed of trial 0. Trial k has this seed plus k; so no trial shares data with a final run."""
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One training run: everything that its outcome depends on."""
+    """Specification of a training run: everything that its outcome depends on."""
 
     task: Task
     contestant: Contestant
@@ -32,11 +32,11 @@ class RunSpec:
     stage: Literal["trial", "final"] = "final"
     """A trial is never scored on test samples."""
     copy: int = 0
-    """How many contestants of the same model stand before this one."""
+    """Number of contestants of the same model before this one."""
     also_tested_on: tuple[Task, ...] = ()
     """Tasks of the same form on which the trained model is scored as well."""
     code: str | None = None
-    """Digest of the code of a class that is not ours."""
+    """Digest of the code of a user's class; None for the package's own models."""
 
     @property
     def model(self) -> str:
@@ -61,20 +61,20 @@ class RunSpec:
 
     @cached_property
     def name(self) -> str:
-        """Folder of the run: readable, and different for every different specification."""
+        """Name of the run and its folder: readable, and different for every specification."""
         readable = f"{self.task.name}--{self.model}--{self.title.replace(' ', '')}"
         readable = _UNSAFE.sub("-", readable).encode()[:120].decode(errors="ignore")
         return f"{readable}--{digest(self.config())[:8]}"
 
     @property
     def title(self) -> str:
-        """Which of the contestant's runs on the task it is."""
+        """Title of the run among the contestant's runs on the task."""
         if self.stage == "trial":
             return f"trial {self.seed - FIRST_TRIAL_SEED}"
         return f"seed {self.seed}"
 
     def estimated_work(self) -> float:
-        """Return about how long the run takes, in no particular unit."""
+        """Return an estimate of how long the run takes, in no particular unit."""
         steps = self.settings.num_steps * self.settings.batch_size
         return float(steps * self.contestant.estimated_flops(self.task, self.width))
 

@@ -1,4 +1,4 @@
-"""A race's runs as TensorBoard shows them, in event files that TensorBoard's own writer makes."""
+"""TensorBoard event files of a race's runs, made by TensorBoard's own writer."""
 
 import time
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from lstm_baseline.training import Record
 FOLDER = "tensorboard"
 
 _MOST_OPEN = 100
-"""Files open at once; a run that has been silent for long gets another one when it speaks again."""
+"""Number of files open at once. The longest idle one is closed; its run gets a new one later."""
 
 
 class EventFiles:
-    """Event files of a race, a directory a run, by the run's name.
+    """Event files of a race: a directory for each run, named after the run.
 
     Scalars are ``training/loss``, ``training/gradient_norm``, ``training/learning_rate`` and the
-    task's metric, such as ``validation/accuracy``, by training step, in float32. Steps that are
-    there already are not written again, so a race that goes on continues them.
+    task's metric, such as ``validation/accuracy``, by training step, in float32. Steps that the
+    files have already are not written again: a race that goes on continues them.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class EventFiles:
             writer.close()
 
     def write(self, spec: RunSpec, record: Record) -> None:
-        """Write a line of a run's history; what a reader finds is then complete."""
+        """Write a line of a run's history and flush it, so that a reader finds it complete."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -71,7 +71,7 @@ class EventFiles:
             self._writers.pop(next(iter(self._writers))).close()
 
     def directory(self, spec: RunSpec) -> Path:
-        """Return where a run's event files are."""
+        """Return the directory of a run's event files."""
         return self._folder / spec.name
 
 

@@ -1,4 +1,4 @@
-"""What a race needs of whoever carries out its runs: processes here, or on other machines."""
+"""Protocol of the workers that carry out a race's runs, on this machine or on others."""
 
 import signal
 from collections.abc import Iterator
@@ -12,32 +12,32 @@ from lstm_baseline.training import Record
 
 
 class Workers(Protocol):
-    """Processes that carry out one run at a time each."""
+    """Processes, each of which carries out one run at a time."""
 
     def free(self) -> list[str]:
-        """Return the names of those that have nothing to do."""
+        """Return the names of the idle workers."""
 
     def submit(self, spec: RunSpec, worker: str) -> Future[Any]:
-        """Start a run on a free one."""
+        """Start a run on a free worker."""
 
     def result(self, spec: RunSpec, future: Future[Any]) -> RunResult | None:
-        """Return how a run ended, its files being in its folder; None if it is to be done again.
+        """Return the result of a run whose files are in its folder; None if it must be done again.
 
         Raises
         ------
         FileError
-            If its files cannot be read or written.
+            If the files of the run cannot be read or written.
         WorkerError
-            If it could not be carried out for a reason that is not its own.
+            If the run could not be carried out for a reason other than its own.
         """
 
     def history(self, spec: RunSpec) -> list[Record]:
-        """Return what is known of the history of a run under way."""
+        """Return the known part of the history of a run under way."""
 
 
 @contextmanager
 def no_second_interrupt() -> Iterator[None]:
-    """Ignore Ctrl-C: one that is already being dealt with must not be followed by another."""
+    """Ignore Ctrl-C while an earlier one is being handled."""
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -46,5 +46,5 @@ def no_second_interrupt() -> Iterator[None]:
 
 
 def killed_reason(times: int) -> str:
-    """Return why a run failed that did not outlive its processes."""
+    """Return the reason of failure of a run whose processes were killed."""
     return f"its process was killed {times} times, often for lack of memory"

@@ -1,4 +1,4 @@
-"""What a saved model says to the user's data: outputs, or classes with their probabilities."""
+"""Predictions of a saved model for a user's data: outputs, or classes with probabilities."""
 
 import csv
 import io
@@ -24,22 +24,22 @@ FORMATS = (".csv", ".npz")
 
 
 class Prediction(NamedTuple):
-    """Outputs of a model, and what they stand for."""
+    """Outputs of a model and their meaning."""
 
     outputs: FloatArray
-    """(N, T, O), zero past each row's end, or each row's last, (N, O)."""
+    """(N, T, O), zero past each row's end; or the last output of each row, (N, O)."""
     lengths: IntArray | None
     labels: list[str] | None
-    """What each of the O outputs stands for, where they are classes."""
+    """Labels of the O outputs if they are classes, otherwise None."""
 
     @property
     def every_step(self) -> bool:
-        """Whether there is an output for every step."""
+        """True if there is an output for every step."""
         return self.outputs.ndim == 3
 
     @property
     def probabilities(self) -> FloatArray:
-        """softmax(outputs): of each class."""
+        """Probability of each class, softmax(outputs)."""
         return np.asarray(np.exp(log_softmax(self.outputs)))
 
     @property
@@ -52,7 +52,7 @@ class Prediction(NamedTuple):
         return chosen
 
     def lines(self) -> Iterator[list[Any]]:
-        """Yield a table: its head, then a line for each row, or each valid step of each row."""
+        """Yield a table: its header, then a line for each row or each valid step of each row."""
         place = ["row", "step"] if self.every_step else ["row"]
         if self.labels is None:
             yield [*place, *(f"y{k}" for k in range(self.outputs.shape[-1]))]
@@ -75,14 +75,14 @@ class Prediction(NamedTuple):
         return text.getvalue()
 
     def write(self, path: Path) -> None:
-        """Write the table as .csv, or arrays as .npz: y, and for classes probabilities and labels.
+        """Write the table as .csv or the arrays as .npz: y; for classes probabilities and labels.
 
         Raises
         ------
         InputError
             If the path has another ending.
         WriteError
-            If it cannot be written.
+            If the file cannot be written.
         """
         check_format(path)
         if path.suffix == ".csv":
@@ -113,19 +113,19 @@ def predict(
     Parameters
     ----------
     model_path
-        A model that ``save`` wrote, or the folder that ``lstm-baseline train`` did.
+        A model that ``save`` wrote, or the folder that ``lstm-baseline train`` wrote.
     data
-        X (N, T, I) as .npy, or in an .npz, with lengths (N,) where rows differ.
+        X (N, T, I) as .npy, or in an .npz with lengths (N,) if rows differ in length.
     every_step
-        Whether an output is wanted for every step or for each row's last; as the model was trained
-        when None, where its folder says so, else the last.
+        True for an output at every step, False for the last of each row. If None, the outputs that
+        the model was trained on, if its folder says so, otherwise the last of each row.
     on_rows
-        Called with the number of rows that are done, and of all.
+        Called with the number of rows done and the number of all rows.
 
     Raises
     ------
     FileError
-        If a file is missing, damaged, or not what it should be.
+        If a file is missing, damaged, or of the wrong kind.
     InputError
         If X does not fit the model.
     """
@@ -136,7 +136,7 @@ def predict(
         )
     file = model_path / MODEL if model_path.is_dir() else model_path
     model = load_model(file)
-    # What lies beside a file of another name need not belong to it.
+    # Files next to a model of another name need not belong to it.
     trained = file.name == MODEL
     labels = _labels(file.parent, model.output_size) if trained else None
     if every_step is None:
@@ -153,13 +153,13 @@ def predict(
 
 
 def _labels(folder: Path, output_size: int | None) -> list[str] | None:
-    """Return what outputs stand for, where a file beside the model says so."""
+    """Return the labels of the outputs, if a file next to the model has them."""
     path = folder / LABELS
     if not path.exists():
         return None
     labels = read_json(path)
     if not isinstance(labels, list) or len(labels) != output_size:
-        raise FileError(f"{path} is no list of {output_size} labels, one for each output")
+        raise FileError(f"{path} is not a list of {output_size} labels, one for each output")
     return [label if isinstance(label, str) else json.dumps(label) for label in labels]
 
 

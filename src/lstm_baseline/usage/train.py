@@ -1,4 +1,4 @@
-"""One model trained for use: the run, then weights that take the user's own numbers."""
+"""Training of one model for use: a run, then weights that take the user's own numbers."""
 
 from pathlib import Path
 
@@ -20,17 +20,17 @@ LABELS, RUN_FOLDER = "labels.json", "run"
 
 
 def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
-    """Train one model and save it, with its score beside the task's ladder on the console.
+    """Train one model, save it, and print its score together with the task's ladder.
 
-    ``folder`` then holds ``model.safetensors``, for raw inputs; ``labels.json``, what its outputs
-    stand for, where they are classes of the user's file; and ``run/``, how it was trained.
+    ``folder`` then holds ``model.safetensors``, which takes raw inputs; ``labels.json`` with the
+    labels of the outputs, if they are classes of the user's file; and ``run/``, the training run.
 
     Raises
     ------
     DivergenceError
         If the loss or a gradient is not finite.
     FileError
-        If the folder holds another run, or cannot be written.
+        If the folder holds another run or cannot be written.
     """
     task = spec.task
     console.print(f"{task.name}: {task.summary}")
@@ -91,13 +91,13 @@ def _for_raw_numbers(model: SequenceModel, task: ArrayFile, seed: int) -> Sequen
                 raw.give_raw_outputs(*task.target_scaling(seed))
             return raw
     raise FileError(
-        f"{task.config()['path']}: a feature of X is too large beside its spread to be computed "
+        f"{task.config()['path']}: a feature of X is too large for its spread to be computed "
         "with; subtract its mean before saving the file"
     )
 
 
 def _score_table(spec: RunSpec, result: RunResult) -> Table:
-    """Return the scores on the test samples, worst rung first, the model last."""
+    """Return a table of scores on the test samples, worst rung first and the model last."""
     table = Table("test score", formats.metric_label(spec.task.metric))
     table.columns[1].justify = "right"
     for rung in spec.task.ladder(spec.seed):

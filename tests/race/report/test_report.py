@@ -125,7 +125,7 @@ class TestPage:
         page = Page(html)
         _, _, terminal = raced
         text = page.words.partition("A small race A small race ")[2]
-        start = text[: text.index("Whoever is ahead wins if")]
+        start = text[: text.index("The contestant that is ahead wins if")]
         for name in ("relational RNN", "mine"):
             assert name in start
         assert start.count("Inconclusive: ") + start.count("No verdict on ") == 2
@@ -213,7 +213,7 @@ class TestWords:
             "on made-up with 8 paired seeds, 95% interval of the difference 0.400 to 0.400, "
             "p = 0.00781."
         )
-        assert f"mine on 1 task {sentence} Whoever is ahead" in text
+        assert f"mine on 1 task {sentence} The contestant that is ahead" in text
         assert "made-up: mine wins , by 0.400 (95% interval 0.400 to 0.400, p = 0.00781)" in text
         row = (
             "mine 0.903 ± 0.002 0.807 ± 0.005 8 of 8 0.400 0.400 to 0.400 0.00781 1.00 1.00 to 1.00"
@@ -254,7 +254,7 @@ class TestWords:
         runs = {"lstm": [run(None, history=[])], "relational": [run(None)]}
         text = written(tmp_path, race(runs, LadderTask(()))).words
         assert "one seed shows what can happen, not what usually does." in text
-        assert "Whoever is ahead" not in text
+        assert "The contestant that is ahead" not in text
         assert text.count("No run finished.") == 2
 
     def test_one_contestant_alone(self, tmp_path):

@@ -1,6 +1,6 @@
-"""A task whose code goes wrong for one seed, as a contestant's may.
+"""A task whose code goes wrong for one seed, as a contestant's code may.
 
-It stands alone, as the file of a user does: workers on other machines get it, and no other test.
+The module stands alone, like a user's file: workers on other machines get it, but no other test.
 """
 
 import os
@@ -11,7 +11,7 @@ from lstm_baseline.tasks.pair_matching import PairMatching
 
 
 class Troubled(PairMatching):
-    """Pair matching, until seed 1 comes to its twelfth step."""
+    """Pair matching that goes wrong when seed 1 reaches its twelfth step."""
 
     name = "troubled"
 

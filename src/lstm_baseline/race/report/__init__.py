@@ -1,1 +1,1 @@
-"""What came out, for people: figures, sentences, page, tables and files."""
+"""Report of a race: figures, sentences, page, tables and files."""

@@ -1,7 +1,7 @@
 """Files for other programs: every run as CSV, the verdict as JSON, a LaTeX table, figures.
 
-Names and reasons come from users and from anywhere else. In the CSV a text that a spreadsheet would
-take for a formula has an apostrophe before it; in LaTeX every special character stands for itself.
+Names and reasons may hold any text. In the CSV an apostrophe is put before a text that a
+spreadsheet would take for a formula; in LaTeX every special character is escaped.
 """
 
 import csv
@@ -55,7 +55,7 @@ COLUMNS = (
     "status",
     "reason",
 )
-"""Of the CSV. Stages: trial, final, sweep (trained at a value), sweep test (only tested there)."""
+"""CSV columns. Stages: trial, final, sweep (trained at a value), sweep test (only tested there)."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _LATEX = {
@@ -75,7 +75,7 @@ _LATEX = {
 def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) -> None:
     """Write every run, the verdict, a table, and each picture as PNG and SVG.
 
-    They are ``results.csv``, ``verdict.json``, ``results.tex`` and files in ``figures/``.
+    The files are ``results.csv``, ``verdict.json``, ``results.tex`` and those in ``figures/``.
 
     Raises
     ------
@@ -91,10 +91,10 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
 
 
 def results_csv(race: RaceOutcome) -> str:
-    """Return every run as a line: finals, trials, sweeps.
+    """Return a CSV with a line for each run: final runs, trials, sweeps.
 
-    A number that is not known is empty; a threshold never reached is ``inf`` steps away. A final
-    run at which a sweep passes by is a line of both.
+    An unknown number is empty; a threshold that is never reached is ``inf`` steps away. A final run
+    that also belongs to a sweep has a line in both.
     """
     content = io.StringIO()
     writer = csv.DictWriter(content, COLUMNS, lineterminator="\n")
@@ -107,9 +107,9 @@ def results_csv(race: RaceOutcome) -> str:
 def results_latex(race: RaceOutcome) -> str:
     r"""Return a table of mean ± standard deviation, tasks × contestants, for ``booktabs``.
 
-    Each task stands between its best heuristic and its oracle. Bold is the challenger that beats
-    the baseline, and the baseline that beats every challenger, by the verdict; nobody else, however
-    good the mean.
+    Each task's scores stand between its best heuristic and its oracle. By the verdict, a challenger
+    that beats the baseline is bold, and so is a baseline that beats every challenger. No other
+    contestant is bold, however good its mean.
     """
     plan = race.plan
     names = [escape_latex(formats.model_label(name)) for name in plan.models]
@@ -138,7 +138,7 @@ def results_latex(race: RaceOutcome) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return a text that LaTeX sets as it is."""
+    """Return a text with its special characters escaped for LaTeX."""
     return "".join(_LATEX.get(character, character) for character in formats.printable(text))
 
 
@@ -155,7 +155,7 @@ def _caption(race: RaceOutcome) -> str:
 
 
 def _won(race: RaceOutcome, name: str, place: int) -> bool:
-    """Return whether a challenger beat the baseline on a task, or the baseline all challengers."""
+    """Return True if a challenger beat the baseline on a task, or the baseline all challengers."""
     is_baseline = name == race.plan.baseline
     wanted = "baseline wins" if is_baseline else "challenger wins"
     found = [
@@ -250,7 +250,7 @@ def _who(stage: str, title: str, spec: RunSpec, task: Task) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as the CSV has it: a text is never a formula."""
+    """Return a value for the CSV, in which a text is never a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -21,25 +21,25 @@ from lstm_baseline.plots.drawing import (
 from lstm_baseline.race.race_statistics import Interval
 
 WIDTH = 6.8
-"""Of a figure, in inches."""
+"""Width of a figure in inches."""
 
 _LABELS_WIDTH, _COLUMN_WIDTH = 1.5, 0.72
-"""Of titles to the left of the axes and of each column of numbers to their right, in inches."""
+"""Widths of the titles left of the axes and of each column of numbers right of them, in inches."""
 _MARGINS = 0.2
-"""Above and below together, in inches, where there is neither legend nor label."""
+"""Margins above and below together, in inches, where there is neither legend nor label."""
 _LINE, _GAP = 0.16, 0.18
-"""Height of a line of text and what a row has beside its lines, in inches."""
+"""Height of a line of text, and the height that a row has besides its lines, in inches."""
 _LINEAR = 2.0
-"""Axes that reach further become logarithmic."""
+"""Limit of linear axes; axes that reach further become logarithmic."""
 
 
 def interval_rows(
     titles: Sequence[str], reasons: Sequence[str], head: Sequence[str], bold: int | None = None
 ) -> tuple[Figure, Axes, list[tuple[float, float]]]:
-    """Return axes with a row for each title, and where rows begin and end, in inches from the top.
+    """Return a figure, axes with a row for each title, and the tops and bottoms of the rows.
 
-    A row that has a reason shows it in the place of its interval. The columns of numbers to the
-    right have a head.
+    Tops and bottoms are in inches from the top of the figure. A row that has a reason shows it in
+    place of its interval. ``head`` has the headings of the columns of numbers to the right.
     """
     right = WIDTH - _COLUMN_WIDTH * len(head) - 0.12
     labels = [fit(title, _LABELS_WIDTH - 0.2) for title in titles]
@@ -79,7 +79,7 @@ def interval_rows(
 
 
 def put_numbers(axes: Axes, y: float, numbers: Sequence[str], color: str = INK) -> None:
-    """Write a row of the columns to the right."""
+    """Write a row of numbers into the columns to the right."""
     for k, text in enumerate(numbers):
         axes.annotate(
             text,
@@ -96,7 +96,7 @@ def put_numbers(axes: Axes, y: float, numbers: Sequence[str], color: str = INK) 
 
 
 def draw_interval(axes: Axes, y: float, interval: Interval, style: LineStyle) -> None:
-    """Draw an interval as a line, its estimate as a mark."""
+    """Draw an interval as a line and its estimate as a mark."""
     axes.plot([interval.low, interval.high], [y, y], color=style.color, linewidth=1.8)
     axes.plot(
         [interval.estimate], [y], color=style.color, marker=style.marker, markersize=7, zorder=3
@@ -104,7 +104,7 @@ def draw_interval(axes: Axes, y: float, interval: Interval, style: LineStyle) ->
 
 
 def finish_rows(axes: Axes, *lines: str) -> None:
-    """Write ticks and what the x axis shows; it is logarithmic where a few values are far away."""
+    """Write ticks and label of the x axis, which is logarithmic if a few values are far away."""
     ends = axes.get_xlim()
     if max(map(abs, ends)) > _LINEAR:
         axes.set_xscale("symlog", linthresh=1.0)
@@ -119,7 +119,7 @@ def finish_rows(axes: Axes, *lines: str) -> None:
 
 
 def column_number(value: float) -> str:
-    """Return a number of a column: three decimals, or as many digits where it is large."""
+    """Return a number for a column, with three decimals, or three digits where it is large."""
     return formats.number(value, like=0.1 if abs(value) < 100 else None)
 
 

@@ -1,4 +1,4 @@
-"""The race's report: one HTML file that needs nothing else, and exports beside it."""
+"""The report of a race: one self-contained HTML file, with exports next to it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ _KEYS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚",
 
 
 class Key(NamedTuple):
-    """How a contestant is marked in every figure."""
+    """Mark of a contestant in every figure."""
 
     symbol: str
     color: str
@@ -36,12 +36,12 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
     Parameters
     ----------
     race
-        The race.
+        Outcome of the race.
     folder
-        Where the report goes. Trained models are read from its ``runs/``; where one is missing or
-        damaged, the report says so in the place of its pictures.
+        Folder of the report. Trained models are read from its ``runs/``; if one is missing or
+        damaged, the report says so in place of its pictures.
     command
-        What reproduces the race.
+        Command that reproduces the race.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def draw_all(race: RaceOutcome, runs: Path) -> list[Picture]:
 
 
 def _by_slot(pictures: Iterable[Picture]) -> Callable[..., list[Picture]]:
-    """Return what a template calls with a slot's parts to get the pictures that it shows there."""
+    """Return a function that templates call with a slot's parts to get its pictures."""
     found: dict[tuple[object, ...], list[Picture]] = {}
     for picture in pictures:
         found.setdefault(picture.slot, []).append(picture)
@@ -113,7 +113,7 @@ def _title(plan: Plan) -> str:
 
 def _key(name: str, models: Sequence[str]) -> Key:
     style = model_style(name, models)
-    # The two colours that a dark page needs otherwise are the page's own.
+    # The page itself defines the two colours that must differ on a dark page.
     color = {BLUE: "var(--blue)", INK: "var(--ink)"}.get(style.color, style.color)
     return Key(_KEYS[style.marker], color)
 

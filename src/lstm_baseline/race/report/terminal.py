@@ -16,9 +16,9 @@ def print_table(race: RaceOutcome, console: Console) -> None:
     Parameters
     ----------
     race
-        The race.
+        Outcome of the race.
     console
-        Where to print.
+        Console to print on.
     """
     for outcome in race.tasks:
         console.print()
@@ -54,7 +54,7 @@ def _table(outcome: TaskOutcome) -> Table:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
         table.add_row(
-            Text(formats.printable(contestant.model)),  # a name is no markup
+            Text(formats.printable(contestant.model)),  # a name must not be read as markup
             words.spread(contestant.score),
             formats.number(None if untrained is None else untrained.mean),
             formats.count(contestant.num_params),

@@ -1,6 +1,6 @@
-"""The verdict as data: who won, by what evidence and which rule, and the scores behind it.
+"""The verdict as data: winner, evidence, rule, and the scores behind them.
 
-`docs/races.md` says what each key means.
+`docs/races.md` explains each key.
 """
 
 import math
@@ -21,13 +21,13 @@ from lstm_baseline.race.verdict import Evidence
 from lstm_baseline.tasks.base import Rung
 
 FORMAT = 1
-"""Raised when a key goes or changes its meaning; a new key leaves it as it is."""
+"""Version of the format: raised if a key is removed or changes its meaning, not for a new key."""
 
 Data = dict[str, object]
 
 
 def verdict_as_data(race: RaceOutcome) -> Data:
-    """Return the verdict of a race as plain JSON values; what is not finite is None."""
+    """Return the verdict of a race as plain JSON values; numbers that are not finite are None."""
     plan = race.plan
     found: Data = {
         "format": FORMAT,
@@ -69,7 +69,7 @@ def _comparison(comparison: Comparison) -> Data:
 
 
 def _evidence(evidence: Evidence) -> Data:
-    """Return every field, so that a new statistic is here without being named."""
+    """Return every field, so that a new statistic appears without being named here."""
     values = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
     return {
         name: value._asdict() if isinstance(value, Interval) else value
@@ -119,7 +119,7 @@ def _numbers(values: Interval | Spread | None) -> Data | None:
 
 
 def _finite(value: object) -> object:
-    """Return a value with None in the place of every number that is not finite."""
+    """Return a value with every number that is not finite replaced by None."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""How outcomes are put into sentences: the same in terminal, figures and page."""
+"""Sentences about outcomes: the same in terminal, figures and page."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ TIME_AXES: dict[Against, str] = {
     "steps": "training steps",
     "seconds": "seconds of training, on one core",
 }
-"""What curves over the course of training are drawn against, and how their axis is labelled."""
+"""Axes that learning curves are drawn against, with their labels."""
 
 _MOST_NAMED = 3
 
@@ -56,13 +56,13 @@ def seconds_to_threshold(contestant: ContestantOutcome) -> str:
 
 
 def reached(contestant: ContestantOutcome) -> str:
-    """Return how many seeds reached the threshold."""
+    """Return the number of seeds that reached the threshold."""
     speed = contestant.speed
     return NOTHING if speed is None else f"{speed.reached} of {len(contestant.seeds)}"
 
 
 def threshold_rule(outcome: TaskOutcome) -> str:
-    """Return what the score whose first reaching is timed stands for."""
+    """Return the meaning of the threshold: as good as a rule, or half way between two."""
     if outcome.best_heuristic is None:
         return "no rule to compare with"
     if outcome.oracle is None:
@@ -71,7 +71,7 @@ def threshold_rule(outcome: TaskOutcome) -> str:
 
 
 def shortage(plan: Plan, found: Shortage) -> str:
-    """Say before a race that too few seeds leave no room for a verdict."""
+    """Return the warning before a race that there are too few seeds for a verdict."""
     comparisons = counted(len(plan.tasks) * len(plan.challengers), "comparison")
     race = "any task" if found.race_too else "any single task, only the race over all tasks"
     return (
@@ -88,7 +88,7 @@ def interval(values: Interval) -> str:
 
 
 def difference(value: float) -> str:
-    """Return a difference of normalised scores: three decimals, more where these would be zeros."""
+    """Return a difference of normalised scores with three decimals, or more if these are zeros."""
     return number(value, like=max(abs(value), 0.1) if abs(value) >= 0.0005 else None)
 
 
@@ -104,14 +104,14 @@ def p_value(evidence: Evidence) -> str:
 
 
 def verdicts(plan: Plan, duels: Sequence[Duel]) -> list[str]:
-    """Return the outcome of a race, one sentence a challenger; one even where nobody challenges."""
+    """Return the outcome of a race: a sentence for each challenger, or one if there is none."""
     if not duels:
         return [f"No verdict: {the(plan.baseline)} raced alone."]
     return [verdict(plan, duel) for duel in duels]
 
 
 def verdict(plan: Plan, duel: Duel) -> str:
-    """Return the outcome of a duel in one sentence that can be quoted."""
+    """Return the outcome of a duel in one quotable sentence."""
     one, other = the(duel.challenger), the(duel.baseline)
     evidence = None if duel.overall is None else duel.overall.evidence
     if evidence is None:
@@ -148,7 +148,7 @@ def task_verdict(duel: Duel, task: Comparison) -> str:
 
 
 def task_reason(plan: Plan, duel: Duel, task: Comparison) -> str:
-    """Return what the verdict on a task rests on."""
+    """Return the reason for the verdict on a task."""
     evidence = task.evidence
     if evidence is None:
         return barrier(task, duel)
@@ -164,7 +164,7 @@ def task_reason(plan: Plan, duel: Duel, task: Comparison) -> str:
 
 
 def barrier(task: Comparison, duel: Duel) -> str:
-    """Return why two contestants are not compared on a task."""
+    """Return the reason why two contestants are not compared on a task."""
     return {
         "neither learned": "neither learned",
         "only the challenger learned": f"only {the(duel.challenger)} learned",
@@ -175,7 +175,7 @@ def barrier(task: Comparison, duel: Duel) -> str:
 
 
 def unmet(plan: Plan, comparison: Comparison) -> str:
-    """Return which conditions of a win were not met."""
+    """Return the conditions of a win that were not met."""
     assert comparison.evidence is not None
     rule, evidence = plan.rule, comparison.evidence
     estimate = evidence.probability.estimate
@@ -195,23 +195,23 @@ def unmet(plan: Plan, comparison: Comparison) -> str:
     }
     conditions = list(comparison.unmet)
     if "probability" in conditions and "probability interval" in conditions:
-        conditions.remove("probability interval")  # it says less
+        conditions.remove("probability interval")  # it adds nothing to "probability"
     return listing([texts[condition] for condition in conditions])
 
 
 def rule(plan: Plan) -> str:
-    """Return what it takes to win."""
+    """Return the rule of the verdict in words."""
     rule = plan.rule
     beyond = f"beyond {rule.margin:g}" if rule.margin else "on one side of 0"
     return (
-        f"Whoever is ahead wins if p is at most {rule.level:g} in a paired permutation test "
-        f"(corrected by Holm's method over all comparisons of its kind), the {confidence(rule)} "
-        f"interval of the difference in normalised score lies wholly {beyond}, and at least "
-        f"{100 * rule.probability:g}% of the paired runs are won, ties counting half, with a "
-        f"{confidence(rule)} interval above 50%. Over all tasks, where interquartile means are "
-        "compared, the mean has to agree in sign. Everything else is inconclusive. Only tasks that "
-        "both learned are compared, and whoever failed to learn a task that the other one learned "
-        "cannot win."
+        f"The contestant that is ahead wins if p is at most {rule.level:g} in a paired permutation "
+        "test (corrected by Holm's method over all comparisons of its kind), the "
+        f"{confidence(rule)} interval of the difference in normalised score lies entirely "
+        f"{beyond}, and it wins at least {100 * rule.probability:g}% of the paired runs, ties "
+        f"counting half, with a {confidence(rule)} interval above 50%. Over all tasks, "
+        "interquartile means are compared, and the mean has to agree in sign. Everything else is "
+        "inconclusive. Only tasks that both learned are compared. A contestant that failed to "
+        "learn a task that the other one learned cannot win."
     )
 
 
@@ -221,26 +221,26 @@ def _p(evidence: Evidence) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return a sentence; a name that a user gave keeps its first letter."""
+    """Return a text as a sentence; a name that a user gave keeps its first letter."""
     start = "The" if text.startswith("the ") else text[:3]
     return f"{start}{text[3:]}."
 
 
 def _ahead(duel: Duel, evidence: Evidence) -> tuple[str, str]:
-    """Return who is ahead and who is behind."""
+    """Return the contestant that is ahead and the one that is behind."""
     one, other = the(duel.challenger), the(duel.baseline)
     return (one, other) if evidence.difference.estimate >= 0 else (other, one)
 
 
 def _lead(values: Interval) -> Interval:
-    """Return a difference as the one who is ahead sees it."""
+    """Return a difference from the point of view of the one who is ahead."""
     if values.estimate >= 0:
         return values
     return Interval(-values.estimate, -values.high, -values.low)
 
 
 def _where(plan: Plan, duel: Duel) -> str:
-    """Say what a verdict rests on."""
+    """Return the tasks and seeds that a verdict is based on."""
     compared, total = duel.compared, len(plan.tasks)
     runs = f"with {counted(plan.seeds, 'paired seed')}"
     some = any(task.barrier == "no ceiling" for task in duel.tasks)
@@ -274,7 +274,7 @@ def _why_not_compared(plan: Plan, duel: Duel) -> str:
 
 
 def _some(titles: Sequence[str], total: int, kind: str) -> str:
-    """Return tasks by their names, or how many they are where they are many."""
+    """Return the names of tasks, or their number if there are many."""
     if len(titles) <= _MOST_NAMED:
         if len(titles) > 1 and kind == "neither learned":
             return f"{', '.join(map(printable, titles[:-1]))} or {printable(titles[-1])}"

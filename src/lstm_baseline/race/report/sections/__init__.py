@@ -1,4 +1,4 @@
-"""The sections of the report, in its order; a section more is a module here and a template."""
+"""The sections of the report, in order; a new section needs a module here and a template."""
 
 from lstm_baseline.race.report.sections import (
     curves,
@@ -13,7 +13,7 @@ from lstm_baseline.race.report.sections import (
 from lstm_baseline.race.report.sections.section import Picture, Section
 
 HEAD = verdict.SECTION
-"""The section above all others, which the page's list of sections leaves out."""
+"""Section above all others; the page's list of sections leaves it out."""
 
 SECTIONS: tuple[Section, ...] = (
     scores.SECTION,

@@ -31,14 +31,14 @@ _MOST_POINTS = 200
 
 
 class Line(NamedTuple):
-    """A single run: validation scores, both (N,)."""
+    """Validation scores of a single run, both (N,)."""
 
     x: FloatArray
     score: FloatArray
 
 
 class Curve(NamedTuple):
-    """A contestant's validation score, over the seeds that finished, each (N,)."""
+    """Validation score of a contestant over the seeds that finished, each (N,)."""
 
     model: str
     x: FloatArray
@@ -49,7 +49,7 @@ class Curve(NamedTuple):
     """Score of the highest seed."""
     num_seeds: int
     failed: tuple[Line, ...]
-    """Runs that failed, as far as they got; in none of the above."""
+    """Runs that failed, up to their failure; they are in none of the above."""
 
 
 class LearningCurves(NamedTuple):
@@ -65,8 +65,8 @@ class LearningCurves(NamedTuple):
 def learning_curves(outcome: TaskOutcome, against: words.Against = "steps") -> LearningCurves:
     """Return the learning curves of a task against training steps or seconds of training.
 
-    Seeds are read at the same places: between its validations a run is on the straight line that
-    joins them, and after it stopped it keeps its last score.
+    All seeds are read at the same places. Between two validations a run's score is interpolated
+    linearly; after the run stopped it keeps its last score.
     """
     return LearningCurves(
         words.TIME_AXES[against],
@@ -145,7 +145,7 @@ def _draw_curve(axes: Axes, curve: Curve, models: Sequence[str]) -> None:
 
 
 def _how_to_read(data: LearningCurves) -> str:
-    """Say what line and band are."""
+    """Return an explanation of line and band."""
     counts = {curve.num_seeds for curve in data.curves if curve.num_seeds}
     if not counts:
         text = "no run finished"
@@ -158,7 +158,7 @@ def _how_to_read(data: LearningCurves) -> str:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return two figures a task: against steps, and against seconds."""
+    """Return two figures for each task: against steps, and against seconds."""
     return [
         _picture(place, outcome, against)
         for place, outcome in enumerate(race.tasks, 1)

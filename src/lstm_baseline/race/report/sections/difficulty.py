@@ -1,4 +1,4 @@
-"""Score against difficulty: how scores change as one argument of the task is varied."""
+"""Score against difficulty, as one argument of the task varies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,11 +36,11 @@ from lstm_baseline.tasks.base import Rung, RungKind
 from lstm_baseline.tasks.metrics import Metric
 
 _LOGARITHMIC = 10.0
-"""Values that go so many times as far are on a logarithmic axis."""
+"""Ratio of the largest to the smallest value from which the axis is logarithmic."""
 
 
 class DifficultyCurve(NamedTuple):
-    """A contestant's test score over the seeds that finished, at each of V values."""
+    """Test score of a contestant over the seeds that finished, at each of V values."""
 
     model: str
     mean: FloatArray
@@ -50,11 +50,11 @@ class DifficultyCurve(NamedTuple):
     high: FloatArray
     """Score of the highest seed, (V,)."""
     num_failed: IntArray
-    """Seeds that are in none of the above, (V,)."""
+    """Number of seeds that failed and are in none of the above, (V,)."""
 
 
 class Bound(NamedTuple):
-    """A rule's score, at each of V values."""
+    """Score of a rule at each of V values."""
 
     name: str
     kind: RungKind
@@ -63,23 +63,23 @@ class Bound(NamedTuple):
 
 
 class DifficultyCurves(NamedTuple):
-    """All contestants over the values of an argument."""
+    """Test scores of all contestants at the values of an argument."""
 
     argument: str
     y_label: str
     higher_is_better: bool
     values: tuple[Any, ...]
-    """Ascending where they are numbers."""
+    """Values of the argument, ascending if they are numbers."""
     trained_at: Any
-    """The only value at which models were trained; None if they were at every one."""
+    """The only value at which models were trained; None if they were trained at every value."""
     num_seeds: int
     curves: tuple[DifficultyCurve, ...]
     bounds: tuple[Bound, ...]
-    """Chance, best heuristic and oracle, as far as there are any."""
+    """Bounds of the ladder: chance, best heuristic and oracle, as far as the task has them."""
 
 
 def difficulty_curves(sweep: SweepOutcome) -> DifficultyCurves:
-    """Return how test scores and the ladder change with an argument of the task."""
+    """Return the test scores and the ladder at each value of an argument of the task."""
     of = sweep.sweep
     order = list(range(len(of.values)))
     if _are_numbers(of.values):
@@ -99,7 +99,7 @@ def difficulty_curves(sweep: SweepOutcome) -> DifficultyCurves:
 
 @styled
 def difficulty_figure(data: DifficultyCurves) -> Figure:
-    """Draw mean and range over seeds at each value, the ladder, and where models were trained."""
+    """Draw mean and range over seeds at each value, the ladder, and the value of training."""
     figure, axes = new_axes(*SIZE)
     places = _places(data.values)
     models = [curve.model for curve in data.curves]
@@ -147,7 +147,7 @@ def _curve(model: str, points: Sequence[Point]) -> DifficultyCurve:
 
 
 def _bounds(ladders: Sequence[Sequence[Rung]], metric: Metric) -> list[Bound]:
-    """Return chance, best heuristic unless it is no other than chance, and oracle."""
+    """Return chance, best heuristic (unless that is chance itself), and oracle."""
     best = max if metric.higher_is_better else min
 
     def score(rungs: Sequence[Rung]) -> float:
@@ -168,7 +168,7 @@ def _are_numbers(values: Sequence[Any]) -> bool:
 
 
 def _places(values: Sequence[Any]) -> FloatArray:
-    """Return where values are on the axis: numbers where they belong, others side by side."""
+    """Return the places of values on the axis: numbers at their value, others side by side."""
     return np.array(values if _are_numbers(values) else range(len(values)), dtype=np.float64)
 
 
@@ -178,7 +178,7 @@ def _draw_curve(
     style = model_style(curve.model, models)
     figure = axes.figure
     assert isinstance(figure, Figure)
-    # A few points aside, so that ranges at one value do not cover each other.
+    # Move it a few points aside, so that ranges at one value do not cover each other.
     aside = ScaledTranslation(
         3.5 * (place - (len(models) - 1) / 2) / 72, 0.0, figure.dpi_scale_trans
     )
@@ -213,7 +213,7 @@ def _draw_curve(
 
 
 def _draw_trained_at(axes: Axes, data: DifficultyCurves, places: FloatArray) -> float | None:
-    """Draw a line up where models were trained and return its place; None if it has none."""
+    """Draw a vertical line at the value of training and return its place; None if it has none."""
     if data.trained_at is None:
         return None
     if _are_numbers([*data.values, data.trained_at]):
@@ -229,7 +229,7 @@ def _draw_trained_at(axes: Axes, data: DifficultyCurves, places: FloatArray) -> 
 
 
 def _label_bounds(axes: Axes, bounds: Sequence[Bound]) -> None:
-    """Name each bound to the right, where it ends."""
+    """Name each bound at its right end."""
     low, high = axes.get_ylim()
     ends = [(float(bound.score[-1]), bound.name) for bound in bounds]
     label_right(
@@ -259,7 +259,7 @@ def _set_places(
 
 
 def _how_to_read(data: DifficultyCurves) -> str:
-    """Say what points and bars are, and what models were trained for."""
+    """Return an explanation of points and bars, and of the value that models were trained at."""
     text = "one seed" if data.num_seeds == 1 else f"mean and range of {seeds(data.num_seeds)}"
     if any(curve.num_failed.any() for curve in data.curves):
         text += "; ×: a seed failed"
@@ -269,7 +269,7 @@ def _how_to_read(data: DifficultyCurves) -> str:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure a sweep."""
+    """Return a figure for each sweep."""
     return [_picture(place, outcome) for place, outcome in enumerate(race.sweeps, 1)]
 
 

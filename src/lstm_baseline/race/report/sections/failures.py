@@ -1,4 +1,4 @@
-"""Failures: how many runs of each stage failed, and each with its reason."""
+"""Failures: the number of failed runs of each stage, and each run with its reason."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def _runs(race: RaceOutcome) -> list[tuple[str, str, RunSpec, RunResult]]:
 
 
 def _counts(race: RaceOutcome) -> str:
-    """Say of each stage how many runs failed."""
+    """Return the number of failed runs of each stage, in words."""
     found: dict[str, list[bool]] = {}
     for stage, _, _, result in _runs(race):
         found.setdefault(stage, []).append(result.status == "failed")

@@ -44,11 +44,11 @@ from lstm_baseline.training.losses import LOSSES
 
 SIZE = (3.7, 2.8)
 GRADIENT_SIZE = (5.4, 3.0)
-"""Of a figure of one model and of the figure of all, in inches."""
+"""Sizes of a figure of one model and of the figure of all models, in inches."""
 ATTENTION_SIZE = (5.4, 2.0)
 
 _PANELS = ((0.1, 0.54), (0.6, 0.84), (0.865, 0.89))
-"""From where to where each panel of attention and their scale reach, in shares of the width."""
+"""Left and right edges of the two panels of attention and their scale, in shares of the width."""
 
 _MOST_ROWS = 100
 _STATE_LABELS = {"h": "hidden state h", "c": "cell state c"}
@@ -56,7 +56,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Quartiles(NamedTuple):
-    """Of a quantity over rows at every step, each (T,)."""
+    """Quartiles of a quantity over rows at every step, each (T,)."""
 
     low: FloatArray
     median: FloatArray
@@ -64,26 +64,27 @@ class Quartiles(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What was seen inside one model while it read some test rows of T steps."""
+    """Observations inside one model while it read some test rows of T steps."""
 
     model: str
     num_rows: int
     states: dict[str, Statistics]
-    """By name, after steps 1 … T."""
+    """Statistics of the states by name, after steps 1 … T."""
     gates: dict[str, Statistics]
-    """By name, at steps 1 … T."""
+    """Statistics of the gates by name, at steps 1 … T."""
     saturation: dict[str, Saturation]
-    """By the gate's name, at steps 1 … T."""
+    """Saturation of the gates by name, at steps 1 … T."""
     gradient: Quartiles
     """Norm of the gradient of a row's loss at the last step, with respect to the state after steps
-    0 … T − 1, step 0 being the initial state."""
+    0 … T − 1; step 0 is the initial state."""
     attention: FloatArray | None
-    """(T, S+1, S+1) of a relational memory, mean over rows, heads and blocks, None of other models:
-    what share of its attention a slot, last the input, gives to each slot and, last, the input."""
+    """(T, S+1, S+1), share of its attention that each slot (the last row is the input) gives to
+    each slot (the last column is the input): mean over rows, heads and blocks of a relational
+    memory. None for other models."""
 
 
 def look_inside(name: str, model: SequenceModel, task: Task, seed: int) -> Inside:
-    """Let a model read test rows of a seed, all of one length, and record what goes on inside."""
+    """Run a model on test rows of a seed, all of one length, and record its inside."""
     rows = _whole_rows(task.test(seed))
     with one_thread():
         seen = trace(model, rows.x)
@@ -151,14 +152,15 @@ def saturation_figure(data: Inside) -> Figure:
 def gradient_figure(data: Sequence[Inside], models: Sequence[str] | None = None) -> Figure:
     """Draw the gradient's norm against the step of the state, one line for each model.
 
-    ``models`` are all contestants of the race, whose places give styles; those in data when None.
+    ``models`` are all contestants of the race, whose places decide their styles. If None, they are
+    those in ``data``.
     """
     figure, axes = new_axes(*GRADIENT_SIZE)
     if models is None:
         models = [inside.model for inside in data]
     for inside in data:
         style = model_style(inside.model, models)
-        # What is exactly zero has no place on a logarithmic axis.
+        # Zero has no place on a logarithmic axis.
         low, median, high = (np.where(part > 0, part, np.nan) for part in inside.gradient)
         x = np.arange(len(median))
         axes.fill_between(x, low, high, color=style.color, alpha=0.2, linewidth=0)
@@ -183,7 +185,7 @@ def gradient_figure(data: Sequence[Inside], models: Sequence[str] | None = None)
 
 @styled
 def attention_figure(data: Inside) -> Figure:
-    """Draw what each memory slot attends to: the input at each step, and all slots on average.
+    """Draw the attention of each memory slot: to the input at each step, to all slots on average.
 
     Raises
     ------
@@ -225,7 +227,7 @@ def attention_figure(data: Inside) -> Figure:
 
 
 def _whole_rows(batch: Batch) -> Batch:
-    """Return the longest rows, a hundred at most, cut to their length."""
+    """Return the longest rows, at most a hundred, cut to their length."""
     lengths = np.full(len(batch.x), batch.x.shape[1]) if batch.lengths is None else batch.lengths
     length = int(lengths.max())
     rows = np.flatnonzero(lengths == length)[:_MOST_ROWS]
@@ -263,7 +265,7 @@ def _finish(axes: Axes, y_label: str, x_label: str = "step") -> None:
 
 
 def _short(gate: str) -> str:
-    """Return a gate's name without the word gate, which the axis says."""
+    """Return a gate's name without the word gate, which is on the axis."""
     return gate.removesuffix(" gate")
 
 
@@ -275,9 +277,9 @@ def _scientific(value: float, _: object) -> str:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return figures of each contestant's first run that finished, and of all gradients together.
+    """Return figures of each contestant's first run that finished, and one of all gradients.
 
-    A model that cannot be looked into has a picture that says why.
+    A model that cannot be shown has a picture that gives the reason.
     """
     found = []
     for place, outcome in enumerate(race.tasks, 1):
@@ -295,7 +297,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
 
 
 def _look(contestant: ContestantOutcome, runs: Path) -> Inside | str:
-    """Look inside a contestant's first run that finished, or return why that cannot be."""
+    """Look inside a contestant's first run that finished, or return why that is not possible."""
     first = _first_finished(contestant)
     if first is None:
         return "No run finished."
@@ -353,7 +355,7 @@ def _first_finished(contestant: ContestantOutcome) -> SeedOutcome | None:
 
 
 def _title(contestant: ContestantOutcome) -> str:
-    """Return which of a contestant's runs is looked into."""
+    """Return the title of a contestant's run that is shown."""
     label, first = model_label(contestant.model), _first_finished(contestant)
     if first is None:
         return label

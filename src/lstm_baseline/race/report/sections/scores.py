@@ -1,4 +1,4 @@
-"""Scores: everyone over all tasks, and every seed's final test score on each task."""
+"""Scores of all contestants over all tasks, and each seed's final test score on each task."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ from lstm_baseline.tasks.base import Rung
 
 
 class OverallScore(NamedTuple):
-    """A contestant over all tasks."""
+    """Score of a contestant over all tasks."""
 
     model: str
     score: Interval | None
@@ -55,25 +55,25 @@ class OverallScore(NamedTuple):
 
 
 class OverallScores(NamedTuple):
-    """All contestants over all tasks."""
+    """Scores of all contestants over all tasks."""
 
     confidence: float
-    """Of the intervals."""
+    """Confidence of the intervals."""
     scores: tuple[OverallScore, ...]
     reason: str
-    """Why there are no intervals; empty if there are."""
+    """Reason why there are no intervals; empty if there are."""
 
 
 class Points(NamedTuple):
-    """A contestant's final test scores."""
+    """Final test scores of a contestant."""
 
     model: str
     scores: FloatArray
-    """Of each seed that finished."""
+    """Score of each seed that finished."""
     untrained: FloatArray
-    """Of each seed's network before training."""
+    """Score of each seed's network before training."""
     mean: float | None
-    """Of the scores."""
+    """Mean of the scores."""
     num_failed: int
 
 
@@ -87,7 +87,7 @@ class FinalScores(NamedTuple):
 
 
 def overall_scores(race: RaceOutcome) -> OverallScores:
-    """Return everyone's interquartile mean of normalised scores over all tasks and seeds."""
+    """Return each contestant's interquartile mean of normalised scores over all tasks and seeds."""
     overall = race.overall
     reason = ""
     if not overall:
@@ -101,7 +101,7 @@ def overall_scores(race: RaceOutcome) -> OverallScores:
 
 
 def final_scores(outcome: TaskOutcome) -> FinalScores:
-    """Return the final test scores of a task, every seed on its own."""
+    """Return the final test scores of a task, each seed separately."""
     return FinalScores(
         f"test {axis_label(outcome.metric)}",
         outcome.metric.higher_is_better,
@@ -121,7 +121,7 @@ def final_scores(outcome: TaskOutcome) -> FinalScores:
 
 @styled
 def overall_scores_figure(data: OverallScores) -> Figure:
-    """Draw everyone's score with its interval; 0 is the best heuristic and 1 the oracle."""
+    """Draw each contestant's score with its interval; 0 is the best heuristic, 1 the oracle."""
     models = [score.model for score in data.scores]
     figure, axes, edges = interval_rows(
         [model_label(model) for model in models],
@@ -197,7 +197,7 @@ def _draw_points(axes: Axes, place: int, points: Points, models: Sequence[str]) 
 
 
 def _side_by_side(middle: float, count: int, reach: float) -> FloatArray:
-    """Return places around a middle, in an order that keeps neighbours in value apart."""
+    """Return places around a middle, in an order that separates points of similar value."""
     if count < 2:
         return np.full(count, middle)
     places = middle + np.linspace(-reach, reach, count)
@@ -210,7 +210,7 @@ def _tick(points: Points) -> str:
 
 
 def _explain_points(axes: Axes) -> None:
-    """Put a legend of what dots and bars are, in no model's colour."""
+    """Add a legend that explains dots and bars, in a colour of no model."""
     for label, options in (
         ("one seed", {"marker": "o", "linestyle": "none", "markeredgewidth": 0}),
         ("mean", {"linewidth": 2.2}),
@@ -221,7 +221,7 @@ def _explain_points(axes: Axes) -> None:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure of all tasks, where there are intervals, and one of each task."""
+    """Return a figure of all tasks, if there are intervals, and one for each task."""
     overall = [_overall_picture(race)] if race.overall else []
     return [*overall, *(_picture(place, outcome) for place, outcome in enumerate(race.tasks, 1))]
 

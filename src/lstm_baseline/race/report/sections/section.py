@@ -1,4 +1,4 @@
-"""What a section of the report is: its place in the page, its pictures, and facts in its template.
+"""Sections of the report: place in the page, pictures, and facts for the template.
 
 A module here has functions that return data, functions that draw them, ``pictures``, and a
 ``SECTION`` that page and exports read.
@@ -25,18 +25,18 @@ Slot = tuple[str | int, ...]
 
 
 class Picture(NamedTuple):
-    """A figure as the page shows it, and as it is saved; or why there is none."""
+    """A figure for the page and for saving, or the reason why there is none."""
 
     slot: Slot
-    """Where a template shows it, beside others of the same slot."""
+    """Place in a template, shared with the other pictures of the same slot."""
     name: str = ""
-    """Name of its files, without their endings; no two pictures of a race share it."""
+    """Name of its files, without extensions; no two pictures of a race share it."""
     alt: str = ""
     caption: str = ""
     svg: bytes = b""
     png: bytes = b""
     problem: str = ""
-    """Why it could not be drawn; empty if it was. Such a picture has nothing else."""
+    """Reason why it was not drawn; empty if it was. A picture with a problem has nothing else."""
 
     @property
     def source(self) -> str:
@@ -45,17 +45,17 @@ class Picture(NamedTuple):
 
 
 def no_pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return nothing: for a section of text and tables."""
+    """Return no pictures, for a section of text and tables."""
     return []
 
 
 def no_facts(race: RaceOutcome) -> Mapping[str, object]:
-    """Return nothing: for a section that the race itself fills."""
+    """Return no facts, for a section that needs only the race itself."""
     return {}
 
 
 def always(race: RaceOutcome) -> bool:
-    """Return True: for a section that every report has."""
+    """Return True, for a section that every report has."""
     return True
 
 
@@ -65,11 +65,11 @@ class Section(NamedTuple):
     name: str
     """Its anchor in the page; its template is named after it."""
     title: str
-    """What the page's list of sections calls it."""
+    """Title in the page's list of sections."""
     pictures: Callable[[RaceOutcome, Path], Sequence[Picture]] = no_pictures
-    """Draws its figures, given the race and the folder of its runs."""
+    """Function that draws its figures, given the race and the folder of its runs."""
     facts: Callable[[RaceOutcome], Mapping[str, object]] = no_facts
-    """Further names that templates know."""
+    """Function that returns further names for the templates."""
     is_shown: Callable[[RaceOutcome], bool] = always
 
     @property
@@ -79,14 +79,14 @@ class Section(NamedTuple):
 
 
 def draw(slot: Slot, name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
-    """Return a figure as a picture, described in words."""
+    """Return a figure as a picture with a description."""
     return Picture(slot, name, formats.printable(alt), caption, to_svg(figure), to_png(figure))
 
 
 def file_name(*parts: str | int) -> str:
-    """Return a file's name that any system takes, made from what users named.
+    """Return a file name that any system accepts, made from names that users gave.
 
-    Names may come out the same, or empty: tell them apart by a number among the parts.
+    Different parts may give the same name or an empty one: add a number to tell them apart.
     """
     found = []
     for part in parts:
@@ -97,11 +97,11 @@ def file_name(*parts: str | int) -> str:
 
 
 def task_file(place: int, outcome: TaskOutcome, *kind: str | int) -> str:
-    """Return the name of a picture's file that belongs to a task."""
+    """Return the file name of a picture that belongs to a task."""
     return file_name("task", place, outcome.task.name, *kind)
 
 
 def of_each(outcome: TaskOutcome, say: Callable[[ContestantOutcome], str]) -> str:
-    """Return what is to be said of each contestant, as a sentence."""
+    """Return a sentence that says something about each contestant."""
     found = [f"{formats.model_label(each.model)} {say(each)}" for each in outcome.contestants]
     return f"{'; '.join(found)}."

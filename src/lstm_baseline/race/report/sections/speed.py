@@ -32,36 +32,36 @@ from lstm_baseline.race.report.sections.section import (
 
 
 class ReachedCurve(NamedTuple):
-    """A contestant's share of seeds that have reached the threshold."""
+    """Share of a contestant's seeds that have reached the threshold."""
 
     model: str
     times: FloatArray
-    """When it rises, ascending, (K,)."""
+    """Times at which the share rises, ascending, (K,)."""
     share: FloatArray
-    """From then on, of all seeds, (K,)."""
+    """Share of all seeds from each of these times on, (K,)."""
     end: float
-    """Of the budget, up to which the share is known."""
+    """End of the budget, up to which the share is known."""
     num_reached: int
     num_seeds: int
-    """All, those that failed included."""
+    """Number of all seeds, including those that failed."""
     median: float
-    """When half of the seeds had; infinite if they never did."""
+    """Time at which half of the seeds had reached it; infinite if they never did."""
 
 
 class ReachedCurves(NamedTuple):
-    """All contestants on a task."""
+    """Curves of all contestants on a task."""
 
     x_label: str
     threshold: str
-    """What is reached, in words."""
+    """The threshold in words."""
     curves: tuple[ReachedCurve, ...]
 
 
 def reached_curves(outcome: TaskOutcome, against: words.Against = "steps") -> ReachedCurves | None:
     """Return the share of runs that had reached the threshold at each time; None without one.
 
-    A seed that never got there stays among those counted until the end of its budget: censored, not
-    dropped. The budget in seconds is that of the seed that took longest.
+    A seed that never reached it is censored, not dropped: it stays among those counted until the
+    end of its budget. The budget in seconds is that of the seed that took longest.
     """
     if outcome.threshold is None:
         return None
@@ -74,7 +74,7 @@ def reached_curves(outcome: TaskOutcome, against: words.Against = "steps") -> Re
 
 @styled
 def reached_figure(data: ReachedCurves) -> Figure:
-    """Draw the share as steps up to the end of the budget, the median as a line across."""
+    """Draw the share as steps up to the end of the budget, and the median as a horizontal line."""
     figure, axes = new_axes(*SIZE)
     models = [curve.model for curve in data.curves]
     for curve in data.curves:
@@ -124,7 +124,7 @@ def _curve(contestant: ContestantOutcome, against: str) -> ReachedCurve:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return two figures a task that has a threshold: against steps, and against seconds."""
+    """Return two figures for each task that has a threshold: against steps and against seconds."""
     found = [
         _picture(place, outcome, against)
         for place, outcome in enumerate(race.tasks, 1)

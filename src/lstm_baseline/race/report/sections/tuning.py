@@ -37,18 +37,18 @@ from lstm_baseline.tasks.base import Rung
 
 
 class TuningCurve(NamedTuple):
-    """A contestant's expected best validation score for 1 … n trials."""
+    """Expected best validation score of a contestant for 1 … n trials."""
 
     model: str
     expected: FloatArray
-    """(n,); NaN where no trial finished and no rule says what chance is."""
+    """(n,); NaN if no trial finished and no rule gives the score of chance."""
     seconds: FloatArray
-    """Spent in training steps by so many trials on average, (n,)."""
+    """Seconds that 1 … n trials spend in training steps on average, (n,)."""
     num_failed: int
 
 
 class TuningCurves(NamedTuple):
-    """All contestants on a task."""
+    """Curves of all contestants on a task."""
 
     y_label: str
     higher_is_better: bool
@@ -57,11 +57,11 @@ class TuningCurves(NamedTuple):
 
 
 def tuning_curves(outcome: TaskOutcome) -> TuningCurves | None:
-    """Return the expected best score of every budget; None where nothing was tuned.
+    """Return the expected best score for every number of trials; None if nothing was tuned.
 
-    As in the verdict, a trial counts at least as chance, and so does one that failed: to leave it
-    out would favour whoever fails most. Where there is no rule, a failure counts as the worst score
-    that any contestant's trial had.
+    As in the verdict, a trial counts as at least chance, and a failed trial as chance: leaving it
+    out would favour the contestant that fails most. Without a rule, a failure counts as the worst
+    score that any contestant's trial had.
     """
     if not any(contestant.trials for contestant in outcome.contestants):
         return None
@@ -111,7 +111,7 @@ def tuning_curves_figure(data: TuningCurves) -> Figure:
 
 
 def _floor(outcome: TaskOutcome) -> float:
-    """Return the worst that a trial counts as."""
+    """Return the lowest score that a trial counts as."""
     if outcome.ladder:
         return outcome.ladder[0].score
     scores = [t.score for c in outcome.contestants for t in c.trials if t.score is not None]
@@ -141,7 +141,7 @@ def _curve(contestant: ContestantOutcome, floor: float, outcome: TaskOutcome) ->
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure a task, if anything was tuned."""
+    """Return a figure for each task, if anything was tuned."""
     found = [_picture(place, outcome) for place, outcome in enumerate(race.tasks, 1)]
     return [picture for picture in found if picture is not None]
 

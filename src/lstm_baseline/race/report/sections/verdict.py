@@ -1,4 +1,4 @@
-"""The verdict: who won, task by task, and the differences that decide."""
+"""The verdict: the winner, overall and task by task, and the differences that decide."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from lstm_baseline.race.report.sections.section import Picture, Section, draw, f
 from lstm_baseline.race.verdict import Verdict
 
 _BAND = 0.6
-"""How much the margin's band covers."""
+"""Opacity of the margin's band."""
 _STYLES: dict[Verdict, LineStyle] = {
     "challenger wins": LineStyle(BLUE, "-", ">"),
     "baseline wins": LineStyle(RED, "-", "<"),
@@ -35,34 +35,34 @@ _STYLES: dict[Verdict, LineStyle] = {
 
 
 class Difference(NamedTuple):
-    """How far a challenger is ahead of the baseline."""
+    """Difference between a challenger and the baseline."""
 
     title: str
-    """Of the task, or of all together."""
+    """Title of the task, or of all tasks together."""
     difference: Interval | None
     """Challenger − baseline, in normalised score; None if they are not compared."""
     probability: Interval | None
-    """That the challenger is the better one of a pair."""
+    """Probability that the challenger is the better one of a pair."""
     verdict: Verdict | None
     reason: str
-    """Why they are not compared; empty if they are."""
+    """Reason why they are not compared; empty if they are."""
 
 
 class Differences(NamedTuple):
-    """A challenger against the baseline."""
+    """Differences between a challenger and the baseline."""
 
     challenger: str
     baseline: str
     margin: float
-    """The largest difference that would not matter."""
+    """Largest difference that would not matter."""
     confidence: float
-    """Of the intervals."""
+    """Confidence of the intervals."""
     tasks: tuple[Difference, ...]
     overall: Difference
 
 
 def differences(race: RaceOutcome, challenger: str) -> Differences:
-    """Return what decides between a challenger and the baseline, task by task and over all."""
+    """Return the differences between a challenger and the baseline, on each task and over all."""
     duel = next(duel for duel in race.duels if duel.challenger == challenger)
     rule = race.plan.rule
     return Differences(
@@ -131,12 +131,12 @@ def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
     if duel.overall is None:
         reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
         return Difference(title, None, None, None, reason)
-    # The race's verdict, which is not the winner's where they failed to learn a task.
+    # The verdict of the race: it is inconclusive if the winner failed to learn a task.
     return _difference(duel.overall, "")._replace(title=title, verdict=duel.verdict)
 
 
 def _explain(axes: Axes, verdicts: Iterable[Verdict | None], margin: float) -> None:
-    """Put a legend of markers and band above."""
+    """Put a legend of markers and band above the axes."""
     for verdict, style in _STYLES.items():
         if verdict in verdicts:
             axes.plot([], [], color=style.color, linewidth=1.8, marker=style.marker, label=verdict)
@@ -145,7 +145,7 @@ def _explain(axes: Axes, verdicts: Iterable[Verdict | None], margin: float) -> N
 
 
 def _point_both_ways(axes: Axes) -> None:
-    """Say below the middle who is better on which side of it."""
+    """Write below the middle which contestant is better on each side of it."""
     for text, alignment, side in (
         ("← baseline better", "right", -1),
         ("challenger better →", "left", 1),
@@ -163,7 +163,7 @@ def _point_both_ways(axes: Axes) -> None:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure of each challenger that is compared with the baseline at all."""
+    """Return a figure for each challenger that is compared with the baseline at all."""
     return [
         _picture(race, place, duel) for place, duel in enumerate(race.duels, 1) if duel.compared
     ]
