@@ -8,24 +8,32 @@ The minimal gated unit is a GRU with one gate:
     F2   n = tanh(W_n x + U_n (f ⊙ h') + b_n)    candidate
     F3   h = (1 − f) ⊙ h' + f ⊙ n                hidden state
 
-A cell states one step and its derivative; running over time, row lengths, the readout and files
-come from ``RecurrentModel``.
+A cell states its parameters, one step and its derivative; running over time, layers, row lengths,
+the readout and files come from ``GatedModel``.
 
 Source: Zhou et al. 2016 (arXiv 1603.09420), equations 7.
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
-from lstm_baseline.engine.cells import Cell
-from lstm_baseline.engine.cells.blocks import affine, affine_backward
-from lstm_baseline.engine.initializers import gated_initializer
-from lstm_baseline.engine.inputs import RandomSource, as_generator
-from lstm_baseline.engine.models import RecurrentModel
-from lstm_baseline.engine.models.base import Shapes, readout_shapes
-from lstm_baseline.engine.shapes import FloatArray, Params
+from lstm_baseline.engine import (
+    Cell,
+    FloatArray,
+    GatedModel,
+    Params,
+    Shapes,
+    affine,
+    affine_backward,
+    d_sigmoid,
+    d_tanh,
+    gated_initializer,
+    matrix_flops,
+    sigmoid,
+    tanh,
+)
 
 
 class MGUState(NamedTuple):
@@ -42,12 +50,40 @@ class MGUStep(NamedTuple):
     n: FloatArray
 
 
-class MGUEquations(Cell):
+@dataclass(frozen=True)
+class MGUEquations(Cell[MGUState, MGUStep]):
     """The cell; parameters W (2H, I), U (2H, H), b (2H), the forget gate's rows first."""
 
-    state_type: ClassVar[type[Any]] = MGUState
+    hidden_size: int
 
-    def project(self, params: Params, x: FloatArray) -> FloatArray:
+    state_type: ClassVar[type[Any]] = MGUState
+    gates = ("f", "n")
+    input_weights = ("W", "b")
+
+    @property
+    def output_size(self) -> int:
+        """H."""
+        return self.hidden_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """H, as the model's constructor takes it."""
+        return {"hidden_size": self.hidden_size}
+
+    def shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of W, U and b."""
+        H = self.hidden_size
+        return {"W": (2 * H, input_size), "U": (2 * H, H), "b": (2 * H,)}
+
+    def initial_params(self, input_size: int, rng: np.random.Generator) -> Params:
+        """Draw W Xavier-uniform and U orthogonal, each gate on its own; b starts at 0."""
+        return gated_initializer(2, input_size, self.hidden_size, rng)
+
+    def flops_per_step(self, input_size: int) -> int:
+        """Return 2 · 2H (I + H)."""
+        return matrix_flops(self.shapes(input_size))
+
+    def input_part(self, params: Params, x: FloatArray) -> FloatArray:
         """Return W x + b of gate and candidate."""
         return affine(x, params["W"], params["b"])
 
@@ -85,7 +121,7 @@ class MGUEquations(Cell):
         d_params["U"] += np.concatenate([d_u_f.T @ h_prev, d_u_n.T @ (f * h_prev)])
         return np.concatenate([d_u_f, d_u_n], axis=-1), MGUState(d_h_prev)
 
-    def project_backward(
+    def input_part_backward(
         self, params: Params, d_u: FloatArray, x: FloatArray, d_params: Params
     ) -> FloatArray:
         """Differentiate W x + b over all steps in one product."""
@@ -97,51 +133,7 @@ class MGUEquations(Cell):
         return MGUState(np.zeros((num_rows, U.shape[1]), U.dtype))
 
 
-class MinimalGatedUnit(RecurrentModel):
+class MinimalGatedUnit(GatedModel):
     """The cell over whole sequences, with a readout where ``output_size`` is given."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int | None = None,
-        *,
-        dtype: Any = np.float32,
-        rng: RandomSource = None,
-    ) -> None:
-        self.hidden_size = hidden_size
-        rng = as_generator(rng)
-        weights = gated_initializer(2, input_size, hidden_size, rng)
-        super().__init__(
-            MGUEquations(),
-            weights,
-            input_size,
-            hidden_size,
-            output_size,
-            dtype=dtype,
-            rng=rng,
-            engine="auto",
-        )
-
-    @classmethod
-    def shapes(cls, input_size: int, hidden_size: int, output_size: int | None = None) -> Shapes:
-        """Return the shape of every parameter, without making any."""
-        I, H = input_size, hidden_size
-        cell = {"W": (2 * H, I), "U": (2 * H, H), "b": (2 * H,)}
-        return cell | readout_shapes(H, output_size)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Constructor arguments that give a model of the same shape."""
-        return {
-            "input_size": self.input_size,
-            "hidden_size": self.hidden_size,
-            "output_size": self.output_size,
-            "dtype": self.dtype.name,
-        }
-
-    @property
-    def flops_per_step(self) -> int:
-        """Floating-point operations in the matrix products of one step of one row, forward."""
-        H = self.hidden_size
-        return 2 * (2 * H * (self.input_size + H) + (self.output_size or 0) * H)
+    cell_type = MGUEquations

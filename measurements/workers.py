@@ -31,7 +31,7 @@ from rich.console import Console
 from lstm_baseline.benchmarks.machine import describe_machine
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.runs.local_workers import WORKER_ENVIRONMENT
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import MODEL, read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
@@ -132,7 +132,7 @@ def race(specs: list[RunSpec], folder: Path, scheduler: str, num_workers: int) -
 
     with ready(scheduler, num_workers) as address:
         started = time.perf_counter()
-        run_all(
+        carry_out_runs(
             specs,
             folder,
             num_workers=num_workers,

@@ -68,7 +68,7 @@ def test_attention_is_what_the_memory_reads_by():
     assert given.shape == (ROWS, STEPS, 2, 2, 3, 3)
     np.testing.assert_allclose(given.sum(axis=-1), 1, rtol=1e-12)
     _, cache = model.forward_with_cache(x())
-    for t, step in enumerate(cache.cell.steps):
+    for t, step in enumerate(cache.cell.caches[0].steps):
         for k, block in enumerate(step.blocks):
             np.testing.assert_allclose(given[:, t, k], block.A, atol=1e-12)
 

@@ -39,7 +39,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["compare", "--data", "a", "--text", "b"], "at most one of --tasks, --data and --text"),
         (["compare", "--tasks", ""], "tasks is empty; give at least one"),
         (["compare", "race.toml"], "cannot read race.toml"),
-        (["compare", "--models", "lstm,lstm"], "contestants names one twice: lstm, lstm"),
+        (["compare", "--models", "lstm,lstm"], "contestants lists lstm twice"),
         (["compare", "--challenger", "mine"], "no model is named 'mine'"),
         (["compare", "--challenger", "mine:Net"], "there is no module mine"),
         (["compare", "--trials", "3"], "trials is 3, but space is empty"),

@@ -21,6 +21,7 @@ from lstm_baseline.engine.models import (
     LSTM,
     FrozenLSTM,
     Gradients,
+    MinGRU,
     RelationalRNN,
     load_model,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "InputError",
     "LSTMBaselineError",
     "LSTMCell",
+    "MinGRU",
     "RelationalRNN",
     "load_model",
     "orthogonal_initializer",

@@ -11,7 +11,7 @@ import numpy as np
 from lstm_baseline.engine.cells.relational import RelationalEquations
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_sequence
-from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.shapes import FloatArray
 
 __all__ = [
@@ -55,7 +55,7 @@ class Saturation(NamedTuple):
     """Above 0.9."""
 
 
-def trace(model: RecurrentModel, x: FloatArray) -> Trace:
+def trace(model: SequenceModel, x: FloatArray) -> Trace:
     """Return states, gates and attention of a model at every step of x (B, T, I).
 
     Attention is computed by the reference, from the states that the model's own engine gives.
@@ -106,7 +106,7 @@ def gate_saturation(gate: FloatArray) -> Saturation:
     )
 
 
-def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> FloatArray:
+def gradient_norms(model: SequenceModel, x: FloatArray, d_last: FloatArray) -> FloatArray:
     """Return how strongly a loss on the last output depends on the state at every step.
 
     Parameters
@@ -147,7 +147,7 @@ def gradient_norms(model: RecurrentModel, x: FloatArray, d_last: FloatArray) -> 
     return np.stack(norms[::-1], axis=1)
 
 
-def _some_steps(model: RecurrentModel, x: FloatArray) -> FloatArray:
+def _some_steps(model: SequenceModel, x: FloatArray) -> FloatArray:
     """Return x in the model's dtype, with at least one step, for a model that goes step by step."""
     if getattr(model, "bidirectional", False):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Every contestant that is installed gives the right answer, and a wrong one is noticed."""
+"""Every entrant that is installed gives the right answer, and a wrong one is noticed."""
 
 import importlib
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_baseline.benchmarks import contestants, ours
+from lstm_baseline.benchmarks import entrants, ours
 from lstm_baseline.benchmarks.answers import check, right_answer
 from lstm_baseline.benchmarks.cases import make_problem
-from lstm_baseline.benchmarks.contestants import OURS, PEERS, gather
+from lstm_baseline.benchmarks.entrants import OURS, PEERS, gather
 from lstm_baseline.benchmarks.memory import measure_here, measure_memory
 from lstm_baseline.engine.errors import WorkerError
 from lstm_baseline.runs.peak_memory import can_measure
@@ -40,7 +40,7 @@ def peer(request):
 def checks(peer, case, threads):
     problem = make_problem(case)
     right = right_answer(problem)
-    return [check(contestant, right) for contestant in peer.contestants(problem, threads)]
+    return [check(entrant, right) for entrant in peer.entrants(problem, threads)]
 
 
 @pytest.mark.parametrize("case", TINY, ids=IDS)
@@ -54,11 +54,11 @@ def test_ours_is_right(case):
 def test_peers_are_right_and_can_be_called(peer, case):
     problem = make_problem(case)
     right = right_answer(problem)
-    for contestant in peer.contestants(problem, 2):
-        found = check(contestant, right)
-        assert found.right, (contestant.name, found)
-        with contestant.during():
-            contestant.call()
+    for entrant in peer.entrants(problem, 2):
+        found = check(entrant, right)
+        assert found.right, (entrant.name, found)
+        with entrant.during():
+            entrant.call()
 
 
 @pytest.mark.parametrize("kind", ["step", "forward", "gradient", "training"])
@@ -93,8 +93,8 @@ def test_ours_is_held_against_the_reference_in_float64():
     problem.model.engine = engine._replace(unroll=coarse)
     right = right_answer(problem)
     assert {value.dtype for value in right.values()} == {np.dtype(np.float64)}
-    (contestant,) = ours.contestants(problem, 1)
-    assert check(contestant, right) == (pytest.approx(1e-3, rel=9), "outputs")
+    (entrant,) = ours.entrants(problem, 1)
+    assert check(entrant, right) == (pytest.approx(1e-3, rel=9), "outputs")
 
 
 class TestCheck:
@@ -128,7 +128,7 @@ def test_without_peers_only_ours_takes_part(monkeypatch):
     assert not any(peer.installed for peer in gone)
     assert [peer.version for peer in gone] == [None] * len(gone)
     found = gather(make_problem(TINY[1]), 1, [peer for peer in gone if peer.installed])
-    assert [contestant.name for contestant in found] == ["ours"]
+    assert [entrant.name for entrant in found] == ["ours"]
 
 
 def test_a_peer_that_fails_is_named_in_one_line(monkeypatch):
@@ -154,10 +154,10 @@ def test_jax_gets_a_client_of_so_many_threads():
 import os
 from pathlib import Path
 from lstm_baseline.benchmarks.cases import Case, make_problem
-from lstm_baseline.benchmarks.peers.jax import contestants
+from lstm_baseline.benchmarks.peers.jax import entrants
 
 problem = make_problem(Case("forward", "lstm", 2, 3, 4, 5))
-contestants(problem, 3)
+entrants(problem, 3)
 names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 print(sum(name.startswith("tf_XLAEigen") for name in names), "NPROC" in os.environ)
 """
@@ -177,12 +177,12 @@ class TestMemory:
 
         class Hungry:
             @staticmethod
-            def contestants(problem, threads):
+            def entrants(problem, threads):
                 # Before the calls, so not theirs; all but the last is free heap when they begin.
                 kept = [*take_20_megabytes(), np.ones(size)][-1]
                 return [fake("ours", lambda: [kept, take_20_megabytes()])]
 
-        monkeypatch.setattr(contestants, "import_module", lambda name: Hungry)
+        monkeypatch.setattr(entrants, "import_module", lambda name: Hungry)
         call, process = measure_here(TINY[1], "ours", "ours")
         assert 18e6 < call < 23e6
         assert process > 40e6
@@ -200,6 +200,6 @@ class TestMemory:
 def test_training_leaves_the_problems_weights_alone():
     problem = make_problem(TINY[3])
     before = problem.model.params["W"].copy()
-    (contestant,) = ours.contestants(problem, 1)
-    contestant.call()
+    (entrant,) = ours.entrants(problem, 1)
+    entrant.call()
     np.testing.assert_array_equal(problem.model.params["W"], before)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from lstm_baseline.benchmarks import run
 from lstm_baseline.benchmarks.cases import CASES
-from lstm_baseline.benchmarks.contestants import PEERS
 from lstm_baseline.benchmarks.drawing import ratios, ratios_figure
+from lstm_baseline.benchmarks.entrants import PEERS
 from lstm_baseline.benchmarks.machine import Neighbours
 from lstm_baseline.benchmarks.results import Row, to_json
 from lstm_baseline.benchmarks.table import print_report, seconds, times
@@ -237,7 +237,7 @@ def test_a_wrong_answer_ends_with_1_and_is_not_timed(who, tiny, monkeypatch, tmp
         (ours,) = gather(problem, threads, peers)
         outputs = ours.answer()["outputs"]
         found = [ours, ours._replace(peer="PyTorch"), ours._replace(peer="JAX")]
-        place = [contestant.peer for contestant in found].index(who)
+        place = [entrant.peer for entrant in found].index(who)
         found[place] = found[place]._replace(answer=lambda: {"outputs": outputs + 1e-4}, call=never)
         return found
 
@@ -246,9 +246,9 @@ def test_a_wrong_answer_ends_with_1_and_is_not_timed(who, tiny, monkeypatch, tmp
     assert command(monkeypatch, "--threads", "1", "--out", str(tmp_path)) == 1
     assert "wrong answer: " in capsys.readouterr().out
     (row,) = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    for contestant in row["contestants"]:
-        assert contestant["right"] is (contestant["peer"] != who)
-        assert ("median_s" in contestant) is contestant["right"]
+    for entrant in row["contestants"]:
+        assert entrant["right"] is (entrant["peer"] != who)
+        assert ("median_s" in entrant) is entrant["right"]
     assert (row["ratio"] is None) is (who == "ours")
 
 

@@ -1,4 +1,4 @@
-"""Taking turns, by a clock that only the contestants move."""
+"""Taking turns, by a clock that only the entrants move."""
 
 import gc
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tests.support.bench_fakes import fake
 
 
 class Stage:
-    """A clock, and contestants that take time by it and leave a record."""
+    """A clock, and entrants that take time by it and leave a record."""
 
     def __init__(self):
         self.time, self.played = 0.0, []
@@ -19,7 +19,7 @@ class Stage:
     def now(self):
         return self.time
 
-    def contestant(self, name, *seconds):
+    def entrant(self, name, *seconds):
         """Return one whose calls take these times in turn, the last one for ever."""
         left = list(seconds)
 
@@ -29,15 +29,15 @@ class Stage:
 
         return fake(name, call)
 
-    def perform(self, *contestants, **pace):
+    def perform(self, *entrants, **pace):
         pace = Pace(**{"batch_seconds": 1.0, "seconds": 1e9, "warm_seconds": 0.0, **pace})
-        return time_in_turns(contestants, pace, now=self.now)
+        return time_in_turns(entrants, pace, now=self.now)
 
 
 def test_each_plays_once_a_round_in_changing_order():
     stage = Stage()
     names = "abc"
-    stage.perform(*(stage.contestant(name, 1.0) for name in names), max_rounds=20)
+    stage.perform(*(stage.entrant(name, 1.0) for name in names), max_rounds=20)
     rounds = [stage.played[k : k + 3] for k in range(3, len(stage.played), 3)]
     assert len(rounds) == 20
     assert all(sorted(played) == list(names) for played in rounds)
@@ -48,39 +48,39 @@ def test_median_and_quartiles_are_of_single_calls():
     stage = Stage()
     # The first call is the guess, of 1 s, so a batch is one call.
     times = [1.0, 5.0, 1.0, 3.0, 2.0, 4.0]
-    (found,) = stage.perform(stage.contestant("a", *times), max_rounds=5, min_rounds=5)
+    (found,) = stage.perform(stage.entrant("a", *times), max_rounds=5, min_rounds=5)
     assert found == (3.0, 2.0, 4.0, 5, 1)
 
 
 def test_short_calls_are_made_in_batches():
     stage = Stage()
-    (found,) = stage.perform(stage.contestant("a", 0.01), max_rounds=3, min_rounds=3)
+    (found,) = stage.perform(stage.entrant("a", 0.01), max_rounds=3, min_rounds=3)
     assert found.calls == 100
     assert found.median == pytest.approx(0.01)
 
 
 def test_a_slow_first_call_does_not_make_batches_small():
     stage = Stage()
-    contestant = stage.contestant("a", 0.5, 0.01)
-    (found,) = stage.perform(contestant, warm_seconds=1.0, max_rounds=3, min_rounds=3)
+    entrant = stage.entrant("a", 0.5, 0.01)
+    (found,) = stage.perform(entrant, warm_seconds=1.0, max_rounds=3, min_rounds=3)
     assert found.calls in (100, 101)
 
 
 def test_short_calls_are_warmed_up_untimed():
     stage = Stage()
     # Three guesses; then each of two rounds has a slow first call, which must not count.
-    contestant = stage.contestant("a", 1.0, 1.0, 1.0, 50.0, 1.0, 50.0, 1.0)
-    (found,) = stage.perform(contestant, warm_seconds=2.0, max_rounds=2, min_rounds=2)
+    entrant = stage.entrant("a", 1.0, 1.0, 1.0, 50.0, 1.0, 50.0, 1.0)
+    (found,) = stage.perform(entrant, warm_seconds=2.0, max_rounds=2, min_rounds=2)
     assert found.median == 1.0
     assert len(stage.played) == 7
 
 
 def test_rounds_end_when_time_is_up_but_not_before_there_are_enough():
     stage = Stage()
-    (found,) = stage.perform(stage.contestant("a", 1.0), seconds=7.0, min_rounds=2, max_rounds=99)
+    (found,) = stage.perform(stage.entrant("a", 1.0), seconds=7.0, min_rounds=2, max_rounds=99)
     assert found.rounds == 7
     stage = Stage()
-    (found,) = stage.perform(stage.contestant("a", 9.0), seconds=7.0, min_rounds=3, max_rounds=99)
+    (found,) = stage.perform(stage.entrant("a", 9.0), seconds=7.0, min_rounds=3, max_rounds=99)
     assert found.rounds == 3
 
 
@@ -93,16 +93,16 @@ def test_calls_are_made_inside_the_context_that_was_asked_for():
         yield
         inside.pop()
 
-    contestant = fake("a", lambda: seen.append(bool(inside)))._replace(during=context)
-    time_in_turns([contestant], Pace(max_rounds=2, min_rounds=2))
+    entrant = fake("a", lambda: seen.append(bool(inside)))._replace(during=context)
+    time_in_turns([entrant], Pace(max_rounds=2, min_rounds=2))
     assert all(seen)
 
 
 def test_settles_before_each_batch():
     stage, log = Stage(), []
-    contestants = [stage.contestant(name, 1.0) for name in "ab"]
+    entrants = [stage.entrant(name, 1.0) for name in "ab"]
     pace = Pace(batch_seconds=1.0, warm_seconds=0.0, min_rounds=3, max_rounds=3)
-    time_in_turns(contestants, pace, now=stage.now, settle=lambda: log.append(len(stage.played)))
+    time_in_turns(entrants, pace, now=stage.now, settle=lambda: log.append(len(stage.played)))
     assert log == list(range(len(stage.played)))
 
 

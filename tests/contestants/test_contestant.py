@@ -14,9 +14,9 @@ from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.storage import read_json, write_json
 from lstm_baseline.race.plan import Plan, Sweep
-from lstm_baseline.race.race import PLAN, carry_out
+from lstm_baseline.race.race import PLAN, hold_race
 from lstm_baseline.race.tuning import Choices, Tuning
-from lstm_baseline.runs.run import execute
+from lstm_baseline.runs.run import carry_out_run
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
@@ -123,7 +123,7 @@ class TestCode:
         helper.write_text(HELPER + "\n# another helper")
         reload(contestant)
         with pytest.raises(FileError, match="is not what it was when the race began"):
-            execute(spec, tmp_path / "run")
+            carry_out_run(spec, tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
     def test_a_worker_that_loaded_it_for_an_earlier_race_loads_it_again(self, own):
@@ -141,23 +141,23 @@ class TestFailures:
         helper.write_text(HELPER.replace("return False", "return True"))
         spec = spec_of(contestant)
         assert spec.estimated_work() == 0
-        result = execute(spec, tmp_path / "run")
+        result = carry_out_run(spec, tmp_path / "run")
         assert result.status == "failed"
         assert "no luck with this seed" in result.reason
 
     def test_a_test_beyond_its_reach_fails_nothing_else(self, own, tmp_path):
         contestant, helper = own
         helper.write_text(HELPER.replace("LONGEST = 100", "LONGEST = 3"))
-        beyond = make_task("pair-matching", num_pairs=3, num_symbols=6)
-        result = execute(spec_of(contestant, beyond=(PAIRS, beyond)), tmp_path / "run")
+        other = make_task("pair-matching", num_pairs=3, num_symbols=6)
+        result = carry_out_run(spec_of(contestant, also_tested_on=(PAIRS, other)), tmp_path / "run")
         assert result.status == "finished"
-        assert result.beyond == (result.score, None)
+        assert result.also_tested_scores == (result.score, None)
 
 
 def test_nth_farthest_is_scored_without_the_self_case_too(tmp_path):
     task = make_task("nth-farthest", num_vectors=3, dimensions=1)
     lstm = Contestant.model_validate("lstm")
-    result = execute(RunSpec(task, lstm, 4, SETTINGS, seed=0), tmp_path)
+    result = carry_out_run(RunSpec(task, lstm, 4, SETTINGS, seed=0), tmp_path)
     (name,) = result.partial_scores
     assert name == "without the self case"
     assert result.partial_scores[name] != result.score
@@ -173,7 +173,7 @@ class TestBeforeTheStart:
             1000,
             **options,
         )
-        carry_out(plan, folder, console=Console(quiet=True), num_workers=1)
+        hold_race(plan, folder, console=Console(quiet=True), num_workers=1)
 
     def test_a_model_of_ours_that_looks_ahead_is_refused_where_others_cannot(self, tmp_path):
         both = Contestant(name="both", model="lstm", arguments={"bidirectional": True})

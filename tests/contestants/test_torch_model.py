@@ -140,7 +140,7 @@ class TestParams:
 
     def test_the_configuration_tells_shapes_and_class(self):
         one, other = (TorchModel(seeded(Recurrent, hidden_size=h)).config for h in (5, 6))
-        assert one["module"].endswith("test_torch_module:Recurrent")
+        assert one["module"].endswith("test_torch_model:Recurrent")
         assert one["params"]["readout.weight"] == [2, 5]
         assert one != other
 
@@ -496,7 +496,7 @@ class Normalised(Width):
         (Detached, "backward gives zero for every parameter"),
         (Batched, "a row's output depends on the rows beside it"),
         (Returning, "Returning returned a tuple; return a tensor"),
-        (Misfit, r"forward raised RuntimeError: .* \(test_torch_module\.py, line \d+\)$"),
+        (Misfit, r"forward raised RuntimeError: .* \(test_torch_model\.py, line \d+\)$"),
         (Counting, "forward_with_cache gives other outputs for the same rng"),
         (Normalised, r"buffer norm\.running_mean changes in training"),
     ],

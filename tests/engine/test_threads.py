@@ -106,7 +106,7 @@ def test_threads_work_only_where_it_is_worth_it():
 import os, sys
 import numpy as np
 from lstm_baseline import LSTM
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.core import load_core
 
 core = load_core()
 cases = [
@@ -140,7 +140,7 @@ def test_where_no_thread_can_be_started_the_caller_does_the_work():
 import resource
 import numpy as np
 from lstm_baseline import LSTM
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.core import load_core
 
 model, x = LSTM(9, 100, rng=0), np.ones((7, 12, 9), np.float32)
 load_core().set_num_threads(1)
@@ -257,7 +257,7 @@ class TestForks:
 import os
 import numpy as np
 from lstm_baseline import LSTM
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.core import load_core
 
 load_core().set_num_threads(3)
 model, x = LSTM(9, 100, rng=0), np.ones((7, 12, 9), np.float32)

@@ -480,7 +480,7 @@ def graph(*after, before=(), arrays=None, inputs=None, outputs=None, opset=14, o
 def second_layer(*between, x="H0", **form):
     """Return a model of two LSTM nodes with ``between`` from H0 (T, B, H) to x."""
     model = scatter(LSTM(**{"input_size": H, "hidden_size": H} | form, rng=1))
-    lstm, weights = layer(model, k=1, x=x, **node_attributes(model))
+    lstm, weights = layer(model, k=1, x=x, **node_attributes(model, 0))
     nodes = [node("Squeeze", "Y0 one", "H0"), *between, lstm, node("Squeeze", "Y1 one", "y")]
     return graph(*nodes, arrays=weights | HALF)
 

@@ -67,7 +67,7 @@ def test_every_input_and_output_against_onnxruntime(variant, direction):
     model = scatter(LSTM(I, H, **variant, rng=0))
     D = 2 if model.bidirectional else 1
     weights = node_weights(model, model.suffixes)
-    attributes = node_attributes(model) | {"direction": direction}
+    attributes = node_attributes(model, 0) | {"direction": direction}
     feeds = {
         "x": normal(T, B, I, dtype=np.float32),
         "lengths": np.array([6, 1, 4, 3], np.int32),
@@ -113,7 +113,7 @@ def test_layout_1_is_layout_0_with_the_batch_first():
     weights = node_weights(model, model.suffixes)
     x, start = normal(B, T, I, dtype=np.float32), random_state(model, B)
     h, c = (part.astype(np.float32) for part in start)
-    text, attributes = "x W R B - h c", node_attributes(model)
+    text, attributes = "x W R B - h c", node_attributes(model, 0)
     given = list(weights.values())
     by_time = LSTMBackend.run_node(
         node("LSTM", text, "y h_n c_n", **attributes), [x.swapaxes(0, 1), *given, h, c]

@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from lstm_baseline import GRU, LSTM, RelationalRNN
+from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
 from lstm_baseline.training.losses import cross_entropy, mean_squared_error
 from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
 from tests.support.models import assert_same_arrays, normal, random_state, scatter
@@ -270,3 +270,21 @@ def test_clipping(max_norm):
     factor = (norm + 1e-6) / norm if norm > max_norm else 1.0
     expected = {key: value.grad.numpy() * factor for key, value in peers.items()}
     assert_same_arrays(clipped, expected, 1e-14)
+
+
+def test_min_gru_against_autograd(report):
+    model = scatter(MinGRU(3, 5, dtype=np.float64, rng=0))
+    x, start = normal(B, T, 3), random_state(model, B)
+    d_outputs, d_state = normal(B, T, 5, seed=1), random_state(model, B, seed=2)
+    leaves = {name: leaf(value) for name, value in {**model.params, "x": x, "h": start.h}.items()}
+    h, outputs = leaves["h"], []
+    for x_t in leaves["x"].unbind(1):
+        z, candidate = (x_t @ leaves["W"].T + leaves["b"]).chunk(2, dim=-1)
+        h = torch.lerp(h, candidate, torch.sigmoid(z))
+        outputs.append(h)
+    y = torch.stack(outputs, 1)
+    ((y * torch.tensor(d_outputs)).sum() + (h * torch.tensor(d_state.h)).sum()).backward()
+    expected = {name: value.grad.numpy() for name, value in leaves.items() if name != "h"}
+    expected |= {"outputs": y.detach().numpy(), "final 0": h.detach().numpy()}
+    expected["initial 0"] = leaves["h"].grad.numpy()
+    report("minGRU", ours(model, x, start, None, d_outputs, d_state), expected)

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from lstm_baseline import InputError
-from lstm_baseline.contestants.contestant import Contestant, twin_seed
+from lstm_baseline.contestants.contestant import Contestant, copy_seed
 from lstm_baseline.contestants.match import TOLERANCE, match_widths, nearest_width
-from lstm_baseline.engine.models import MODELS
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.race_file import PRESETS, read_preset
 from lstm_baseline.race.tuning import Range, Tuning
@@ -17,7 +16,7 @@ from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
 
 PAIRS, QA = make_task("pair-matching"), make_task("qa")
-LSTM, GRU, RELATIONAL = (Contestant.model_validate(name) for name in MODELS)
+LSTM, GRU, RELATIONAL = map(Contestant.model_validate, ("lstm", "gru", "relational"))
 PLAN = Plan(
     tasks=(PAIRS, QA),
     contestants=(LSTM, GRU, RELATIONAL),
@@ -122,8 +121,8 @@ def test_name_changes_with_whatever_changes_the_outcome() -> None:
         {"settings": TrainingSettings(num_steps=11)},
         {"seed": 7},
         {"stage": "trial"},
-        {"twin": 1},
-        {"beyond": (QA,)},
+        {"copy": 1},
+        {"also_tested_on": (QA,)},
         {"code": "other"},
     ]
     others = [replace(first, **change) for change in changes]
@@ -144,11 +143,11 @@ def test_a_contestant_that_enters_twice_starts_from_other_weights() -> None:
     twin = Contestant(name="twin", model="lstm")
     plan = replace(PLAN, contestants=(LSTM, twin))
     first, second, *_ = plan.finals(untuned(plan))
-    assert (first.twin, second.twin) == (0, 1)
+    assert (first.copy, second.copy) == (0, 1)
     assert first.width == second.width
     one, other = first.build_model().params, second.build_model().params
     assert not (one["W"] == other["W"]).any()
-    assert twin_seed(5, 0) == 5
+    assert copy_seed(5, 0) == 5
 
 
 def test_sweep_at_the_tasks_own_value_is_the_final_run() -> None:
@@ -162,7 +161,7 @@ def test_sweep_at_the_tasks_own_value_is_the_final_run() -> None:
     assert len(swept) == 2 * 3
     assert len({run.name for run in swept} & finals) == 3
     assert plan.sweep_runs(sweeps[1], untuned(plan)) == []
-    assert [t.config()["num_pairs"] for t in plan.finals(untuned(plan))[0].beyond] == [3, 5]
+    assert [t.config()["num_pairs"] for t in plan.finals(untuned(plan))[0].also_tested_on] == [3, 5]
 
 
 # The plan
@@ -227,10 +226,10 @@ def test_too_few_seeds_are_told_beforehand(
     ("change", "message"),
     [
         ({"contestants": ()}, "at least one task and one contestant"),
-        ({"contestants": (LSTM, LSTM)}, "contestants names one twice"),
-        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "one twice: lstm, LSTM"),
+        ({"contestants": (LSTM, LSTM)}, "contestants lists lstm twice"),
+        ({"contestants": (LSTM, Contestant(name="LSTM", model="gru"))}, "lists lstm twice"),
         ({"seeds": 0}, "seeds is 0"),
-        ({"tasks": (QA, make_task("qa"))}, "tasks names one twice"),
+        ({"tasks": (QA, make_task("qa"))}, "tasks lists qa twice"),
         ({"sweeps": (Sweep(QA, "num_facts", (8,), 3, True),)}, "has 3 seeds; the race has 2"),
     ],
 )
@@ -250,7 +249,7 @@ def test_unknown_model_is_refused() -> None:
 def test_sweeps_that_cannot_be_run_are_refused() -> None:
     with pytest.raises(InputError, match="num_objects changes what object-tracking shows or asks"):
         Sweep(make_task("object-tracking"), "num_objects", (3, 4), 1, train=False)
-    with pytest.raises(InputError, match="values names one twice: 8, 8"):
+    with pytest.raises(InputError, match="values lists 8 twice"):
         Sweep(QA, "num_facts", (8, 8), 1, train=True)
     with pytest.raises(InputError, match="num_facts is 1"):
         _ = Sweep(QA, "num_facts", (1,), 1, train=True).tasks

@@ -12,7 +12,7 @@ from rich.console import Console
 from lstm_baseline import FileError
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.race.plan import Plan, Sweep
-from lstm_baseline.race.race import PLAN, RUNS, carry_out
+from lstm_baseline.race.race import PLAN, RUNS, hold_race
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.runs.run import RESULT, RUN
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
@@ -43,7 +43,7 @@ SMALL = Plan(
 def run_race(plan: Plan, folder: Path) -> str:
     """Carry out a race and return what it printed."""
     shown = io.StringIO()
-    carry_out(plan, folder, num_workers=2, console=Console(file=shown, width=200))
+    hold_race(plan, folder, num_workers=2, console=Console(file=shown, width=200))
     return shown.getvalue()
 
 
@@ -121,7 +121,7 @@ def test_a_race_against_oneself_is_inconclusive(tmp_path: Path) -> None:
         settings=TrainingSettings(num_steps=300, learning_rate=2e-2),
         parameters=1500,
     )
-    outcome = carry_out(plan, tmp_path, console=Console(quiet=True))
+    outcome = hold_race(plan, tmp_path, console=Console(quiet=True))
     for of_task in outcome.tasks:
         one, other = of_task.contestants
         assert one.learned
@@ -130,8 +130,6 @@ def test_a_race_against_oneself_is_inconclusive(tmp_path: Path) -> None:
         # They are two, not a copy.
         for seed, other_seed in zip(one.seeds, other.seeds, strict=True):
             assert seed.result.untrained_score != other_seed.result.untrained_score
-    (duel,) = outcome.judgement.duels
-    assert duel.outcome == "inconclusive"
-    assert [task.comparison.outcome for task in duel.tasks if task.comparison] == [
-        "inconclusive"
-    ] * 2
+    (duel,) = outcome.duels
+    assert duel.verdict == "inconclusive"
+    assert [task.verdict for task in duel.tasks if task.evidence] == ["inconclusive"] * 2

@@ -8,11 +8,15 @@ import pytest
 
 from lstm_baseline import FileError, InputError
 from lstm_baseline.race.race_file import (
+    OWN_DATA,
     PRESETS,
+    Options,
+    RaceFile,
     change,
     preset_text,
     read_preset,
     read_race,
+    with_options,
     write_preset,
 )
 from lstm_baseline.tasks import TASKS, ArrayFile, TextFile
@@ -97,7 +101,9 @@ def test_standard_race_can_be_published() -> None:
     plan = race.plan()
     assert race.tuning.trials == 20
     assert race.seeds == 10
-    assert {entry.task for entry in race.tasks} == set(TASKS)
+    assert {entry.task for entry in race.tasks} <= set(TASKS)
+    # The race whose results are published: a task that is added later is none of its.
+    assert plan.hash.startswith("89b1ebcfc8f0")
     assert plan.shortage() is None
     varied = {sweep.vary for sweep in plan.sweeps if sweep.train}
     assert varied == {"num_objects", "num_pairs", "num_facts", "delay"}
@@ -183,3 +189,64 @@ def test_every_key_is_documented() -> None:
         for key, value in tomllib.loads(preset_text(name)).items():
             keys = {key, *(value if isinstance(value, dict) else ())}
             assert all(f"`{key}`" in documentation for key in keys), keys
+
+
+class TestOptions:
+    """What the command line changes in a race."""
+
+    @pytest.fixture
+    def race(self, tmp_path: Path) -> RaceFile:
+        return read_race(write(tmp_path, RACE))
+
+    def test_without_any_the_race_stays(self, race: RaceFile) -> None:
+        assert with_options(race, Options(), is_preset=False) == race
+        for name in PRESETS:
+            assert with_options(read_preset(name), Options(), is_preset=True) == read_preset(name)
+
+    def test_numbers_take_the_place_of_the_race_s(self, race: RaceFile) -> None:
+        changed = with_options(race, Options(seeds=3, trials=5, steps=7), is_preset=False)
+        assert (changed.seeds, changed.tuning.trials, changed.training.num_steps) == (3, 5, 7)
+        assert changed.tuning.space == race.tuning.space
+        assert changed.training.learning_rate == race.training.learning_rate
+        assert (changed.tasks, changed.contestants) == (race.tasks, race.contestants)
+        assert with_options(race, Options(trials=0), is_preset=False).tuning.trials == 0
+
+    def test_models_replace_contestants_and_challengers_join_them(self, race: RaceFile) -> None:
+        def names(options: Options) -> list[str]:
+            changed = with_options(race, options, is_preset=False)
+            return [contestant.name for contestant in changed.contestants]
+
+        assert names(Options(models=("gru", "lstm"))) == ["gru", "lstm"]
+        assert names(Options(challengers=("gru",))) == ["lstm", "wide memory", "gru"]
+        assert names(Options(models=("gru",), challengers=("a:B", "a:C"))) == ["gru", "B", "C"]
+
+    def test_a_task_that_the_race_has_keeps_its_arguments(self, race: RaceFile) -> None:
+        changed = with_options(race, Options(tasks=("adding", "copy", "qa")), is_preset=False)
+        assert [entry.task for entry in changed.tasks] == ["adding", "copy", "qa"]
+        assert changed.tasks[0] == race.tasks[1]
+        assert changed.tasks[2] == race.tasks[0]
+        assert changed.tasks[1].sweeps == ()
+        assert changed.training == race.training
+
+    @pytest.mark.parametrize("is_preset", [True, False])
+    def test_own_data_take_the_place_of_all_tasks(self, race: RaceFile, is_preset: bool) -> None:
+        untuned = change(race, tuning={}, training={"learning_rate": 0.5})
+        options = Options(data=Path("mine.npz"), target="regression", steps=50)
+        (entry,) = with_options(untuned, options, is_preset=is_preset).tasks
+        assert (entry.data, entry.target) == (Path("mine.npz").resolve(), "regression")
+        training = with_options(untuned, options, is_preset=is_preset).training
+        assert training.num_steps == 50
+        assert training.learning_rate == (OWN_DATA["learning_rate"] if is_preset else 0.5)
+        (entry,) = with_options(untuned, Options(text=Path("a.txt")), is_preset=is_preset).tasks
+        assert entry.text == Path("a.txt").resolve()
+
+    def test_a_race_that_tunes_keeps_its_training_for_own_data(self, race: RaceFile) -> None:
+        assert with_options(race, Options(text=Path("a")), is_preset=True).training == race.training
+
+    def test_wrong_options_are_refused(self, race: RaceFile) -> None:
+        with pytest.raises(InputError, match="at most one of --tasks, --data and --text"):
+            Options(tasks=("qa",), text=Path("a"))
+        with pytest.raises(InputError, match="seeds is 0"):
+            with_options(race, Options(seeds=0), is_preset=False)
+        with pytest.raises(InputError, match="tasks is empty"):
+            with_options(race, Options(tasks=()), is_preset=False)

@@ -1,11 +1,14 @@
 """The rule that decides: condition by condition, and by simulated races."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from lstm_baseline import InputError
-from lstm_baseline.race.verdict import Pair, VerdictRule, compare_overall, compare_tasks
+from lstm_baseline.race.race_statistics import Interval
+from lstm_baseline.race.verdict import Evidence, Pair, VerdictRule, compare_overall, compare_tasks
 
 RULE = VerdictRule()
 NOISES = {
@@ -30,8 +33,8 @@ def exchanged(pair):
     return Pair(pair.baseline, pair.challenger)
 
 
-def outcomes(comparisons):
-    return [comparison.outcome for comparison in comparisons]
+def verdicts(evidence, rule=RULE):
+    return [rule.verdict(each) for each in evidence]
 
 
 LEAD = [0.1, 0.12, 0.14, 0.1, 0.11, 0.13, 0.12, 0.1, 0.15, 0.11]
@@ -63,8 +66,52 @@ def test_a_win_takes_every_condition(differences, unmet, overall):
             if overall
             else compare_tasks([turned], RULE, rng())[0]
         )
-        assert found[0].unmet == unmet
-        assert outcomes(found) == ["inconclusive" if unmet else winner]
+        assert RULE.unmet(found[0]) == unmet
+        assert verdicts(found) == ["inconclusive" if unmet else winner]
+
+
+def evidence(**numbers):
+    """Return evidence by which the challenger wins, but for the numbers given."""
+    won = {
+        "difference": Interval(0.1, 0.05, 0.15),
+        "mean_difference": 0.1,
+        "probability": Interval(0.9, 0.8, 1.0),
+        "p_value": 0.005,
+        "adjusted_p_value": 0.01,
+    }
+    return Evidence(**won | numbers)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "unmet"),
+    [
+        ({}, ()),
+        ({"mean_difference": -0.1}, ("direction",)),
+        ({"mean_difference": 0.0}, ()),
+        ({"adjusted_p_value": 0.05}, ()),
+        ({"adjusted_p_value": 0.0501}, ("significance",)),
+        ({"difference": Interval(0.1, 0.02, 0.15)}, ("margin",)),
+        ({"probability": Interval(0.74, 0.6, 0.8)}, ("probability",)),
+        ({"probability": Interval(0.75, 0.5, 0.8)}, ("probability interval",)),
+    ],
+)
+def test_each_condition_is_about_a_number_of_the_evidence(numbers, unmet):
+    given = evidence(**numbers)
+    assert RULE.unmet(given) == unmet
+    assert RULE.verdict(given) == ("inconclusive" if unmet else "challenger wins")
+
+
+def test_the_rule_is_put_to_whoever_is_ahead():
+    behind = evidence(
+        difference=Interval(-0.1, -0.15, -0.05),
+        mean_difference=-0.1,
+        probability=Interval(0.1, 0.0, 0.2),
+    )
+    assert RULE.verdict(behind) == "baseline wins"
+    assert RULE.unmet(replace(behind, probability=Interval(0.3, 0.2, 0.6))) == (
+        "probability",
+        "probability interval",
+    )
 
 
 def test_verdict_is_mirrored_when_contestants_change_sides():
@@ -84,9 +131,9 @@ def test_verdict_is_mirrored_when_contestants_change_sides():
 def test_thresholds_are_met_by_what_equals_them():
     """P(better) = 15/20 is enough for a probability of 0.75, and a margin has to be exceeded."""
     pair = against_zero([0.5] * 15 + [-0.1] * 5)
-    assert outcomes(compare_tasks([pair], RULE, rng())[0]) == ["challenger wins"]
+    assert verdicts(compare_tasks([pair], RULE, rng())[0]) == ["challenger wins"]
     equal = against_zero([0.52 - 0.5] * 10)
-    assert compare_tasks([equal], RULE, rng())[0][0].unmet == ("margin",)
+    assert RULE.unmet(compare_tasks([equal], RULE, rng())[0][0]) == ("margin",)
 
 
 def test_every_comparison_of_every_challenger_is_in_the_family():
@@ -94,12 +141,12 @@ def test_every_comparison_of_every_challenger_is_in_the_family():
     six = against_zero(LEAD[:6])
     alone = compare_tasks([six], RULE, rng())[0][0]
     assert (alone.p_value, alone.adjusted_p_value) == (1 / 32, 1 / 32)
-    assert alone.outcome == "challenger wins"
+    assert RULE.verdict(alone) == "challenger wins"
     other = against_zero([0.1, -0.1] * 4, [-0.1, 0.2] * 4)
     found, others = compare_tasks([six, other], RULE, rng())
     assert len(others) == 2
     assert (found[0].p_value, found[0].adjusted_p_value) == (1 / 32, 3 / 32)
-    assert found[0].unmet == ("significance",)
+    assert RULE.unmet(found[0]) == ("significance",)
     overall = compare_overall([six, other], RULE, rng())
     assert overall[0].adjusted_p_value == 2 * overall[0].p_value < 1
 
@@ -126,7 +173,7 @@ def test_race_against_oneself_is_inconclusive(noise):
     for _ in range(num_races):
         pair = Pair(*NOISES[noise]((2, 10, 3), draw))
         found = compare_tasks([pair], rule, draw)[0] + compare_overall([pair], rule, draw)
-        won += any(comparison.outcome != "inconclusive" for comparison in found)
+        won += any(verdict != "inconclusive" for verdict in verdicts(found, rule))
     assert won <= 0.05 * num_races
     assert won > 0  # a rule that never finds anything would pass too
 
@@ -141,7 +188,7 @@ def test_effect_of_one_standard_deviation_is_found():
     rule, num_races = VerdictRule(margin=0, num_resamples=500), 1000
     differences = rng(12).normal(1, 1, size=(20, num_races))
     won = sum(
-        compare_tasks([against_zero(column)], rule, rng())[0][0].outcome == "challenger wins"
+        verdicts(compare_tasks([against_zero(column)], rule, rng())[0], rule) == ["challenger wins"]
         for column in differences.T
     )
     assert won == pytest.approx(0.914 * num_races, abs=0.014 * num_races)
@@ -172,7 +219,7 @@ def test_the_plainest_difference_over_all_tasks_is_found():
     pair = Pair(np.full((8, 1), 0.8), np.full((8, 1), 0.4))
     (found,) = compare_overall([pair], VerdictRule(), rng())
     assert found.p_value == 2 / 2**8
-    assert found.outcome == "challenger wins"
+    assert RULE.verdict(found) == "challenger wins"
 
 
 def test_over_all_tasks_a_seed_counts_once_however_many_tasks_there_are():
@@ -190,5 +237,6 @@ def test_nothing_is_won_on_means_that_point_the_other_way():
     assert differences.mean() < 0
     (found,) = compare_overall([Pair(differences, np.zeros((10, 7)))], RULE, rng())
     assert found.difference.low > 0
-    assert "direction" in found.unmet
-    assert found.outcome == "inconclusive"
+    assert found.mean_difference == pytest.approx(differences.mean())
+    assert "direction" in RULE.unmet(found)
+    assert RULE.verdict(found) == "inconclusive"

@@ -15,7 +15,7 @@ import pytest
 
 import troubles
 from lstm_baseline.engine.errors import FileError, WorkerError
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, RunResult
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
@@ -99,7 +99,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RunResult]]:
     """A race on this machine that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run_all(SPECS, folder, num_workers=2, console=quiet())
+    return folder, carry_out_runs(SPECS, folder, num_workers=2, console=quiet())
 
 
 def test_killed_worker_changes_nothing(
@@ -180,7 +180,7 @@ def test_wrong_address_is_one_line(
 ) -> None:
     monkeypatch.setattr(dask_workers, "_CONNECT_SECONDS", 1)
     with pytest.raises(WorkerError, match=f"^no Dask scheduler answers at '{address}' .*start one"):
-        run_all(SPECS, tmp_path, num_workers=None, console=quiet(), scheduler=address)
+        carry_out_runs(SPECS, tmp_path, num_workers=None, console=quiet(), scheduler=address)
     assert not list(tmp_path.iterdir())
 
 
@@ -193,7 +193,7 @@ def race(
     **options: Any,
 ) -> list[RunResult]:
     """Carry out runs on a cluster."""
-    return run_all(
+    return carry_out_runs(
         specs,
         folder,
         num_workers=None,

@@ -13,8 +13,8 @@ from lstm_baseline import FileError
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.storage import write_json
 from lstm_baseline.race.plan import Plan
-from lstm_baseline.runs.pool import run_all
-from lstm_baseline.runs.run import RESULT, RUN, execute, read_result
+from lstm_baseline.runs.pool import carry_out_runs
+from lstm_baseline.runs.run import RESULT, RUN, carry_out_run, read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
@@ -34,20 +34,20 @@ PLAN = Plan(
 
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     specs = finals(PLAN)
-    one = run_all(specs, tmp_path / "one", num_workers=1, console=quiet())
-    two = run_all(specs, tmp_path / "two", num_workers=2, console=quiet())
-    alone = [execute(spec, tmp_path / "alone" / spec.name) for spec in specs]
+    one = carry_out_runs(specs, tmp_path / "one", num_workers=1, console=quiet())
+    two = carry_out_runs(specs, tmp_path / "two", num_workers=2, console=quiet())
+    alone = [carry_out_run(spec, tmp_path / "alone" / spec.name) for spec in specs]
     assert comparable(one) == comparable(two) == comparable(alone)
     assert [result.status for result in one] == ["finished"] * 4
 
 
 def test_ended_run_is_never_repeated(tmp_path: Path) -> None:
     specs = finals(PLAN)[:1]
-    run_all(specs, tmp_path, num_workers=1, console=quiet())
+    carry_out_runs(specs, tmp_path, num_workers=1, console=quiet())
     path = tmp_path / specs[0].name / RESULT
     changed = json.loads(path.read_text()) | {"score": 0.125}
     path.write_text(json.dumps(changed))
-    (again,) = run_all(specs, tmp_path, num_workers=1, console=quiet())
+    (again,) = carry_out_runs(specs, tmp_path, num_workers=1, console=quiet())
     assert again.score == 0.125
 
 
@@ -56,7 +56,7 @@ def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
         num_steps=50, optimizer="sgd", learning_rate=1e30, clip_norm=None, evaluate_every=10
     )
     spec = RunSpec(make_task("adding", length=5), LSTM, 4, settings, seed=0)
-    result = execute(spec, tmp_path)
+    result = carry_out_run(spec, tmp_path)
     assert result.status == "failed"
     assert result.score is None
     assert "is not" not in result.reason
@@ -68,7 +68,7 @@ def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
 
 def test_damaged_result_is_refused_by_name(tmp_path: Path) -> None:
     spec = finals(PLAN)[0]
-    execute(spec, tmp_path)
+    carry_out_run(spec, tmp_path)
     (tmp_path / RESULT).write_text("{}")
     with pytest.raises(FileError, match=r"result\.json is damaged .*; remove it"):
         read_result(spec, tmp_path)
@@ -82,11 +82,11 @@ def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / RUN, first.config())  # begun, not ended
     before = (tmp_path / RUN).read_bytes()
     with pytest.raises(FileError, match="holds a run with other contestant, width"):
-        execute(second, tmp_path)
+        carry_out_run(second, tmp_path)
     assert (tmp_path / RUN).read_bytes() == before
-    execute(first, tmp_path)
+    carry_out_run(first, tmp_path)
     with pytest.raises(FileError, match="choose another folder with --out"):
-        execute(second, tmp_path)
+        carry_out_run(second, tmp_path)
 
 
 def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_ra
 def test_run_that_outlives_no_process_has_failed_and_takes_no_other_with_it(tmp_path: Path) -> None:
     specs = troubled("kill")
     told: dict[str, list[int]] = {spec.name: [] for spec in specs}
-    first, second, third = run_all(
+    first, second, third = carry_out_runs(
         specs,
         tmp_path,
         num_workers=2,
@@ -182,7 +182,7 @@ def test_run_that_outlives_no_process_has_failed_and_takes_no_other_with_it(tmp_
     # However often a run was begun, each line of its history is told once and in order.
     assert list(told.values()) == [[0, 10, 20], [0, 10], [0, 10, 20]]
     # Of runs that have ended nothing is told again.
-    run_all(specs, tmp_path, num_workers=2, console=quiet(), on_record=pytest.fail)
+    carry_out_runs(specs, tmp_path, num_workers=2, console=quiet(), on_record=pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_whatever_a_contestant_raises_is_recorded(
     tmp_path: Path, trouble: str, reason: str
 ) -> None:
     spec = troubled(trouble)[1]
-    result = execute(spec, tmp_path)
+    result = carry_out_run(spec, tmp_path)
     assert (result.status, result.reason) == ("failed", reason)
     assert [record.step for record in result.history] == [0, 10]
     assert read_result(spec, tmp_path) == result
@@ -207,7 +207,7 @@ def test_disk_that_cannot_be_written_stops_the_race(tmp_path: Path) -> None:
     specs = finals(PLAN)[:1]
     (tmp_path / specs[0].name).write_text("a file where the run's folder is to be")
     with pytest.raises(FileError, match="cannot write"):
-        run_all(specs, tmp_path, num_workers=1, console=quiet())
+        carry_out_runs(specs, tmp_path, num_workers=1, console=quiet())
 
 
 def test_damaged_checkpoint_stops_the_race_and_is_no_failure_of_the_run(tmp_path: Path) -> None:
@@ -216,5 +216,5 @@ def test_damaged_checkpoint_stops_the_race_and_is_no_failure_of_the_run(tmp_path
     folder.mkdir()
     (folder / CHECKPOINT).write_text("cut")
     with pytest.raises(FileError, match=r"checkpoint\.safetensors is damaged"):
-        run_all([spec], tmp_path, num_workers=1, console=quiet())
+        carry_out_runs([spec], tmp_path, num_workers=1, console=quiet())
     assert not (folder / RESULT).exists()

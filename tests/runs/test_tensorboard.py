@@ -1,10 +1,11 @@
 """Event files, read back with TensorBoard's own reader."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.tensorboard import EventFiles
 from lstm_baseline.training import Record
@@ -41,8 +42,8 @@ def expected(history: list[Record]) -> dict[str, list[tuple[int, object]]]:
 
 def test_every_record_of_a_race_is_there_once(tmp_path: Path) -> None:
     specs = troubled("none")
-    with EventFiles(tmp_path) as files:
-        results = run_all(
+    with closing(EventFiles(tmp_path)) as files:
+        results = carry_out_runs(
             specs, tmp_path / "runs", num_workers=2, console=quiet(), on_record=files.write
         )
     for spec, result in zip(specs, results, strict=True):
@@ -56,7 +57,7 @@ def test_resumed_run_repeats_no_step_and_lacks_none(tmp_path: Path) -> None:
     spec: RunSpec = troubled("none")[0]
     history = [Record(step, 1.0, 0.5, 2.0, 0.1, 0.25) for step in range(0, 50, 10)]
     for length in (2, 5):  # stopped after two records; told from the first one again
-        with EventFiles(tmp_path) as files:
+        with closing(EventFiles(tmp_path)) as files:
             for record in history[:length]:
                 files.write(spec, record)
     assert [step for step, _ in read(files.directory(spec))["validation/accuracy"]] == [
@@ -66,6 +67,6 @@ def test_resumed_run_repeats_no_step_and_lacks_none(tmp_path: Path) -> None:
 
 def test_what_is_written_can_be_read_while_the_race_runs(tmp_path: Path) -> None:
     spec: RunSpec = troubled("none")[0]
-    with EventFiles(tmp_path) as files:
+    with closing(EventFiles(tmp_path)) as files:
         files.write(spec, Record(10, 1.0, 0.5, 2.0, 0.1, 0.25))
         assert read(files.directory(spec))["training/loss"] == [(10, 0.5)]

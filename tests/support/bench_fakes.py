@@ -4,7 +4,7 @@ import numpy as np
 
 from lstm_baseline.benchmarks.answers import Check
 from lstm_baseline.benchmarks.cases import Case
-from lstm_baseline.benchmarks.contestants import Contestant
+from lstm_baseline.benchmarks.entrants import Entrant
 from lstm_baseline.benchmarks.machine import Machine
 from lstm_baseline.benchmarks.memory import Memory
 from lstm_baseline.benchmarks.results import Entry, Report, Row
@@ -22,8 +22,8 @@ RIGHT, WRONG = Check(1e-7, "W"), Check(float("inf"), "b")
 
 
 def fake(name="someone", call=lambda: None, **answer):
-    """Return a contestant with this answer."""
-    return Contestant(name, name, lambda: answer, call)
+    """Return an entrant with this answer."""
+    return Entrant(name, name, lambda: answer, call)
 
 
 def entry(name, median, peer=None):
@@ -34,7 +34,7 @@ def entry(name, median, peer=None):
 
 
 def make_report(rows=None, *, missing=(), memory=(), others=0.0):
-    """Return a report; without rows, one with two contestants of a peer and a wrong answer."""
+    """Return a report; without rows, one with two entrants of a peer and a wrong answer."""
     forward, training = (
         Case("forward", "lstm", 128, 35, 512, 512),
         Case("training", "lstm", 2, 3, 4, 5),
@@ -69,7 +69,7 @@ def make_report(rows=None, *, missing=(), memory=(), others=0.0):
 
 
 def some_memory():
-    """Return what two contestants took."""
+    """Return what two entrants took."""
     case = Case("gradient", "lstm", 64, 100, 64, 128)
     return [
         Memory(case, "ours", "ours", 45_000_000, 108_000_000),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE, ISA_VARIABLE, load_core
+from lstm_baseline.engine.core import ENGINE_VARIABLE, ISA_VARIABLE, load_core
 
 core = load_core()
 INSTRUCTION_SETS = [] if core is None else core.instruction_sets()

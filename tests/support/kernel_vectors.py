@@ -31,8 +31,8 @@ from lstm_baseline.engine.cells.blocks import affine
 from lstm_baseline.engine.cells.gate_activations import NAMES
 from lstm_baseline.engine.cells.lstm import LSTMState
 from lstm_baseline.engine.cells.relational import RelationalState
+from lstm_baseline.engine.core import ENGINE_VARIABLE
 from lstm_baseline.engine.models import LSTM, RelationalRNN
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE
 from lstm_baseline.training import Adam, cross_entropy
 
 Arrays = dict[str, np.ndarray]
@@ -107,8 +107,8 @@ def lstm_case(
     state: h_first and c_first; last: d_h_last and d_c_last; last-only: no d_y; outputs-only: d_y
     and nothing else; lengths: lengths (B), with NaN behind each row's end; no-steps: all 0.
     """
-    inputs = gated_inputs(rng, LSTMEquations(), B, T, I, H, options.split())
-    return with_results(inputs, partial(gated_results, LSTMEquations()))
+    inputs = gated_inputs(rng, LSTMEquations(H), B, T, I, H, options.split())
+    return with_results(inputs, partial(gated_results, LSTMEquations(H)))
 
 
 GRU_CASES = [
@@ -132,9 +132,9 @@ GRU_CASES = [
 
 def gru_case(rng: np.random.Generator, B: int, T: int, I: int, H: int, options: str) -> Arrays:
     """Return x (B, T, I), W, U, b, b_u, what was asked for, and the results."""
-    inputs = gated_inputs(rng, GRUEquations(), B, T, I, H, options.split())
+    inputs = gated_inputs(rng, GRUEquations(H), B, T, I, H, options.split())
     inputs["b_u"] = rng.standard_normal(H)
-    return with_results(inputs, partial(gated_results, GRUEquations()))
+    return with_results(inputs, partial(gated_results, GRUEquations(H)))
 
 
 def gated_inputs(
@@ -209,7 +209,7 @@ def variant_case(
     model = LSTM(I, H, **pieces, dtype=np.float64, rng=rng)
     cell, P = model.cell, model.width
     if isinstance(cell, LSTMEquations):
-        cell = LSTMVariantEquations()
+        cell = LSTMVariantEquations(H)
     inputs = {n: p + 0.3 * rng.standard_normal(p.shape) for n, p in model.params.items()}
     inputs["x"] = rng.standard_normal((B, T, I))
     widths = {"h": P, "c": H}
@@ -296,7 +296,7 @@ def relational_case(
     """
     words = options.split()
     model = RelationalRNN(I, rng=rng, dtype=np.float64, forget_bias=0.5, input_bias=-0.25, **sizes)
-    cell = model.equations
+    cell = model.cell
     S, F = cell.num_slots, cell.slot_size
     inputs = {
         "x": rng.standard_normal((B, T, I)),
@@ -390,7 +390,7 @@ def activation_case() -> Arrays:
     b = np.concatenate([rng.permutation(z) for _ in range(4)])
     inputs = {"x": np.ones((1, 1, 1)), "W": np.zeros((4 * H, 1)), "U": np.zeros((4 * H, H)), "b": b}
     inputs |= {"c_first": rng.standard_normal((1, H)), "d_y": rng.standard_normal((1, 1, H))}
-    return with_results(inputs, partial(gated_results, LSTMEquations()))
+    return with_results(inputs, partial(gated_results, LSTMEquations(H)))
 
 
 def affine_case(rng: np.random.Generator, rows: int, K: int, O: int) -> Arrays:

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from lstm_baseline.race.plan import Sweep
-from lstm_baseline.race.race import race as carry_out
+from lstm_baseline.race.race import hold_race, report_race
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.tasks import make_task
@@ -45,7 +45,8 @@ def carried_out(folder):
         title="A small race",
     )
     console = Console(file=io.StringIO(), width=80)
-    path = carry_out(plan, folder, num_workers=2, command=COMMAND, console=console)
+    outcome = hold_race(plan, folder, num_workers=2, console=console)
+    path = report_race(outcome, folder, command=COMMAND, console=console)
     return plan, path, console.file.getvalue()
 
 

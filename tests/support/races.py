@@ -4,9 +4,8 @@ import numpy as np
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.models import MODELS
-from lstm_baseline.race.judge import RaceOutcome, judge
+from lstm_baseline.race.judge import judge
 from lstm_baseline.race.plan import Plan
-from lstm_baseline.race.results import summarise, summarise_sweep
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.base import Rung
@@ -137,12 +136,10 @@ def race(runs, *tasks, trials=None, trained=None, **options):
         (spec, by_task[spec.model][tasks.index(spec.task)][spec.seed])
         for spec in plan.finals(chosen)
     ]
-    outcomes = tuple(summarise(plan, finals, tuned))
-    sweeps = []
-    for sweep in plan.sweeps:
-        own = [(spec, trained(spec)) for spec in plan.sweep_runs(sweep, chosen)]
-        sweeps.append(summarise_sweep(plan, sweep, finals, own))
-    return RaceOutcome(plan, outcomes, tuple(sweeps), judge(plan, outcomes))
+    own = [
+        [(spec, trained(spec)) for spec in plan.sweep_runs(sweep, chosen)] for sweep in plan.sweeps
+    ]
+    return judge(plan, finals=finals, trials=tuned, trained=own)
 
 
 def outcome(runs, task=None):

@@ -40,16 +40,16 @@ class WrongState(GRUEquations):
 
 
 class WrongInput(GRUEquations):
-    def project_backward(self, params, d_u, x, d_params):
-        return 2 * super().project_backward(params, d_u, x, d_params)
+    def input_part_backward(self, params, d_u, x, d_params):
+        return 2 * super().input_part_backward(params, d_u, x, d_params)
 
 
 @pytest.mark.parametrize(
     ("cell", "wrong"),
     [
-        (WrongStep(), {"b_u"}),
-        (WrongState(), {"initial_state[0]", "U"}),
-        (WrongInput(), {"x"}),
+        (WrongStep(5), {"b_u"}),
+        (WrongState(5), {"initial_state[0]", "U"}),
+        (WrongInput(5), {"x"}),
     ],
 )
 def test_a_wrong_derivative_is_named(cell, wrong):
@@ -68,3 +68,10 @@ def test_single_precision_is_refused():
     model = make_model("gru", dtype=np.float32)
     with pytest.raises(InputError, match="float64"):
         check_cell(model.cell, model.params, model.input_size)
+
+
+def test_parameters_are_those_that_the_cell_states():
+    model = make_model("gru")
+    params = {name: value for name, value in model.params.items() if name != "b_u"}
+    with pytest.raises(InputError, match=r"params has the shapes .*; the cell states .*'b_u'"):
+        check_cell(model.cell, params, model.input_size)

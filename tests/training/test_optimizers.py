@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE
+from lstm_baseline.engine.core import ENGINE_VARIABLE
 from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
 from tests.support.engines import INSTRUCTION_SETS, LAYOUTS, NO_CORE, assert_same_bits, running
 from tests.support.models import normal

@@ -1,4 +1,4 @@
-"""Whether a contestant computes the right thing.
+"""Whether an entrant computes the right thing.
 
 Right is what the reference engine says in float64. A float32 answer differs from it by rounding,
 in proportion to the numbers that were added up, so each array's largest difference is held against
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_baseline.benchmarks.cases import Problem, make_model
-from lstm_baseline.benchmarks.contestants import Answer, Contestant
+from lstm_baseline.benchmarks.entrants import Answer, Entrant
 from lstm_baseline.benchmarks.ours import answer_of
 
 TOLERANCE = 2e-5
@@ -43,9 +43,9 @@ def right_answer(problem: Problem) -> Answer:
     return answer_of(problem, model)
 
 
-def check(contestant: Contestant, right: Answer) -> Check:
-    """Hold a contestant's answer against the right one; an array that is missing is wrong too."""
-    given = contestant.answer()
+def check(entrant: Entrant, right: Answer) -> Check:
+    """Hold an entrant's answer against the right one; an array that is missing is wrong too."""
+    given = entrant.answer()
     checks = [Check(_error(given.get(name), value), name) for name, value in right.items()]
     return max(checks, key=lambda check: check.error)
 

@@ -118,7 +118,7 @@ def select_cases(pattern: str | None = None, *, quick: bool = False) -> tuple[Ca
 
 
 class Problem(NamedTuple):
-    """A case with weights and data, the same for every contestant."""
+    """A case with weights and data, the same for every entrant."""
 
     case: Case
     model: Model
@@ -178,7 +178,7 @@ def flops(problem: Problem) -> int:
     Only matrix products count, a multiplication and an addition each: for an LSTM 2·4H·(I + H)
     forward for every valid step, for any model its ``flops_per_step``, and the readout once a row.
     The backward pass of a product is two more of its size, so it doubles what forward took, less
-    the one that would give the gradient of x, which nobody asks for. What a contestant computes
+    the one that would give the gradient of x, which nobody asks for. What an entrant computes
     beyond that, or in another way, does not count.
     """
     case, model = problem.case, problem.model
@@ -187,5 +187,5 @@ def flops(problem: Problem) -> int:
     forward = problem.num_steps * step + case.B * readout
     if case.kind in ("step", "forward", "ragged-forward"):
         return forward
-    d_x = 2 * model.params[model.input_weights[0]].size * problem.num_steps
+    d_x = 2 * model.params[model.cell.input_weights[0]].size * problem.num_steps
     return int(3 * forward - d_x)

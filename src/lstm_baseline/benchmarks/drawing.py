@@ -8,18 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lstm_baseline.benchmarks.contestants import OURS, PEERS
+from lstm_baseline.benchmarks.entrants import OURS, PEERS
 from lstm_baseline.benchmarks.results import Report, Row
+from lstm_baseline.engine.models import LineStyle
 from lstm_baseline.plots import palette
-from lstm_baseline.plots.drawing import (
-    BLUE,
-    FAINT,
-    MUTED,
-    LineStyle,
-    add_legend,
-    new_axes,
-    styled,
-)
+from lstm_baseline.plots.drawing import BLUE, FAINT, MUTED, add_legend, new_axes, styled
 from lstm_baseline.plots.formats import counted
 
 _STYLES = dict(

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from loky import cpu_count
 
-from lstm_baseline import __version__
-from lstm_baseline.engine.backend import describe
+from lstm_baseline.installation import describe_installation
 
 _SIZE, _REPEATS = 1024, 5
 
@@ -32,18 +31,14 @@ class Machine(NamedTuple):
 
 def describe_machine() -> Machine:
     """Return what this process runs on."""
-    about = describe()
+    here = describe_installation()
     return Machine(
         cpu=_cpu_model(),
         cores=num_cores(),
-        system=platform.platform(),
-        engine=about["engine"],
-        instruction_set=about["instruction_set"],
-        versions={
-            "Python": platform.python_version(),
-            "NumPy": np.__version__,
-            "lstm-baseline": __version__,
-        },
+        system=here.platform,
+        engine=here.engine,
+        instruction_set=here.instruction_set,
+        versions={"Python": here.python, "NumPy": here.numpy, "lstm-baseline": here.version},
     )
 
 

@@ -1,24 +1,24 @@
 """Our own engine in every case."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Kind, Problem
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.engine.models import LSTM, FrozenLSTM
-from lstm_baseline.engine.shapes import Params
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
+from lstm_baseline.engine.cells import State
+from lstm_baseline.engine.models import LSTM, FrozenLSTM, SequenceModel
+from lstm_baseline.engine.shapes import FloatArray, Params
 from lstm_baseline.training.losses import cross_entropy
 from lstm_baseline.training.optimizers import Adam, clip_by_global_norm
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return ours; threads are limited from outside."""
     return [_BUILDERS[problem.case.kind](problem)]
 
 
-def answer_of(problem: Problem, model: Any) -> Answer:
+def answer_of(problem: Problem, model: SequenceModel) -> Answer:
     """Return what a model answers to a problem, by the plain calls of its class."""
     kind = problem.case.kind
     if kind == "step":
@@ -35,40 +35,41 @@ def _frozen(problem: Problem) -> FrozenLSTM:
     return problem.model.freeze()
 
 
-def _step(problem: Problem) -> Contestant:
+def _step(problem: Problem) -> Entrant:
     model = _frozen(problem)
     x_t = np.ascontiguousarray(problem.x[:, 0])
-    state: Any = None
+    state: State | None = None
 
     def call() -> object:
         nonlocal state
         y_t, state = model.step(x_t, state)
         return y_t
 
-    return Contestant("ours", "ours", lambda: {"outputs": _stream(model, problem)}, call)
+    return Entrant("ours", "ours", lambda: {"outputs": _stream(model, problem)}, call)
 
 
-def _stream(model: Any, problem: Problem) -> Any:
+def _stream(model: SequenceModel | FrozenLSTM, problem: Problem) -> FloatArray:
     """Return the outputs (steps, B, H) of one input given again and again."""
-    outputs, state = [], None
+    outputs: list[FloatArray] = []
+    state: State | None = None
     for _ in range(CHECKED_STEPS):
         y_t, state = model.step(problem.x[:, 0], state)
         outputs.append(y_t)
     return np.stack(outputs)
 
 
-def _forward(problem: Problem) -> Contestant:
+def _forward(problem: Problem) -> Entrant:
     model, x, lengths = _frozen(problem), problem.x, problem.lengths
 
-    def call() -> Any:
+    def call() -> FloatArray:
         return model.forward(x, lengths=lengths)
 
-    return Contestant("ours", "ours", lambda: {"outputs": call()}, call)
+    return Entrant("ours", "ours", lambda: {"outputs": call()}, call)
 
 
-def _forward_and_backward(problem: Problem) -> Contestant:
+def _forward_and_backward(problem: Problem) -> Entrant:
     model = problem.model
-    return Contestant(
+    return Entrant(
         "ours",
         "ours",
         lambda: _gradient(problem, model),
@@ -76,21 +77,21 @@ def _forward_and_backward(problem: Problem) -> Contestant:
     )
 
 
-def _gradient(problem: Problem, model: Any) -> Answer:
+def _gradient(problem: Problem, model: SequenceModel) -> Answer:
     outputs, cache = model.forward_with_cache(problem.x, lengths=problem.lengths)
     return {"outputs": outputs, **model.backward(problem.d_outputs, cache).params}
 
 
-def _training(problem: Problem) -> Contestant:
+def _training(problem: Problem) -> Entrant:
     # A model of its own: peers take their weights from the problem's, which must stay as it is.
     training = Training(problem, problem.model.astype(np.float32))
-    return Contestant("ours", "ours", training.answer, training.step)
+    return Entrant("ours", "ours", training.answer, training.step)
 
 
 class Training:
     """Training steps on one batch."""
 
-    def __init__(self, problem: Problem, model: Any) -> None:
+    def __init__(self, problem: Problem, model: SequenceModel) -> None:
         self.problem, self.model = problem, model
         self.optimizer = Adam(model.params)
 
@@ -109,7 +110,7 @@ class Training:
         return {"losses": np.array([loss for loss, _ in steps]), **steps[0][1]}
 
 
-_BUILDERS: dict[Kind, Callable[[Problem], Contestant]] = {
+_BUILDERS: dict[Kind, Callable[[Problem], Entrant]] = {
     "step": _step,
     "forward": _forward,
     "gradient": _forward_and_backward,

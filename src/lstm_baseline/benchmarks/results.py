@@ -17,7 +17,7 @@
   - ``contestants``: ``name``, ``peer``, ``error`` (null if it is not finite), ``right``, and where
     the answer is right ``median_s``, ``low_s``, ``high_s`` (quartiles), ``rounds`` and ``calls``
     (in a round);
-  - ``best_peer``: the contestant with the smallest median that is not ours, ``ratio``: its median
+  - ``best_peer``: the entrant with the smallest median that is not ours, ``ratio``: its median
     over ours, ``share_of_peak``: flops / our median / peak; each null where there is none.
 
 - ``summary``: one for each case, each side with the number of threads that suits it best: ``case``,
@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 from lstm_baseline.benchmarks.answers import TOLERANCE, Check
 from lstm_baseline.benchmarks.cases import Case
-from lstm_baseline.benchmarks.contestants import OURS
+from lstm_baseline.benchmarks.entrants import OURS
 from lstm_baseline.benchmarks.machine import Machine
 from lstm_baseline.benchmarks.memory import Memory
 from lstm_baseline.benchmarks.timing import Timing
@@ -41,7 +41,7 @@ FORMAT = "lstm-baseline bench 1"
 
 
 class Entry(NamedTuple):
-    """A contestant in a row."""
+    """An entrant in a row."""
 
     name: str
     peer: str
@@ -157,7 +157,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "memory": [
             {
                 "case": memory.case.name,
-                "name": memory.contestant,
+                "name": memory.entrant,
                 "peer": memory.peer,
                 "call_bytes": memory.call,
                 "process_bytes": memory.process,

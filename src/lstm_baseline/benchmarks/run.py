@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lstm_baseline.benchmarks.answers import check, right_answer
 from lstm_baseline.benchmarks.cases import Case, Problem, flops, make_problem
-from lstm_baseline.benchmarks.contestants import PEERS, Answer, Peer, gather
 from lstm_baseline.benchmarks.drawing import ratios, ratios_figure
+from lstm_baseline.benchmarks.entrants import PEERS, Answer, Peer, gather
 from lstm_baseline.benchmarks.machine import Neighbours, describe_machine, matrix_product_gflops
 from lstm_baseline.benchmarks.memory import Memory, measure_memory
 from lstm_baseline.benchmarks.results import Entry, Report, Row, to_json
@@ -18,8 +18,8 @@ from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
 from lstm_baseline.engine.storage import write_json, write_whole
 from lstm_baseline.engine.threads import limit_threads
-from lstm_baseline.plots.drawing import to_svg
 from lstm_baseline.plots.formats import counted
+from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.runs.peak_memory import can_measure
 
 JSON, PNG, SVG = "bench.json", "bench.png", "bench.svg"
@@ -115,16 +115,16 @@ def _row(
     on_round: Callable[[], None],
 ) -> Row:
     """Check everybody, then time those who are right."""
-    contestants = gather(problem, threads, peers)
-    checks = [check(contestant, right) for contestant in contestants]
-    timed = [c for c, found in zip(contestants, checks, strict=True) if found.right]
+    entrants = gather(problem, threads, peers)
+    checks = [check(entrant, right) for entrant in entrants]
+    timed = [c for c, found in zip(entrants, checks, strict=True) if found.right]
     wait_until_quiet()
-    # On one thread nobody leaves another one spinning.
+    # With one thread no idle worker spins meanwhile.
     settle = wait_until_quiet if threads > 1 else lambda: None
     timings = iter(time_in_turns(timed, pace, settle=settle, on_round=on_round))
     entries = tuple(
         Entry(c.name, c.peer, found, next(timings) if found.right else None)
-        for c, found in zip(contestants, checks, strict=True)
+        for c, found in zip(entrants, checks, strict=True)
     )
     return Row(problem.case, threads, flops(problem), entries)
 

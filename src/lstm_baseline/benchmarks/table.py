@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lstm_baseline.benchmarks.contestants import OURS
+from lstm_baseline.benchmarks.entrants import OURS
 from lstm_baseline.benchmarks.memory import Memory
 from lstm_baseline.benchmarks.results import Report, Row, Summary
 from lstm_baseline.plots.formats import NOTHING, counted, listing
@@ -140,7 +140,7 @@ def _print_memory(report: Report, console: Console) -> None:
             again = place > 0 and members[place - 1].case == memory.case
             table.add_row(
                 "" if again else memory.case.sizes,
-                memory.contestant,
+                memory.entrant,
                 f"{memory.call / 1e6:,.1f} MB",
                 f"{memory.process / 1e6:,.0f} MB",
             )

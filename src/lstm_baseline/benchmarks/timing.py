@@ -1,4 +1,4 @@
-"""How time is taken: contestants take turns, round by round, and medians are kept.
+"""How time is taken: entrants take turns, round by round, and medians are kept.
 
 A machine's speed wanders with its temperature and its neighbours. Whoever is timed in turns meets
 the same weather, so ratios hold where times alone do not.
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_baseline.benchmarks.contestants import Contestant
+from lstm_baseline.benchmarks.entrants import Entrant
 
 
 class Pace(NamedTuple):
@@ -60,21 +60,21 @@ def wait_until_quiet() -> None:
 
 
 def time_in_turns(
-    contestants: Sequence[Contestant],
+    entrants: Sequence[Entrant],
     pace: Pace,
     *,
     settle: Callable[[], None] = lambda: None,
     on_round: Callable[[], None] = lambda: None,
     now: Callable[[], float] = time.perf_counter,
 ) -> list[Timing]:
-    """Time some contestants against each other.
+    """Time some entrants against each other.
 
     In every round each makes one batch of calls, in an order that is drawn anew, so that nobody
     always follows the same neighbour. Garbage collection waits until the end.
 
     Parameters
     ----------
-    contestants
+    entrants
         Each has been called before.
     pace
         How long to measure.
@@ -87,27 +87,27 @@ def time_in_turns(
 
     Returns
     -------
-    A timing for each contestant, in their order.
+    A timing for each entrant, in their order.
     """
     order = np.random.default_rng(0)
-    samples: list[list[float]] = [[] for _ in contestants]
+    samples: list[list[float]] = [[] for _ in entrants]
     with _no_garbage_collection():
-        guesses = [_guess(c, pace, settle, now) for c in contestants]
+        guesses = [_guess(c, pace, settle, now) for c in entrants]
         calls = [max(1, math.ceil(pace.batch_seconds / guess)) for guess in guesses]
         started = now()
         for done in range(pace.max_rounds):
             if done >= pace.min_rounds and now() - started >= pace.seconds:
                 break
-            for k in order.permutation(len(contestants)):
+            for k in order.permutation(len(entrants)):
                 settle()
                 warm_up = guesses[k] < pace.warm_seconds
-                samples[k].append(_time_batch(contestants[k], calls[k], warm_up, now))
+                samples[k].append(_time_batch(entrants[k], calls[k], warm_up, now))
             on_round()
     return [_summarise(values, calls[k]) for k, values in enumerate(samples)]
 
 
 def _guess(
-    contestant: Contestant, pace: Pace, settle: Callable[[], None], now: Callable[[], float]
+    entrant: Entrant, pace: Pace, settle: Callable[[], None], now: Callable[[], float]
 ) -> float:
     """Return about how many seconds a call takes, the best of three where it is short.
 
@@ -116,21 +116,19 @@ def _guess(
     settle()
     calls = 1
     while True:
-        seconds = _time_batch(contestant, calls, False, now)
+        seconds = _time_batch(entrant, calls, False, now)
         if seconds >= pace.warm_seconds:
             return seconds
-        seconds = min(seconds, *(_time_batch(contestant, calls, False, now) for _ in range(2)))
+        seconds = min(seconds, *(_time_batch(entrant, calls, False, now) for _ in range(2)))
         if calls * seconds >= pace.batch_seconds / 4:
             return seconds
         calls *= 4  # too short to tell by
 
 
-def _time_batch(
-    contestant: Contestant, calls: int, warm_up: bool, now: Callable[[], float]
-) -> float:
+def _time_batch(entrant: Entrant, calls: int, warm_up: bool, now: Callable[[], float]) -> float:
     """Return the seconds of one call, on average."""
-    call = contestant.call
-    with contestant.during():
+    call = entrant.call
+    with entrant.during():
         if warm_up:
             call()
         started = now()

@@ -85,7 +85,11 @@ def width_argument(cls: type) -> str:
 
 
 def make_challenger(
-    cls: type, input_size: int, output_size: int, arguments: Mapping[str, Any], seed: int
+    cls: type,
+    input_size: int,
+    output_size: int,
+    arguments: Mapping[str, Any],
+    seed: int | np.random.Generator,
 ) -> Trainable:
     """Make a challenger; its initial weights depend on the seed alone.
 
@@ -112,6 +116,7 @@ def make_challenger(
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     with contract.calling(f"{cls.__name__}({shown})"):
         if _is_torch_module(cls):
+            assert isinstance(seed, int)
             return _make_torch_model(cls, arguments, seed)
         rng = {"rng": np.random.default_rng(seed)} if "rng" in _arguments(cls) else {}
         model: Trainable = cls(**arguments, **rng)

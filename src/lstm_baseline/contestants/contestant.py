@@ -19,7 +19,8 @@ from lstm_baseline.contestants.challenger import (
     width_argument,
 )
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.models import MODELS
+from lstm_baseline.engine.initializers import NO_DRAWS
+from lstm_baseline.engine.models import MODELS, SequenceModel
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
 
@@ -37,7 +38,7 @@ class Contestant(BaseModel):
     name: Name
     """What it is called in the report; no two contestants share it."""
     model: str
-    """lstm, gru, relational, or a class of one's own as package.module:Name."""
+    """lstm, gru, mingru, relational, or a class of one's own as package.module:Name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of its constructor."""
 
@@ -73,11 +74,11 @@ class Contestant(BaseModel):
         return self
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is the user's own class."""
+    def is_user_class(self) -> bool:
+        """Whether it is a class of the user's, and not a model of this package."""
         return ":" in self.model
 
-    def build(self, task: Task, width: int, seed: int) -> Trainable:
+    def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
         """Return the untrained model for a task; its initial weights depend on the seed alone."""
         cls = _load(self.model).cls
         argument = width_argument(cls)
@@ -89,11 +90,12 @@ class Contestant(BaseModel):
 
     def count_params(self, task: Task, width: int) -> int:
         """Return how many trainable parameters it has at a width."""
-        # An orthogonal start is too dear to be made for its size alone.
-        unset = {} if self.is_own else getattr(_load(self.model).cls, "unset", {})
-        sized = self.model_copy(update={"arguments": {**self.arguments, **unset}})
         try:
-            return sum(value.size for value in sized.build(task, width, 0).params.values())
+            # Orthogonal initialisation is expensive; counting parameters does not need it.
+            model = self.build(task, width, 0 if self.is_user_class else NO_DRAWS)
+            if isinstance(model, SequenceModel):
+                return model.num_params
+            return sum(value.size for value in model.params.values())
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.name} cannot be made at width {width}: {error}") from error
 
@@ -160,7 +162,7 @@ def _load(model: str) -> _Loaded:
             f"no model is named {model!r}; give one of: {', '.join(MODELS)}, or a class of your "
             "own as package.module:Name"
         )
-    return _Loaded(MODELS[model], None, None)
+    return _Loaded(MODELS[model].model, None, None)
 
 
 def _digest(path: Path) -> str:
@@ -199,10 +201,10 @@ def _imported(file: Path, content: bytes) -> list[Path]:
     return found
 
 
-def twin_seed(seed: int, twin: int) -> int:
+def copy_seed(seed: int, copy: int) -> int:
     """Return the seed of a contestant's first weights.
 
     The first contestant of a model starts from the seed itself. One that enters a second time
-    starts from other weights: a race against oneself would else be decided by copying.
+    starts from other weights: a race against oneself would otherwise be decided by copying.
     """
-    return seed if twin == 0 else int(np.random.SeedSequence([seed, twin]).generate_state(1)[0])
+    return seed if copy == 0 else int(np.random.SeedSequence([seed, copy]).generate_state(1)[0])

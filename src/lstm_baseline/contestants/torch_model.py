@@ -5,11 +5,12 @@ network and differentiates it; everything else is the code that trains the LSTM.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import attention
 from torch.utils import flop_counter
@@ -18,21 +19,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import RandomSource, as_generator, as_lengths, as_real
 from lstm_baseline.engine.models import Gradients
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray, Params
 
 
 class _Pass(NamedTuple):
     """One run of the network, with PyTorch's graph of it."""
 
-    x: Any
-    outputs: Any
+    x: torch.Tensor
+    outputs: torch.Tensor
 
 
 @final
 class TorchCache:
     """What ``backward`` needs of a ``forward_with_cache``.
 
-    PyTorch frees a graph while it differentiates it, and so less memory is needed. Who asks again,
+    PyTorch frees a graph while it differentiates it, and so less memory is needed. Asking again,
     as for the gradient of x, has the network run again, from the same random numbers.
     """
 
@@ -111,7 +112,13 @@ class TorchModel:
         """Show the module's class and the number of parameters."""
         return f"<TorchModel of {self._name}: {self.num_params:,} parameters>"
 
-    def forward(self, x: Any, return_sequences: bool = True, *, lengths: Any = None) -> FloatArray:
+    def forward(
+        self,
+        x: npt.ArrayLike,
+        return_sequences: bool = True,
+        *,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray:
         """Run the module in eval mode.
 
         Parameters
@@ -132,18 +139,18 @@ class TorchModel:
         InputError
             If x or lengths do not fit, or the module returns something else than it should.
         """
-        x, lengths = self._checked(x, lengths)
+        array, valid = self._checked(x, lengths)
         with torch.no_grad(), _set_up(self.module, None):
-            outputs = self._run(torch.tensor(x), lengths, return_sequences)
+            outputs = self._run(torch.tensor(array), valid, return_sequences)
         copied: FloatArray = outputs.detach().numpy().copy()  # it may be a parameter
         return copied
 
     def forward_with_cache(
         self,
-        x: Any,
+        x: npt.ArrayLike,
         return_sequences: bool = True,
         *,
-        lengths: Any = None,
+        lengths: npt.ArrayLike | None = None,
         rng: RandomSource = None,
         initial_state: None = None,
         recompute: bool = False,
@@ -163,14 +170,14 @@ class TorchModel:
         if initial_state is not None or recompute:
             given = "recompute" if recompute else "initial_state"
             raise InputError(f"{given} is set; {self._name} is a torch module, which has none")
-        x, lengths = self._checked(x, lengths)
+        array, valid = self._checked(x, lengths)
         seed = None if rng is None else int(as_generator(rng).integers(2**63))
 
         def run() -> _Pass:
-            leaf = torch.tensor(x, requires_grad=True)
+            leaf = torch.tensor(array, requires_grad=True)
             with torch.enable_grad(), _set_up(self.module, seed):
                 # A module may change what it is given, and PyTorch forbids that of a leaf.
-                return _Pass(leaf, self._run(leaf.clone(), lengths, return_sequences))
+                return _Pass(leaf, self._run(leaf.clone(), valid, return_sequences))
 
         cache = TorchCache(run)
         self._refuse_changed_buffers()
@@ -203,15 +210,15 @@ class TorchModel:
             again = cache.take()
             return _differentiate(again.outputs, [again.x], d_outputs)[0]
 
-        return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, None)
+        return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, ())
 
-    def count_flops(self, x: Any) -> int | None:
+    def count_flops(self, x: npt.ArrayLike) -> int | None:
         """Return the floating-point operations in the matrix products of a forward pass over x.
 
         None where an operation takes two tensors and its products are not known: PyTorch's counter
         would count it as nothing.
         """
-        x, _ = self._checked(x, None)
+        array, _ = self._checked(x, None)
         seen = _Operations()
         counter = flop_counter.FlopCounterMode(display=False)
         with warnings.catch_warnings(), _set_up(self.module, None):
@@ -219,24 +226,30 @@ class TorchModel:
             # A whole LSTM or attention in one operation would not be counted; its parts are.
             parts = attention.sdpa_kernel(attention.SDPBackend.MATH)
             with torch.backends.mkldnn.flags(enabled=False), parts, seen, counter:
-                self.module(torch.tensor(x))
+                self.module(torch.tensor(array))
         if seen.found - set(flop_counter.flop_registry):
             return None
         total: int = counter.get_total_flops()
         return total
 
-    def _checked(self, x: Any, lengths: Any) -> tuple[FloatArray, IntArray | None]:
-        x = as_real("x", x, self.dtype)
-        if x.ndim != 3 or x.shape[1] == 0:
-            raise InputError(f"x has shape {x.shape}; give (batch, time, features), time above 0")
+    def _checked(
+        self, x: npt.ArrayLike, lengths: npt.ArrayLike | None
+    ) -> tuple[FloatArray, IntArray | None]:
+        array = as_real("x", x, self.dtype)
+        if array.ndim != 3 or array.shape[1] == 0:
+            shape = array.shape
+            raise InputError(f"x has shape {shape}; give (batch, time, features), time above 0")
         if lengths is None:
-            return x, None
-        lengths = as_lengths(lengths, *x.shape[:2])
-        if (lengths == 0).any():
+            return array, None
+        num_rows, num_steps, _ = array.shape
+        valid = as_lengths(lengths, num_rows, num_steps)
+        if (valid == 0).any():
             raise InputError("lengths holds 0; a torch module has no output before a first step")
-        return x, None if (lengths == x.shape[1]).all() else lengths
+        return array, None if (valid == num_steps).all() else valid
 
-    def _run(self, x: Any, lengths: IntArray | None, return_sequences: bool) -> Any:
+    def _run(
+        self, x: torch.Tensor, lengths: IntArray | None, return_sequences: bool
+    ) -> torch.Tensor:
         """Return the outputs of a tensor x (B, T, I), rows of one length together."""
         if lengths is None:
             return self._read(self.module(x), x.shape, return_sequences)
@@ -252,7 +265,9 @@ class TorchModel:
             order.append(rows)
         return torch.cat(parts)[torch.from_numpy(np.argsort(np.concatenate(order)))]
 
-    def _read(self, outputs: Any, shape: tuple[int, ...], return_sequences: bool) -> Any:
+    def _read(
+        self, outputs: object, shape: tuple[int, ...], return_sequences: bool
+    ) -> torch.Tensor:
         """Return what is asked for of what the module gave for an x of some shape."""
         expected = f"return a tensor (B, O) or (B, T, O) for x {tuple(shape)}"
         if not isinstance(outputs, torch.Tensor):
@@ -293,11 +308,15 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[Any] = set()
+        self.found: set[torch._ops.OpOverloadPacket] = set()
 
     def __torch_dispatch__(
-        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+        self,
+        operation: torch._ops.OpOverload,
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         kwargs = kwargs or {}
         values = torch.utils._pytree.tree_leaves((args, kwargs))
         tensors = [v for v in values if isinstance(v, torch.Tensor) and v.is_floating_point()]
@@ -334,9 +353,11 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _differentiate(outputs: Any, inputs: list[Any], d_outputs: FloatArray) -> list[FloatArray]:
+def _differentiate(
+    outputs: torch.Tensor, inputs: Sequence[torch.Tensor], d_outputs: FloatArray
+) -> list[FloatArray]:
     """Return the gradient of each input, zero where the outputs do not depend on it."""
-    found: Any = [None] * len(inputs)
+    found: Sequence[torch.Tensor | None] = [None] * len(inputs)
     if outputs.requires_grad:
         with _one_torch_thread():
             found = torch.autograd.grad(outputs, inputs, torch.tensor(d_outputs), allow_unused=True)
@@ -346,7 +367,7 @@ def _differentiate(outputs: Any, inputs: list[Any], d_outputs: FloatArray) -> li
     ]
 
 
-def _common_dtype(parameters: dict[str, Any], name: str) -> np.dtype[Any]:
+def _common_dtype(parameters: dict[str, torch.nn.Parameter], name: str) -> FloatDType:
     """Return the dtype that all parameters have, which is float32 or float64."""
     if not parameters:
         raise InputError(
@@ -366,5 +387,5 @@ def _common_dtype(parameters: dict[str, Any], name: str) -> np.dtype[Any]:
     return np.dtype(dtypes.pop())
 
 
-def _dtype_name(tensor: Any) -> str:
+def _dtype_name(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")

@@ -5,26 +5,29 @@ of your own needs is exported here.
 """
 
 from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
-from lstm_baseline.engine.cells import Cell
+from lstm_baseline.engine.cells import Cell, matrix_flops
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
 from lstm_baseline.engine.initializers import gated_initializer
 from lstm_baseline.engine.inputs import RandomSource, as_generator
-from lstm_baseline.engine.models import MODELS, RecurrentModel
-from lstm_baseline.engine.shapes import FloatArray, Params
+from lstm_baseline.engine.models import MODELS, GatedModel, SequenceModel
+from lstm_baseline.engine.shapes import FloatArray, Params, Shapes
 
 __all__ = [
     "MODELS",
     "Cell",
     "FloatArray",
+    "GatedModel",
     "Params",
     "RandomSource",
-    "RecurrentModel",
+    "SequenceModel",
+    "Shapes",
     "affine",
     "affine_backward",
     "as_generator",
     "d_sigmoid",
     "d_tanh",
     "gated_initializer",
+    "matrix_flops",
     "sigmoid",
     "tanh",
 ]

@@ -1,8 +1,15 @@
 // Activation functions of activations.py, a vector at a time.
 //
-// Both come from e^x − 1 = (2ⁿ − 1) + 2ⁿ p(r) with x = n ln 2 + r, |r| ≤ ln 2 / 2 and
-// p(r) = r + r² q(r) ≈ e^r − 1. The polynomials q are minimax (Remez): they miss e^r by 3e-9 in
-// single and 5e-20 in double precision. tanh keeps its relative precision near 0, since p does.
+// The exponential, the sigmoid and tanh come from e^x − 1 = (2ⁿ − 1) + 2ⁿ p(r) with
+// x = n ln 2 + r, |r| ≤ ln 2 / 2 and p(r) = r + r² q(r) ≈ e^r − 1. The polynomials q are minimax
+// (Remez): they miss e^r by 3e-9 in single and 5e-20 in double precision. tanh keeps its relative
+// precision near 0, since p does.
+#pragma once
+
+#include "native/vec.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 template <class T>
 struct Exponential;
@@ -27,12 +34,11 @@ struct Exponential<double> {
                             ln2_low = 1.90821492927058770002e-10;
     static constexpr double rounder = 6755399441055744.0 + 1023;  // with 1.5 · 2⁵²
     static constexpr int mantissa_bits = 52;
-    static constexpr double q[] = {0.49999999999999999966,   0.16666666666666683914,
-                                   0.041666666666666724501,  0.008333333333316684765,
-                                   0.0013888888888858453094, 0.00019841269897194452653,
-                                   2.4801587373712628522e-05, 2.7557234099383509316e-06,
-                                   2.755723338616536106e-07, 2.5112288401611922864e-08,
-                                   2.0926934933816066104e-09};
+    static constexpr double q[] = {
+        0.49999999999999999966,    0.16666666666666683914,    0.041666666666666724501,
+        0.008333333333316684765,   0.0013888888888858453094,  0.00019841269897194452653,
+        2.4801587373712628522e-05, 2.7557234099383509316e-06, 2.755723338616536106e-07,
+        2.5112288401611922864e-08, 2.0926934933816066104e-09};
     static constexpr double limit = 708.0;
     static constexpr double tanh_limit = 22.0;
 };
@@ -109,3 +115,18 @@ template <class T>
 inline Vec<T> d_tanh(Vec<T> t) {
     return T(1) - t * t;
 }
+
+/// Rectifier max(z, 0); NaN stays NaN.
+template <class T>
+inline Vec<T> relu(Vec<T> z) {
+    return z < T(0) ? Vec<T>{} : z;
+}
+
+/// d times the rectifier's derivative from its value r: 1 where r > 0, else 0.
+template <class T>
+inline Vec<T> relu_backward(Vec<T> d, Vec<T> r) {
+    return r > T(0) ? d : d * T(0);
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET

@@ -1,61 +1,77 @@
 """Which engine runs a cell over time: the reference, or the compiled core.
 
-An engine is the pair ``unroll`` and ``unroll_backward`` of ``cells/recurrence.py``. The reference
-is those very functions. The native engine gives the same numbers from the same arguments for the
-cells that have kernels, and leaves the others to the reference.
+An engine runs one layer in one direction. The reference is ``cells/recurrence.py``. The native
+engine gives the same numbers from the same arguments for the cells that have kernels, and leaves
+the others to the reference.
 """
 
 import os
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from lstm_baseline.engine.cells import (
-    Cache,
     Cell,
+    CellGradients,
     GRUEquations,
     LSTMEquations,
     LSTMVariantEquations,
     Regularization,
     RelationalEquations,
+    State,
     recurrence,
 )
+from lstm_baseline.engine.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import one_of
 from lstm_baseline.engine.native import gru, lstm, lstm_variants, relational
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.engine.shapes import Array, FloatArray, IntArray, Params
 
 ENGINES = ("auto", "native", "reference")
 
 _NOT_BUILT = "the compiled core was not built when this package was installed"
 
-_KERNELS: dict[type[Cell], ModuleType] = {
-    LSTMEquations: lstm,
-    LSTMVariantEquations: lstm_variants,
-    GRUEquations: gru,
-    RelationalEquations: relational,
-}
-"""Cells that the core can run, and the modules that call it."""
 
-_KERNELS_OF_CACHES: dict[type[Any], ModuleType] = {
-    lstm.LSTMCache: lstm,
-    lstm_variants.LSTMVariantCache: lstm_variants,
-    gru.GRUCache: gru,
-    relational.RelationalCache: relational,
-}
+class UnrolledCache(Protocol):
+    """What an engine keeps of a forward pass: all that its derivative needs."""
+
+    @property
+    def x(self) -> FloatArray:
+        """(B, T, I)."""
+
+    @property
+    def state(self) -> State:
+        """The last state."""
+
+    def gate(self, field: str) -> FloatArray:
+        """Return a gate's values at every step, (B, T, …); see ``Cell.gate_fields``."""
+
+    def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> CellGradients:
+        """Differentiate the pass. Gradients that are None are zero."""
+
+
+class Unroll(Protocol):
+    """Runs a cell over time."""
+
+    def __call__(
+        self,
+        cell: Cell[Any, Any],
+        params: Params,
+        x: Array,
+        state: State | None,
+        lengths: IntArray | None,
+        keep_cache: bool,
+        regularization: Regularization | None = None,
+    ) -> tuple[Array, State, UnrolledCache | None]:
+        """Return outputs, the last state, and a cache or None.
+
+        State None stands for the cell's initial state; see ``recurrence.unroll``.
+        """
 
 
 class Engine(NamedTuple):
-    """Runs cells over time, forward and backward."""
+    """Runs cells over time; what it keeps of a pass knows the way back."""
 
     name: str
-    unroll: Callable[..., tuple[FloatArray, Any, Any]]
-    """(cell, params, x, state, lengths, keep_cache, regularization=None) -> outputs, state, cache
-    or None. State None stands for the cell's initial state."""
-    unroll_backward: Callable[..., tuple[Params, Callable[[], FloatArray], Any]]
-    """(cell, params, d_outputs, cache, d_state) -> gradients of the parameters, a function that
-    gives that of x, and the gradient of the initial state. d_outputs and d_state may be None."""
+    unroll: Unroll
 
 
 def select_engine(name: str = "auto") -> Engine:
@@ -102,14 +118,14 @@ def describe() -> dict[str, Any]:
 
 
 def _unroll_reference(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Params,
     x: Array,
-    state: Any,
+    state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,
     regularization: Regularization | None = None,
-) -> tuple[Array, Any, Cache | None]:
+) -> tuple[Array, State, UnrolledCache | None]:
     if state is None:
         state = cell.initial_state(params, x.shape[0])
     return recurrence.unroll(
@@ -117,48 +133,34 @@ def _unroll_reference(
     )
 
 
-def _unroll_backward_reference(
-    cell: Cell, params: Params, d_outputs: Array | None, cache: Cache, d_state: Any
-) -> tuple[Params, Callable[[], FloatArray], Any]:
-    d_params, d_x, d_initial = recurrence.unroll_backward(cell, params, d_outputs, cache, d_state)
-    return d_params, lambda: d_x, d_initial
+_KERNELS: dict[type[Cell[Any, Any]], Unroll] = {
+    LSTMEquations: lstm.KERNEL.unroll,
+    LSTMVariantEquations: lstm_variants.KERNEL.unroll,
+    GRUEquations: gru.KERNEL.unroll,
+    RelationalEquations: relational.KERNEL.unroll,
+}
+"""Cells that the core runs."""
+
+_KERNELS_WITH_REGULARIZATION: dict[type[Cell[Any, Any]], Unroll] = {
+    # The plain LSTM's kernel has nothing around its steps.
+    LSTMEquations: lstm_variants.KERNEL.unroll,
+    LSTMVariantEquations: lstm_variants.KERNEL.unroll,
+}
 
 
 def _unroll_native(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Params,
     x: Array,
-    state: Any,
+    state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,
     regularization: Regularization | None = None,
-) -> tuple[Array, Any, Any]:
-    result: tuple[Array, Any, Any]
-    if regularization is not None and isinstance(cell, LSTMEquations):
-        cell = LSTMVariantEquations()  # without any piece: the plain kernel has nothing around it
-    if regularization is not None and isinstance(cell, LSTMVariantEquations):
-        result = lstm_variants.unroll(
-            cell, params, x, state, lengths, keep_cache, regularization=regularization
-        )
-        return result
-    kernel = _KERNELS.get(type(cell))
-    if kernel is None or regularization is not None:
-        return _unroll_reference(cell, params, x, state, lengths, keep_cache, regularization)
-    result = kernel.unroll(cell, params, x, state, lengths, keep_cache)
-    return result
+) -> tuple[Array, State, UnrolledCache | None]:
+    kernels = _KERNELS if regularization is None else _KERNELS_WITH_REGULARIZATION
+    unroll = kernels.get(type(cell), _unroll_reference)
+    return unroll(cell, params, x, state, lengths, keep_cache, regularization)
 
 
-def _unroll_backward_native(
-    cell: Cell, params: Params, d_outputs: Array | None, cache: Any, d_state: Any
-) -> tuple[Params, Callable[[], FloatArray], Any]:
-    if isinstance(cache, Cache):
-        return _unroll_backward_reference(cell, params, d_outputs, cache, d_state)
-    kernel = _KERNELS_OF_CACHES[type(cache)]
-    result: tuple[Params, Callable[[], FloatArray], Any] = kernel.unroll_backward(
-        cell, params, d_outputs, cache, d_state
-    )
-    return result
-
-
-_REFERENCE = Engine("reference", _unroll_reference, _unroll_backward_reference)
-_NATIVE = Engine("native", _unroll_native, _unroll_backward_native)
+_REFERENCE = Engine("reference", _unroll_reference)
+_NATIVE = Engine("native", _unroll_native)

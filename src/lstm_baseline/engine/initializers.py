@@ -10,6 +10,10 @@ from lstm_baseline.engine.inputs import RandomSource, as_dtype, as_generator, as
 from lstm_baseline.engine.shapes import FloatArray, Params
 from lstm_baseline.engine.threads import one_thread
 
+NO_DRAWS = np.random.default_rng(0)
+"""Given as the ``rng`` of a model whose parameters are about to be set, or only to be counted: none
+are made, as orthogonal initialisation is expensive."""
+
 
 def orthogonal_initializer(
     shape: Sequence[int],

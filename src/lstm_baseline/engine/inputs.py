@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.shapes import FloatArray, IntArray
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray
 
 RandomSource = np.random.Generator | int | None
 """A generator, a seed for one, or None for fresh entropy."""
@@ -17,16 +17,16 @@ _LARGEST = 2**20
 
 
 def as_size(
-    name: str, value: Any, at_least: int = 1, at_most: int = _LARGEST, *, why: str = ""
+    name: str, value: object, at_least: int = 1, at_most: int = _LARGEST, *, why: str = ""
 ) -> int:
     """Return a whole number within bounds; ``why`` says where they come from."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not at_least <= value <= at_most:
+    whole = int(value) if isinstance(value, int | np.integer) else None
+    if whole is None or isinstance(value, bool) or not at_least <= whole <= at_most:
         reason = f" ({why})" if why else ""
         raise InputError(
             f"{name} is {value!r}; give a whole number from {at_least} to {at_most}{reason}"
         )
-    return int(value)
+    return whole
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> str:
@@ -46,21 +46,21 @@ def as_generator(rng: RandomSource) -> np.random.Generator:
         ) from error
 
 
-def as_number(name: str, value: Any) -> float:
+def as_number(name: str, value: object) -> float:
     """Return a finite number."""
     if isinstance(value, np.integer | np.floating):
         value = value.item()
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not real or not abs(value) <= sys.float_info.max:
+    real = value if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
+    if not abs(real) <= sys.float_info.max:
         raise InputError(f"{name} is {value!r}; give a finite number")
-    return float(value)
+    return float(real)
 
 
-def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+def as_dtype(dtype: npt.DTypeLike) -> FloatDType:
     """Return float32 or float64."""
     try:
         # NumPy reads None as float64, in comparisons too.
-        found = None if dtype is None else np.dtype(dtype)
+        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
     except (TypeError, ValueError):
         found = None
     if found is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -68,7 +68,7 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return found
 
 
-def as_real(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
+def as_real(name: str, value: object, dtype: FloatDType) -> FloatArray:
     """Return a real numeric array in the model's dtype."""
     try:
         array = np.asarray(value)
@@ -82,7 +82,7 @@ def as_real(name: str, value: Any, dtype: np.dtype[Any]) -> FloatArray:
         return array.astype(dtype, copy=False)
 
 
-def as_sequence(x: Any, input_size: int, dtype: np.dtype[Any], model: str) -> FloatArray:
+def as_sequence(x: object, input_size: int, dtype: FloatDType, model: str) -> FloatArray:
     """Return x as (B, T, I)."""
     array = as_real("x", x, dtype)
     if array.ndim != 3:
@@ -94,7 +94,7 @@ def as_sequence(x: Any, input_size: int, dtype: np.dtype[Any], model: str) -> Fl
     return array
 
 
-def as_lengths(lengths: Any, num_rows: int, num_steps: int) -> IntArray:
+def as_lengths(lengths: object, num_rows: int, num_steps: int) -> IntArray:
     """Return lengths as (B,) whole numbers from 0 to T."""
     try:
         array = np.asarray(lengths)
@@ -114,10 +114,10 @@ def as_lengths(lengths: Any, num_rows: int, num_steps: int) -> IntArray:
 
 def as_state_parts(
     name: str,
-    state: Any,
+    state: object,
     names: Sequence[str],
     shapes: Sequence[tuple[int, ...]],
-    dtype: np.dtype[Any],
+    dtype: FloatDType,
 ) -> list[FloatArray]:
     """Return the arrays of a state; a state of one array may come bare."""
     parts = list(state) if isinstance(state, tuple | list) else [state]
@@ -133,7 +133,7 @@ def as_state_parts(
 
 
 def as_named_arrays(
-    what: str, given: Mapping[str, Any], expected: Mapping[str, FloatArray], dtype: np.dtype[Any]
+    what: str, given: Mapping[str, object], expected: Mapping[str, FloatArray], dtype: FloatDType
 ) -> dict[str, FloatArray]:
     """Return arrays with just the names and shapes of ``expected``."""
     if not isinstance(given, Mapping):

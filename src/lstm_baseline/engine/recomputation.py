@@ -10,51 +10,76 @@ Source: Chen, Xu, Zhang and Guestrin 2016 (arXiv 1604.06174), section 4.3.
 """
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.backend import Engine
-from lstm_baseline.engine.cells import Cell, Regularization
+from lstm_baseline.engine.backend import Engine, UnrolledCache
+from lstm_baseline.engine.cells import Cell, CellGradients, Regularization, State
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
 
 
 class RecomputingCache(NamedTuple):
-    """What ``unroll_backward`` needs."""
+    """What the derivative needs: the call, and the state before each stretch."""
 
+    engine: Engine
+    cell: Cell[Any, Any]
+    params: Params
     x: FloatArray
     """(B, T, I)."""
-    state: Any
+    state: State
     """The last state."""
-    starts: list[Any]
+    starts: list[State | None]
     """The state before each stretch."""
     lengths: IntArray | None
     regularization: Regularization | None
 
-    def stretches(self) -> Iterator[tuple[slice, IntArray | None, Regularization | None, Any]]:
-        """Yield steps, lengths, regularization and starting state of each stretch, last first."""
+    def gate(self, field: str) -> FloatArray:
+        """Refuse: gates were not kept."""
+        raise InputError(
+            f"gate {field} was not kept, as it is to be computed again; leave out recompute"
+        )
+
+    def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> CellGradients:
+        """Run and differentiate every stretch, the last one first."""
+        d_x = np.empty_like(self.x)
+        d_params: Params = {}
         for k in range(len(self.starts) - 1, -1, -1):
             steps = _stretch(k, self.x.shape[1])
-            yield steps, *_part(steps, self.lengths, self.regularization), self.starts[k]
+            lengths, around = _part(steps, self.lengths, self.regularization)
+            _, _, kept = self.engine.unroll(
+                self.cell, self.params, self.x[:, steps], self.starts[k], lengths, True, around
+            )
+            assert kept is not None
+            d_y = None if d_outputs is None else d_outputs[:, steps]
+            own = kept.backward(d_y, d_state)
+            # At once, as to wait for somebody to ask would be to keep what it comes from.
+            d_x[:, steps] = own.x()
+            d_state = own.initial_state
+            d_params = (
+                {n: d_params[n] + d for n, d in own.params.items()} if d_params else own.params
+            )
+        assert d_state is not None
+        return CellGradients(d_params, lambda: d_x, d_state)
 
 
 def recomputing(engine: Engine) -> Engine:
     """Return an engine that gives the same outputs and gradients, and stores less between them."""
-    return Engine(engine.name, partial(_unroll, engine), partial(_unroll_backward, engine))
+    return Engine(engine.name, partial(_unroll, engine))
 
 
 def _unroll(
     engine: Engine,
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Params,
     x: FloatArray,
-    state: Any,
+    state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,
     regularization: Regularization | None = None,
-) -> tuple[FloatArray, Any, Any]:
+) -> tuple[FloatArray, State, UnrolledCache | None]:
     num_steps = x.shape[1]
     if not keep_cache or num_steps == 0:
         return engine.unroll(cell, params, x, state, lengths, keep_cache, regularization)
@@ -69,29 +94,9 @@ def _unroll(
             outputs = np.empty((len(x), num_steps, y.shape[2]), y.dtype)
         outputs[:, steps] = y
     assert outputs is not None
-    return outputs, state, RecomputingCache(x, state, starts, lengths, regularization)
-
-
-def _unroll_backward(
-    engine: Engine,
-    cell: Cell,
-    params: Params,
-    d_outputs: FloatArray | None,
-    cache: Any,
-    d_state: Any,
-) -> tuple[Params, Any, Any]:
-    if not isinstance(cache, RecomputingCache):
-        return engine.unroll_backward(cell, params, d_outputs, cache, d_state)
-    d_x = np.empty_like(cache.x)
-    d_params: Params = {}
-    for steps, lengths, around, start in cache.stretches():
-        _, _, kept = engine.unroll(cell, params, cache.x[:, steps], start, lengths, True, around)
-        d_y = None if d_outputs is None else d_outputs[:, steps]
-        d_own, its_d_x, d_state = engine.unroll_backward(cell, params, d_y, kept, d_state)
-        # At once, as to wait for somebody to ask would be to keep what it comes from.
-        d_x[:, steps] = its_d_x()
-        d_params = {n: d_params[n] + d for n, d in d_own.items()} if d_params else d_own
-    return d_params, lambda: d_x, d_state
+    assert state is not None
+    cache = RecomputingCache(engine, cell, params, x, state, starts, lengths, regularization)
+    return outputs, state, cache
 
 
 def _stretch_size(num_steps: int) -> int:

@@ -31,10 +31,17 @@ Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 """Parameters by name. The arrays are live: an optimizer updates them in place."""
 
+State: TypeAlias = tuple[Array, ...]
+"""A state: a named tuple of arrays with B rows each; the first one is the output."""
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""Shape of every parameter by name."""
+
 # Spelt out: numpy.typing's alias of the first is no class that jaxtyping could take.
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 FloatArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]
 IntArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.integer[Any]]]
+FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 LSTM_GATES = ("f", "i", "c", "o")
 """Forget, input, candidate, output: the order of the lanes in W (4H, I), U (4H, H), b (4H)."""

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lstm_baseline.engine.errors import FileError, WriteError
-from lstm_baseline.engine.shapes import NDArray
+from lstm_baseline.engine.shapes import FloatDType, NDArray
 
 _ABOUT = "lstm_baseline"
 
@@ -41,7 +41,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
         raise WriteError(f"cannot write {path}: {reason}") from error
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: object) -> None:
     """Write a value as JSON."""
     write_whole(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
@@ -62,7 +62,7 @@ def read_json(path: str | Path) -> Any:
         raise FileError(f"{path} is not JSON: {error}; remove it or restore it") from error
 
 
-def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
+def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str, object]) -> None:
     """Write arrays as safetensors, with ``about`` as JSON in the metadata entry "lstm_baseline"."""
     content = save(
         {name: np.ascontiguousarray(value) for name, value in arrays.items()},
@@ -109,7 +109,7 @@ def check_arrays(
     path: str | Path,
     arrays: dict[str, NDArray],
     shapes: dict[str, tuple[int, ...]],
-    dtype: np.dtype[Any],
+    dtype: FloatDType,
 ) -> None:
     """Refuse missing, extra, misshapen or non-finite arrays, by name.
 

@@ -12,7 +12,7 @@ from typing import Any
 import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.core import load_core
 
 
 class _CoreController(threadpoolctl.LibController):  # type: ignore[misc]

@@ -1,19 +1,21 @@
 """Checks that all frameworks share: what their weights must be, and what ours may hold."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from lstm_baseline.engine.cells.lstm_variants import LSTMVariant
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.models.dropout import DropoutRates
-from lstm_baseline.engine.models.stack import MERGES
 from lstm_baseline.engine.shapes import NDArray
 
+if TYPE_CHECKING:
+    import torch
 
-def as_weights(name: str, value: Any) -> NDArray:
+
+def as_weights(name: str, value: "torch.Tensor | npt.ArrayLike") -> NDArray:
     """Return a tensor or array as an array of finite numbers, float32 or float64."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -49,7 +51,7 @@ TRAINING_ONLY = tuple(name for name in DropoutRates._fields if name != "zoneout"
 """Options of a model that its weights and outputs do not depend on."""
 
 
-def check_is_lstm(model: Any, function: str) -> None:
+def check_is_lstm(model: object, function: str) -> None:
     """Refuse what is no LSTM."""
     if not isinstance(model, LSTM):
         raise InputError(f"{function} got a {type(model).__name__}; give an LSTM")
@@ -60,10 +62,9 @@ def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
 
     Options are the pieces of ``LSTMVariant``, how directions merge and what is dropped out.
     """
-    plain = LSTMVariant()._asdict() | {"merge": MERGES[0]} | DropoutRates()._asdict()
-    own = model.variant._asdict() | model.rates._asdict()
-    if model.bidirectional:
-        own["merge"] = model.merge
-    for name, value in own.items():
-        if name not in has and value != plain[name]:
+    for name in model.options.changed():
+        ours = name in ("num_layers", "bidirectional") or (
+            name == "merge" and not model.bidirectional
+        )
+        if not ours and name not in has:
             raise InputError(f"the model has {name}, which {other} has not")

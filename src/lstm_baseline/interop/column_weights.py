@@ -5,7 +5,8 @@ Each layer and direction has a kernel (I, 4H) for x, a recurrent kernel (H, 4H) 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from lstm_baseline.engine.shapes import LSTM_GATES, FloatArray, NDArray
 from lstm_baseline.interop.checks import check_shape, one_dtype
 from lstm_baseline.interop.gates import reorder
 
+if TYPE_CHECKING:
+    import keras
+    from flax import nnx
+
 KERNEL_GATES = ("i", "f", "c", "o")
 
 
@@ -24,7 +29,7 @@ class NamedCell(NamedTuple):
 
     name: str
     """What error lines call it."""
-    cell: Any
+    cell: "keras.layers.LSTMCell | nnx.OptimizedLSTMCell | nnx.LSTMCell"
     """The other library's."""
 
 
@@ -116,15 +121,15 @@ def check_same(stack: Sequence[Sequence[NamedCell]], attributes: Sequence[str]) 
                     )
 
 
-def name_of(value: Any) -> str:
+def name_of(value: object) -> str:
     """Return what error lines call a function or another value."""
     if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
+        return str(getattr(value, "__name__", type(value).__name__))
     return repr(value)
 
 
 def activation_of(
-    named: NamedCell, attribute: str, module: Any, known: Mapping[str, GateActivation]
+    named: NamedCell, attribute: str, module: ModuleType, known: Mapping[str, GateActivation]
 ) -> GateActivation:
     """Return ours for a function that a cell has: one of those ``known`` by their names there.
 

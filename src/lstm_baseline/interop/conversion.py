@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -31,6 +31,9 @@ from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.interop.keras import from_keras, to_keras
 from lstm_baseline.interop.onnx import from_onnx, to_onnx
 from lstm_baseline.interop.torch import from_state_dict, to_state_dict, to_torch
+
+if TYPE_CHECKING:
+    import keras
 
 TOLERANCE = 1e-5
 """Largest difference of outputs over the largest output, for float64 too: some libraries compute
@@ -232,7 +235,7 @@ def _run_onnx(path: Path, model: LSTM) -> tuple[str, Callable[[FloatArray], NDAr
     return name, lambda x: np.asarray(session.run(None, {"x": x})[0])
 
 
-def _load_keras(path: Path) -> Any:
+def _load_keras(path: Path) -> "keras.Model":
     try:
         import keras
     except ImportError as error:

@@ -5,7 +5,8 @@ bias is that of the recurrent part. States are (c, h) there, (h, c) here. Number
 the dtype of the weights.
 """
 
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from lstm_baseline.interop.column_weights import (
     to_kernels,
 )
 
+if TYPE_CHECKING:
+    from flax import nnx
+
 ACTIVATIONS = {
     "tanh": gate_activation("tanh"),
     "sigmoid": gate_activation("sigmoid"),
@@ -50,7 +54,7 @@ PARTS = (("ii", "if_", "ig", "io"), ("hi", "hf", "hg", "ho"))
 """The same of LSTMCell, gates in the order of ``KERNEL_GATES``."""
 
 
-def from_flax(layers: Any) -> LSTM:
+def from_flax(layers: "nnx.Module | list[nnx.Module] | tuple[nnx.Module, ...]") -> LSTM:
     """Return an LSTM that gives the outputs of cells of Flax, run over (B, T, I).
 
     Parameters
@@ -88,7 +92,7 @@ def from_flax(layers: Any) -> LSTM:
     )
 
 
-def to_flax(model: LSTM) -> Any:
+def to_flax(model: LSTM) -> "nnx.OptimizedLSTMCell | list[nnx.RNN] | list[nnx.Bidirectional]":
     """Return an ``nnx.OptimizedLSTMCell``, or a list of layers that give the outputs of a model.
 
     A model of one layer and direction gives the cell; others give a list, by layer, of ``nnx.RNN``
@@ -115,7 +119,7 @@ def to_flax(model: LSTM) -> Any:
     for suffix in model.suffixes:
         cell = nnx.OptimizedLSTMCell(
             model.params[f"W{suffix}"].shape[1],
-            model.hidden_size,
+            len(model.params[f"U{suffix}"]) // 4,
             gate_fn=getattr(jax.nn, gates),
             activation_fn=getattr(jax.nn, others),
             param_dtype=model.dtype,
@@ -134,7 +138,7 @@ def to_flax(model: LSTM) -> Any:
     return [nnx.Bidirectional(*runs[k : k + 2]) for k in range(0, len(runs), 2)]
 
 
-def _import_flax() -> tuple[Any, Any]:
+def _import_flax() -> tuple[ModuleType, ModuleType]:
     try:
         import jax
         from flax import nnx
@@ -145,7 +149,7 @@ def _import_flax() -> tuple[Any, Any]:
     return jax, nnx
 
 
-def _directions_of(nnx: Any, name: str, layer: Any) -> list[NamedCell]:
+def _directions_of(nnx: ModuleType, name: str, layer: "nnx.Module") -> list[NamedCell]:
     """Return the cell of a layer, or those of its two directions."""
     if type(layer) is not nnx.Bidirectional:
         if type(layer) is nnx.RNN and layer.reverse:
@@ -165,7 +169,7 @@ def _directions_of(nnx: Any, name: str, layer: Any) -> list[NamedCell]:
     ]
 
 
-def _cell_of(nnx: Any, name: str, layer: Any) -> NamedCell:
+def _cell_of(nnx: ModuleType, name: str, layer: "nnx.Module") -> NamedCell:
     """Return the cell of an RNN, or a cell itself."""
     cell = layer.cell if type(layer) is nnx.RNN else layer
     if type(cell) not in (nnx.OptimizedLSTMCell, nnx.LSTMCell):
@@ -179,7 +183,7 @@ def _cell_of(nnx: Any, name: str, layer: Any) -> NamedCell:
     return NamedCell(name, cell)
 
 
-def _weights_of(nnx: Any, named: NamedCell) -> list[tuple[str, NDArray]]:
+def _weights_of(nnx: ModuleType, named: NamedCell) -> list[tuple[str, NDArray]]:
     """Return kernel (I, 4H), recurrent kernel (H, 4H) and bias (4H) with names for error lines."""
     name, cell = named
     I, H = cell.in_features, cell.hidden_features

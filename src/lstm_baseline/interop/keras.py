@@ -11,9 +11,13 @@ recurrent dropout; here they share one.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from lstm_baseline.engine.cells.gate_activations import gate_activation
+import numpy.typing as npt
+
+from lstm_baseline.engine.cells.gate_activations import GateActivation, gate_activation
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, NDArray
@@ -33,6 +37,10 @@ from lstm_baseline.interop.column_weights import (
     names_of_activations,
     to_kernels,
 )
+
+if TYPE_CHECKING:
+    from keras import KerasTensor, Layer, Model, Sequential, Variable
+    from keras.layers import Dense, Dropout
 
 ACTIVATIONS = {
     "tanh": gate_activation("tanh"),
@@ -55,11 +63,15 @@ RATES = {"dropout": "input_dropout", "recurrent_dropout": "recurrent_dropout"}
 
 
 def from_keras_weights(
-    weights: Sequence[Any],
+    weights: Sequence[npt.ArrayLike],
     *,
     bidirectional: bool = False,
     merge: str = "concatenate",
-    activations: Sequence[Any] = ("sigmoid", "tanh", "tanh"),
+    activations: Sequence[str | tuple[str | float, ...] | GateActivation] = (
+        "sigmoid",
+        "tanh",
+        "tanh",
+    ),
 ) -> LSTM:
     """Return an LSTM with what ``get_weights`` of a layer or of a chain of layers gives.
 
@@ -119,7 +131,7 @@ def to_keras_weights(model: LSTM) -> list[FloatArray]:
     return to_kernels(model)
 
 
-def from_keras(layers: Any) -> LSTM:
+def from_keras(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> LSTM:
     """Return an LSTM that gives the outputs of Keras's layers.
 
     Parameters
@@ -174,7 +186,7 @@ def from_keras(layers: Any) -> LSTM:
     )
 
 
-def to_keras(model: LSTM) -> Any:
+def to_keras(model: LSTM) -> "Sequential":
     """Return a ``keras.Sequential`` that gives the outputs of a model, (B, T, O) or (B, T, H).
 
     Raises
@@ -192,7 +204,7 @@ def to_keras(model: LSTM) -> Any:
         if k and model.rates.dropout:
             layers.append(keras.layers.Dropout(model.rates.dropout, dtype=dtype))
         layer = keras.layers.LSTM(
-            model.hidden_size,
+            model.hidden_sizes[k],
             activation=others,
             recurrent_activation=gates,
             use_bias=model.variant.bias,
@@ -211,16 +223,15 @@ def to_keras(model: LSTM) -> Any:
     return made
 
 
-def _import_keras() -> Any:
+def _import_keras() -> ModuleType:
     try:
-        import keras
+        return import_module("keras")
     except ImportError as error:
         raise InputError(
             f"Keras cannot be imported ({error}); pip install 'lstm-baseline[keras]' and a backend "
             "named by KERAS_BACKEND, or use from_keras_weights and to_keras_weights, "
             "which do without"
         ) from error
-    return keras
 
 
 def _activations_in_keras(model: LSTM, function: str, rates: Sequence[str]) -> tuple[str, str]:
@@ -230,7 +241,7 @@ def _activations_in_keras(model: LSTM, function: str, rates: Sequence[str]) -> t
     return names_of_activations(model, "Keras's LSTM", ACTIVATIONS)
 
 
-def _chain_of(keras: Any, given: Any) -> list[Any]:
+def _chain_of(keras: ModuleType, given: "Layer | list[Layer] | tuple[Layer, ...]") -> "list[Layer]":
     """Return layers each of which sees the outputs of the one before."""
     if isinstance(given, list | tuple):
         layers = list(given)
@@ -244,10 +255,10 @@ def _chain_of(keras: Any, given: Any) -> list[Any]:
     return [layer for layer in layers if type(layer) is not keras.layers.InputLayer]
 
 
-def _stack_of(keras: Any, chain: list[Any]) -> tuple[list[list[NamedCell]], float]:
+def _stack_of(keras: ModuleType, chain: "list[Layer]") -> tuple[list[list[NamedCell]], float]:
     """Return layers, each as its directions, and the rate of the Dropout between them."""
     stack: list[list[NamedCell]] = []
-    gaps: list[list[Any]] = [[]]
+    gaps: list[list[Dropout]] = [[]]
     for layer in chain:
         if type(layer) is not keras.layers.Dropout:
             found = _directions_of(keras, layer)
@@ -266,7 +277,7 @@ def _stack_of(keras: Any, chain: list[Any]) -> tuple[list[list[NamedCell]], floa
     return stack, drops[0].rate if drops else 0.0
 
 
-def _merge_of(keras: Any, chain: list[Any]) -> str:
+def _merge_of(keras: ModuleType, chain: "list[Layer]") -> str:
     """Return how all layers merge their directions."""
     modes = {layer.merge_mode for layer in chain if type(layer) is keras.layers.Bidirectional}
     if len(modes) > 1:
@@ -277,9 +288,9 @@ def _merge_of(keras: Any, chain: list[Any]) -> str:
     return MERGES[modes.pop()] if modes else "concatenate"
 
 
-def _check_linear(keras: Any, model: Any) -> None:
+def _check_linear(keras: ModuleType, model: "Model") -> None:
     """Refuse a functional model that is more than one layer after the other."""
-    outputs: list[Any] = []
+    outputs: list[KerasTensor] = []
     for layer in model.operations:
         inputs = keras.tree.flatten(layer.input)
         # Where a layer gives its states as well, they come after its outputs.
@@ -296,7 +307,7 @@ def _check_linear(keras: Any, model: Any) -> None:
         )
 
 
-def _readout_of(keras: Any, layer: Any) -> Any:
+def _readout_of(keras: ModuleType, layer: "Layer") -> "Dense | None":
     """Return the Dense of a layer that is a readout; None for another layer."""
     dense = layer.layer if type(layer) is keras.layers.TimeDistributed else layer
     if type(dense) is not keras.layers.Dense:
@@ -310,7 +321,7 @@ def _readout_of(keras: Any, layer: Any) -> Any:
     return dense
 
 
-def _directions_of(keras: Any, layer: Any) -> list[list[NamedCell]]:
+def _directions_of(keras: ModuleType, layer: "Layer") -> list[list[NamedCell]]:
     """Return the layers, each as its directions, that one of Keras's layers stands for."""
     kinds = keras.layers
     if type(layer) is not kinds.Bidirectional:
@@ -331,7 +342,7 @@ def _directions_of(keras: Any, layer: Any) -> list[list[NamedCell]]:
     return [both]
 
 
-def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[NamedCell]:
+def _cells_of(keras: ModuleType, layer: "Layer", *, go_backwards: bool) -> list[NamedCell]:
     """Return the cells of an LSTM or RNN, one on the other."""
     kinds = keras.layers
     if type(layer) not in (kinds.LSTM, kinds.RNN):
@@ -355,10 +366,10 @@ def _cells_of(keras: Any, layer: Any, *, go_backwards: bool) -> list[NamedCell]:
     return cells
 
 
-def _check_built(layer: Any, name: str | None = None) -> None:
+def _check_built(layer: "Layer", name: str | None = None) -> None:
     if not layer.built:
         raise InputError(f"{name or layer.name} is not built, so has no weights; call it on data")
 
 
-def _as_named(keras: Any, name: str, variable: Any) -> tuple[str, NDArray]:
+def _as_named(keras: ModuleType, name: str, variable: "Variable") -> tuple[str, NDArray]:
     return name, as_weights(name, keras.ops.convert_to_tensor(variable))

@@ -4,9 +4,10 @@ It needs ``onnx`` to be imported at all, so the package imports it nowhere.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, NodeProto
 from onnx.backend.base import Backend, BackendRep
 
 from lstm_baseline.engine.errors import InputError
@@ -20,7 +21,9 @@ class PreparedGraph(BackendRep):  # type: ignore[misc]
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def run(self, inputs: Sequence[Any] | Mapping[str, Any], **_: Any) -> tuple[NDArray, ...]:
+    def run(
+        self, inputs: Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike], **_: object
+    ) -> tuple[NDArray, ...]:
         """Return the outputs.
 
         Parameters
@@ -46,7 +49,7 @@ class LSTMBackend(Backend):  # type: ignore[misc]
     """Runs graphs of LSTM nodes, by this package's engine, and the operators around them."""
 
     @classmethod
-    def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> PreparedGraph:
+    def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: object) -> PreparedGraph:
         """Return a checked ``ModelProto`` ready to run.
 
         Raises
@@ -64,11 +67,11 @@ class LSTMBackend(Backend):  # type: ignore[misc]
     @classmethod
     def run_node(
         cls,
-        node: Any,
-        inputs: Sequence[Any],
+        node: NodeProto,
+        inputs: Sequence[npt.ArrayLike],
         device: str = "CPU",
-        outputs_info: Any = None,
-        **kwargs: Any,
+        outputs_info: Sequence[tuple[np.dtype[np.generic], tuple[int, ...]]] | None = None,
+        **kwargs: object,
     ) -> tuple[NDArray, ...]:
         """Return the outputs of a single ``NodeProto``."""
         super().run_node(node, inputs, device, outputs_info, **kwargs)
@@ -78,7 +81,7 @@ class LSTMBackend(Backend):  # type: ignore[misc]
         return tuple(plain.compute({name: np.asarray(next(given)) for name in names}).values())
 
     @classmethod
-    def is_compatible(cls, model: Any, device: str = "CPU", **kwargs: Any) -> bool:
+    def is_compatible(cls, model: ModelProto, device: str = "CPU", **kwargs: object) -> bool:
         """Return whether a ``ModelProto`` has only what is understood."""
         try:
             cls.prepare(model, device, **kwargs)

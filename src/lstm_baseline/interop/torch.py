@@ -6,9 +6,12 @@ goes back as the first of them. Layers, both directions and projections have the
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
@@ -24,13 +27,18 @@ from lstm_baseline.interop.checks import (
 )
 from lstm_baseline.interop.gates import reorder
 
+if TYPE_CHECKING:
+    import torch
+
 TORCH_GATES = ("i", "f", "c", "o")
 
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 _NAME = re.compile(rf"(?P<kind>{'|'.join(_KINDS)})(_l(?P<layer>\d+)(?P<reverse>_reverse)?)?")
 
 
-def from_state_dict(state_dict: Mapping[str, Any], *, prefix: str = "") -> LSTM:
+def from_state_dict(
+    state_dict: "Mapping[str, torch.Tensor | npt.ArrayLike]", *, prefix: str = ""
+) -> LSTM:
     """Return an LSTM with the weights of a ``state_dict`` of nn.LSTM or nn.LSTMCell.
 
     Sizes, layers, directions, projection and biases follow from names and shapes.
@@ -107,7 +115,7 @@ def to_state_dict(model: LSTM) -> dict[str, FloatArray]:
     return found
 
 
-def from_torch(module: Any) -> LSTM:
+def from_torch(module: "torch.nn.LSTM | torch.nn.LSTMCell") -> LSTM:
     """Return an LSTM that gives the outputs of an nn.LSTM or nn.LSTMCell, and has its dropout.
 
     Raises
@@ -125,7 +133,7 @@ def from_torch(module: Any) -> LSTM:
     return model
 
 
-def to_torch(model: LSTM) -> Any:
+def to_torch(model: LSTM) -> "torch.nn.LSTM":
     """Return an ``nn.LSTM`` (batch first) that gives the outputs of a model.
 
     Where the model has ``dropout``, so has the module until its ``eval()`` is called.
@@ -154,15 +162,14 @@ def to_torch(model: LSTM) -> Any:
     return module
 
 
-def _import_torch() -> Any:
+def _import_torch() -> ModuleType:
     try:
-        import torch
+        return import_module("torch")
     except ImportError as error:
         raise InputError(
             "PyTorch is not installed; pip install 'lstm-baseline[torch]', "
             "or use from_state_dict and to_state_dict, which do without"
         ) from error
-    return torch
 
 
 def _is_cell(arrays: Mapping[str, NDArray]) -> bool:
@@ -207,6 +214,11 @@ def _refuse_what_torch_lacks(model: LSTM) -> None:
         raise InputError(
             "the model has a readout, which nn.LSTM has not; "
             "take W_out and b_out to an nn.Linear and convert an LSTM without output_size"
+        )
+    if len(set(model.hidden_sizes)) > 1:
+        raise InputError(
+            f"the model's layers have the hidden sizes {model.hidden_size}, and those of nn.LSTM "
+            "have one; convert layer by layer"
         )
     if (model.variant.projection_size or 0) >= model.hidden_size:
         raise InputError(

@@ -1,4 +1,4 @@
-"""How every figure looks: colours, axes, the ladder with its labels, SVG that follows the page.
+"""The look of every figure: colours, lines, axes, legends and labels of the axes.
 
 Figures are made through matplotlib's object-oriented interface, so no window and no global figure
 is involved, and whatever style the user has set for matplotlib neither shows here nor is changed.
@@ -6,7 +6,6 @@ is involved, and whatever style the user has set for matplotlib neither shows he
 
 import functools
 import io
-import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -18,18 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text
 from matplotlib.ticker import NullFormatter
 
+from lstm_baseline.engine.models import MODELS, LineStyle
 from lstm_baseline.plots import palette
-from lstm_baseline.plots.formats import number
+from lstm_baseline.plots.formats import metric_label
 from lstm_baseline.tasks.base import Rung, RungKind
+from lstm_baseline.tasks.metrics import Metric
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Ink(NamedTuple):
+class Ink(NamedTuple):
     """A colour that depends on whether the page is light or dark."""
 
     name: str
@@ -37,28 +37,19 @@ class _Ink(NamedTuple):
     dark: str
 
 
-_INKS = (
-    _Ink("ink", "#1f2329", "#e8eaed"),
-    _Ink("muted", "#5c6670", "#a5adb8"),
-    _Ink("faint", "#c9ced6", "#4a515b"),
-    _Ink("blue", palette.BLUE, "#3f9fdc"),
+INKS = (
+    Ink("ink", "#1f2329", "#e8eaed"),
+    Ink("muted", "#5c6670", "#a5adb8"),
+    Ink("faint", "#c9ced6", "#4a515b"),
+    Ink("blue", palette.BLUE, "#3f9fdc"),
 )
-INK, MUTED, FAINT, BLUE = (ink.light for ink in _INKS)
+INK, MUTED, FAINT, BLUE = (ink.light for ink in INKS)
 """Text and marks, lines of reference, axes, and the one colour that is too dark for a dark page."""
 
 
-class LineStyle(NamedTuple):
-    """Colour, dash and marker of a line: any one of them is enough to tell it."""
-
-    color: str
-    dash: Any
-    marker: str
-
-
 _MODEL_STYLES = {
-    "lstm": LineStyle(BLUE, "-", "o"),
-    "relational": LineStyle(palette.RED, (0, (5, 1.5)), "s"),
-    "gru": LineStyle(palette.GREEN, (0, (4, 1.5, 1, 1.5)), "^"),
+    kind.name: kind.style._replace(color=getattr(palette, kind.style.color))
+    for kind in MODELS.values()
 }
 _OTHER_STYLES = (
     LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
@@ -73,6 +64,9 @@ PART_STYLES = (
     LineStyle(palette.PURPLE, (0, (1.5, 1)), "^"),
 )
 """For what is inside a model: its states, its gates."""
+
+SIZE = (5.4, 3.5)
+"""Width and height of most figures, in inches."""
 
 FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
 """In points."""
@@ -187,8 +181,8 @@ def add_legend(axes: Axes) -> None:
 
     Call it when limits and labels are final: it makes room for the labels of the y axis too.
     """
-    figure = _figure(axes)
-    renderer = _renderer(figure)
+    figure = figure_of(axes)
+    renderer = renderer_of(figure)
     labels = axes.yaxis.get_tightbbox(renderer)
     if labels is not None:
         needed = axes.get_window_extent().x0 - labels.x0 + 0.06 * figure.dpi
@@ -242,7 +236,7 @@ def label_columns(axes: Axes, labels: Sequence[str]) -> None:
 
     Call it when limits and the axes' width are final.
     """
-    figure = _figure(axes)
+    figure = figure_of(axes)
     low, high = axes.get_xlim()
     room = axes.get_window_extent().width / figure.dpi / (high - low) - 0.06
     lines = ["\n".join(fit(part, room) for part in label.split("\n")) for label in labels]
@@ -252,7 +246,7 @@ def label_columns(axes: Axes, labels: Sequence[str]) -> None:
 
 def wrapped_label(axes: Axes, *lines: str) -> str:
     """Return lines of a label below the axes, broken to stay within the figure."""
-    figure, frame = _figure(axes), axes.get_window_extent()
+    figure, frame = figure_of(axes), axes.get_window_extent()
     middle, width = (frame.x0 + frame.x1) / 2, figure.bbox.width
     room = 2 * min(middle, width - middle) / figure.dpi - 0.1
     return "\n".join(fit(line, room) for line in lines)
@@ -260,10 +254,15 @@ def wrapped_label(axes: Axes, *lines: str) -> str:
 
 def make_room_below(axes: Axes) -> None:
     """Give the labels of the x axis the room below that they need, and no more."""
-    figure = _figure(axes)
-    labels = axes.xaxis.get_tightbbox(_renderer(figure))
+    figure = figure_of(axes)
+    labels = axes.xaxis.get_tightbbox(renderer_of(figure))
     if labels is not None:
         grow(figure, below=0.06 - labels.y0 / figure.dpi)
+
+
+def axis_label(metric: Metric) -> str:
+    """Return the metric, and below which way is better."""
+    return metric_label(metric).replace(", ", "\n")
 
 
 def set_score_axis(
@@ -318,122 +317,14 @@ def note_cut(axes: Axes, scores: Iterable[float]) -> None:
             )
 
 
-def draw_ladder(axes: Axes, ladder: Sequence[Rung]) -> list[Text]:
-    """Draw each rung as a line across, labelled to the right of the axes.
-
-    Call it when the axis limits are final. The figure's right margin is made to fit.
-    """
-    low, high = axes.get_ylim()
-    shown = [rung for rung in ladder if low <= rung.score <= high]
-    for rung in shown:
-        axes.axhline(
-            rung.score, color=MUTED, linewidth=1, linestyle=RUNG_DASHES[rung.kind], zorder=1
-        )
-    return label_right(
-        axes,
-        [
-            (rung.score, "\n".join([*textwrap.wrap(rung.name, 18), number(rung.score)]))
-            for rung in shown
-        ],
-    )
-
-
-def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
-    """Put texts to the right of the axes, each at its place on the y axis or near it.
-
-    Texts whose places lie too close are moved apart, and a thin line leads from the place to its
-    text. The figure's right margin is made to fit.
-    """
-    figure = _figure(axes)
-    renderer = _renderer(figure)
-    low, high = axes.get_ylim()
-    labels = sorted(labels)
-    if not labels:
-        return []
-    texts = [
-        axes.text(
-            1.0,
-            place,
-            text,
-            color=MUTED,
-            fontsize=SMALL_FONT_SIZE,
-            verticalalignment="center",
-            transform=axes.get_yaxis_transform(),
-            clip_on=False,
-        )
-        for place, text in labels
-    ]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    lead = 0.16 * figure.dpi
-    margin = max(box.width for box in boxes) + lead + 0.06 * figure.dpi
-    figure.subplots_adjust(right=1 - margin / figure.bbox.width)
-
-    frame = axes.get_window_extent()
-    wanted = [frame.y0 + frame.height * (place - low) / (high - low) for place, _ in labels]
-    centres = spread_out(wanted, [box.height + 2 for box in boxes], 0.0, frame.y1)
-    for (place, _), text, centre in zip(labels, texts, centres, strict=True):
-        y = low + (high - low) * (centre - frame.y0) / frame.height
-        x = 1 + lead / frame.width
-        text.set_position((x, y))
-        axes.plot(
-            [1, x - 0.03 * figure.dpi / frame.width],
-            [place, y],
-            transform=axes.get_yaxis_transform(),
-            color=FAINT,
-            linewidth=0.8,
-            clip_on=False,
-            scaley=False,
-            scalex=False,
-        )
-    return texts
-
-
-def spread_out(
-    wanted: Sequence[float], sizes: Sequence[float], low: float, high: float
-) -> list[float]:
-    """Return places as near as can be to the ones wanted, such that intervals do not overlap.
-
-    Parameters
-    ----------
-    wanted
-        Middles of the intervals, ascending.
-    sizes
-        Their lengths.
-    low, high
-        Where intervals begin and end, as far as there is room.
-    """
-    # Intervals that touch form a block, placed where the mean displacement of its members is zero.
-    blocks: list[list[int]] = []
-
-    def extent(block: list[int]) -> tuple[float, float]:
-        lengths = np.array([sizes[k] for k in block])
-        middles = np.cumsum(lengths) - lengths / 2
-        start = float(np.mean(np.array([wanted[k] for k in block]) - middles))
-        total = float(lengths.sum())
-        start = max(min(start, high - total), low)
-        return start, start + total
-
-    for k in range(len(wanted)):
-        blocks.append([k])
-        while len(blocks) > 1 and extent(blocks[-2])[1] > extent(blocks[-1])[0]:
-            blocks[-2:] = [blocks[-2] + blocks[-1]]
-    places = []
-    for block in blocks:
-        edge, _ = extent(block)
-        for k in block:
-            places.append(edge + sizes[k] / 2)
-            edge += sizes[k]
-    return places
-
-
-def _figure(axes: Axes) -> Figure:
+def figure_of(axes: Axes) -> Figure:
     """Return the figure of `new_axes`."""
     figure = axes.figure
     assert isinstance(figure, Figure)
     return figure
 
 
-def _renderer(figure: Figure) -> RendererAgg:
+def renderer_of(figure: Figure) -> RendererAgg:
     """Return what measures a figure's texts, until its size changes."""
     assert isinstance(figure.canvas, FigureCanvasAgg)
     renderer: RendererAgg = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
@@ -445,32 +336,7 @@ def _text_renderer() -> Any:
     """Return what measures texts that belong to no figure yet."""
     figure = Figure(figsize=(1, 1), dpi=_DPI)
     FigureCanvasAgg(figure)
-    return _renderer(figure)
-
-
-@styled
-def to_svg(figure: Figure) -> bytes:
-    """Return a figure as SVG whose text, axes and reference lines suit light and dark pages."""
-    content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    svg = _smaller(content.getvalue())
-    for ink in _INKS:
-        svg = svg.replace(ink.light, f"var(--{ink.name})")
-    light = "".join(f"--{ink.name}:{ink.light};" for ink in _INKS)
-    dark = "".join(f"--{ink.name}:{ink.dark};" for ink in _INKS)
-    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
-    start = svg.index(">", svg.index("<svg")) + 1
-    return (svg[:start] + style + svg[start:]).encode()
-
-
-def to_paper(svg: bytes) -> bytes:
-    """Return what ``to_svg`` returned in its light colours on white: no reader knows variables."""
-    text = re.sub(r"<style>:root.*?</style>", "", svg.decode(), count=1)
-    for ink in _INKS:
-        text = text.replace(f"var(--{ink.name})", ink.light)
-    start = text.index(">", text.index("<svg")) + 1
-    white = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    return (text[:start] + white + text[start:]).encode()
+    return renderer_of(figure)
 
 
 @styled
@@ -479,14 +345,3 @@ def to_png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return content.getvalue()
-
-
-def _smaller(svg: str) -> str:
-    """Return the same picture in fewer characters."""
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<!DOCTYPE.*?>", "", svg, flags=re.DOTALL)
-    # A hundredth of a point is finer than any screen; scales have to keep their digits.
-    svg = re.sub(r"(?<!scale\()(\b\d+\.\d\d)\d+", r"\1", svg)
-    svg = re.sub(r"\s*\n\s*", " ", svg)
-    for long, short in (("> <", "><"), ("xlink:href", "href"), ("DejaVuSans-", "g"), ("; ", ";")):
-        svg = svg.replace(long, short)
-    return svg

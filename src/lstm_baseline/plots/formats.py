@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
+from lstm_baseline.engine.models import MODELS
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import TrainingSettings
 
-_LABELS = {"lstm": "LSTM", "gru": "GRU", "relational": "relational RNN"}
 NOTHING = "–"
 """Stands where there is no number."""
 
@@ -18,12 +18,12 @@ def printable(text: str) -> str:
 
 def model_label(model: str) -> str:
     """Return how a model is called in prose and in figures."""
-    return _LABELS.get(model) or printable(model)
+    return MODELS[model].label if model in MODELS else printable(model)
 
 
 def the(model: str) -> str:
     """Return a model's label as a sentence has it: what a user named is a name, with no article."""
-    return f"the {_LABELS[model]}" if model in _LABELS else printable(model)
+    return f"the {MODELS[model].label}" if model in MODELS else printable(model)
 
 
 def metric_label(metric: Metric) -> str:

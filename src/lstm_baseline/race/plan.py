@@ -1,7 +1,7 @@
 """What a race consists of: every rule, trial and run, fixed before the first one starts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.race.statistics import (
+from lstm_baseline.race.race_statistics import (
     MOST_PAIRS_TRIED_ALL,
     runs_needed,
     smallest_p_value,
@@ -36,8 +36,8 @@ class Sweep:
     def __post_init__(self) -> None:
         if not isinstance(self.task, GeneratedTask):
             raise InputError(f"{self.task.name} is a file, of which nothing can be varied")
-        if len(set(map(str, self.values))) < len(self.values):
-            raise InputError(f"values names one twice: {', '.join(map(str, self.values))}")
+        if (twice := _first_repeated(map(str, self.values))) is not None:
+            raise InputError(f"values lists {twice} twice")
         forms = {(task.input_size, task.output_size, task.per_step) for task in self.tasks}
         forms.add((self.task.input_size, self.task.output_size, self.task.per_step))
         if not self.train and len(forms) > 1:
@@ -90,12 +90,13 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.tasks or not self.contestants:
             raise InputError("a race needs at least one task and one contestant")
-        names = [contestant.name for contestant in self.contestants]
-        if len({name.casefold() for name in names}) < len(names):
-            raise InputError(f"contestants names one twice: {', '.join(names)}")
+        names = [contestant.name.casefold() for contestant in self.contestants]
+        if (twice := _first_repeated(names)) is not None:
+            raise InputError(f"contestants lists {self.models[names.index(twice)]} twice")
         configs = [task.config() for task in self.tasks]
-        if any(config in configs[:k] for k, config in enumerate(configs)):
-            raise InputError(f"tasks names one twice: {', '.join(t.name for t in self.tasks)}")
+        for place, config in enumerate(configs):
+            if config in configs[:place]:
+                raise InputError(f"tasks lists {self.tasks[place].name} twice")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
         comparisons = len(self.tasks) * len(self.challengers)
@@ -151,7 +152,7 @@ class Plan:
                 contestant,
                 chosen[place, contestant.name],
                 seed,
-                beyond=self._beyond(task),
+                also_tested_on=self._also_tested_on(task),
             )
             for seed in range(self.seeds)
             for place, task in enumerate(self.tasks)
@@ -168,7 +169,7 @@ class Plan:
                 chosen[place, contestant.name],
                 seed,
                 # At the task's own value these are the race's final runs, done only once.
-                beyond=self._beyond(sweep.task) if task.config() == own else (),
+                also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
             )
             for seed in range(sweep.seeds)
             for task in (sweep.tasks if sweep.train else ())
@@ -243,7 +244,7 @@ class Plan:
         seed: int,
         *,
         stage: Literal["trial", "final"] = "final",
-        beyond: tuple[Task, ...] = (),
+        also_tested_on: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]
         return RunSpec(
@@ -253,12 +254,12 @@ class Plan:
             settings=settings,
             seed=seed,
             stage=stage,
-            twin=sum(other.model == contestant.model for other in before),
-            beyond=beyond,
+            copy=sum(other.model == contestant.model for other in before),
+            also_tested_on=also_tested_on,
             code=self._codes[contestant.name],
         )
 
-    def _beyond(self, task: Task) -> tuple[Task, ...]:
+    def _also_tested_on(self, task: Task) -> tuple[Task, ...]:
         """Return the tasks that models trained on one are tested on as well."""
         of_task = [sweep for sweep in self.sweeps if sweep.task is task and not sweep.train]
         return tuple(other for sweep in of_task for other in sweep.tasks)
@@ -281,6 +282,16 @@ class Plan:
     @cached_property
     def _codes(self) -> dict[str, str | None]:
         return {contestant.name: contestant.code() for contestant in self.contestants}
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that came before; None if each comes once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _counter(contestant: Contestant, task: Task) -> Any:

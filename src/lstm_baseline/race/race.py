@@ -7,50 +7,47 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from lstm_baseline import __version__
 from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
-from lstm_baseline.engine.backend import describe
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.storage import read_json, write_json
+from lstm_baseline.installation import results_depend_on
 from lstm_baseline.plots import formats
-from lstm_baseline.race.judge import RaceOutcome, judge
+from lstm_baseline.race.judge import judge
+from lstm_baseline.race.outcomes import RaceOutcome, Runs
 from lstm_baseline.race.plan import Plan
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.terminal import print_table
-from lstm_baseline.race.results import (
-    Runs,
-    choose_settings,
-    summarise,
-    summarise_sweep,
-)
-from lstm_baseline.runs.pool import run_all
+from lstm_baseline.race.summarise import choose_settings
+from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
 
 PLAN, RUNS = "plan.json", "runs"
 
 
-def race(plan: Plan, folder: Path, *, command: str, console: Console, **execution: Any) -> Path:
-    """Carry out a race, print its outcome and return the path of its report.
+def report_race(outcome: RaceOutcome, folder: Path, *, command: str, console: Console) -> Path:
+    """Print the outcome of a race, write its report and return the report's path.
 
     Parameters
     ----------
-    plan, folder, console, execution
-        As for ``carry_out``.
+    outcome
+        What ``hold_race`` returned.
+    folder
+        That of the race.
     command
         What the user typed, for the report.
+    console
+        Where to print.
     """
-    outcome = carry_out(plan, folder, console=console, **execution)
     print_table(outcome, console)
     return write_report(outcome, folder, command)
 
 
-def carry_out(
+def hold_race(
     plan: Plan,
     folder: Path,
     *,
@@ -84,10 +81,7 @@ def carry_out(
     KeyboardInterrupt
         If interrupted; the same call goes on from there.
     """
-    for task in plan.all_tasks():
-        plan.width(task, plan.contestants[0])  # refuses sizes that cannot be met
-    for contestant in plan.contestants:
-        _check(plan, contestant)
+    _check_all(plan)
     _announce(plan, console)
     _fix(plan, folder / PLAN)
 
@@ -95,7 +89,7 @@ def carry_out(
         if not specs:
             return []
         console.print(f"{title}: {formats.counted(len(specs), 'run')}")
-        results = run_all(
+        results = carry_out_runs(
             specs,
             folder / RUNS,
             num_workers=num_workers,
@@ -113,17 +107,20 @@ def carry_out(
     # A run that two of them share is done once.
     unique = {spec.name: spec for spec in [*finals, *(spec for each in trained for spec in each)]}
     done = {spec.name: result for spec, result in run("final runs", list(unique.values()))}
-    final_runs = [(spec, done[spec.name]) for spec in finals]
-    outcomes = summarise(plan, final_runs, trials)
-    return RaceOutcome(
+    return judge(
         plan,
-        tuple(outcomes),
-        tuple(
-            summarise_sweep(plan, sweep, final_runs, [(spec, done[spec.name]) for spec in specs])
-            for sweep, specs in zip(plan.sweeps, trained, strict=True)
-        ),
-        judge(plan, outcomes),
+        trials=trials,
+        finals=[(spec, done[spec.name]) for spec in finals],
+        trained=[[(spec, done[spec.name]) for spec in specs] for specs in trained],
     )
+
+
+def _check_all(plan: Plan) -> None:
+    """Refuse a size that cannot be met, then a contestant that cannot run."""
+    for task in plan.all_tasks():
+        plan.width(task, plan.contestants[0])
+    for contestant in plan.contestants:
+        _check(plan, contestant)
 
 
 def _check(plan: Plan, contestant: Contestant) -> None:
@@ -132,7 +129,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
     Ours are known to keep the rules unless arguments make them others: an LSTM that is
     bidirectional looks ahead.
     """
-    if not contestant.is_own and not contestant.arguments:
+    if not contestant.is_user_class and not contestant.arguments:
         return
     drawn = plan.tuning.settings(plan.settings)
     for task in plan.all_tasks():
@@ -142,7 +139,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
         for setting in ("truncate", "recompute"):
             if not any(getattr(settings, setting) for settings in (plan.settings, *drawn)):
                 continue
-            if contestant.is_own or getattr(make(0), "bidirectional", False):
+            if contestant.is_user_class or getattr(make(0), "bidirectional", False):
                 raise InputError(
                     f"{setting} is among the training settings, which {contestant.name} does not "
                     "offer: only models of this package that go in one direction do"
@@ -151,7 +148,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
 
 def _modules(plan: Plan) -> list[Path]:
     """Return files of contestants that other machines lack: modules in no package."""
-    own = [contestant for contestant in plan.contestants if contestant.is_own]
+    own = [contestant for contestant in plan.contestants if contestant.is_user_class]
     files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
     return sorted(file for file in files if file is not None)
 
@@ -178,7 +175,7 @@ def _announce(plan: Plan, console: Console) -> None:
 def _fix(plan: Plan, path: Path) -> None:
     """Write the plan before the first run; refuse a folder that holds another race."""
     now = plan.config()
-    content = {"hash": plan.hash, "plan": now, "made_with": _installation(plan)}
+    content = {"hash": plan.hash, "plan": now, "made_with": _made_with(plan)}
     if not path.exists():
         write_json(path, content)
         return
@@ -200,14 +197,10 @@ def _fix(plan: Plan, path: Path) -> None:
     )
 
 
-def _installation(plan: Plan) -> dict[str, str]:
+def _made_with(plan: Plan) -> dict[str, str]:
     """Return what results depend on besides the plan."""
-    made_with = {
-        "lstm-baseline": __version__,
-        "NumPy": np.__version__,
-        "engine": str(describe()["engine"]),
-    }
-    if any(contestant.is_own for contestant in plan.contestants) and "torch" in sys.modules:
+    made_with = results_depend_on()
+    if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:
         made_with["PyTorch"] = version("torch")
     return made_with
 

@@ -7,6 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -32,6 +33,9 @@ OWN_DATA = {"num_steps": 2000, "batch_size": 32, "learning_rate": 3e-3}
 """Training settings that suit most data of a user's own, where nobody tunes them."""
 
 
+Target = Literal["auto", "classification", "regression"]
+
+
 class SweepEntry(BaseModel):
     """An argument of the task above it, varied."""
 
@@ -50,10 +54,10 @@ class TaskEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     task: str = ""
-    """Of a generated task."""
+    """Name of a generated task."""
     data: Path | None = None
     """An .npz file, instead."""
-    target: Literal["auto", "classification", "regression"] = "auto"
+    target: Target = "auto"
     """What y in ``data`` is."""
     text: Path | None = None
     """A UTF-8 file, instead."""
@@ -202,6 +206,89 @@ def change(race: RaceFile, **values: Any) -> RaceFile:
         raise InputError(_first_problem(error)) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line may change in a race; None leaves what the race says.
+
+    Raises
+    ------
+    InputError
+        If more than one option says what the tasks are.
+    """
+
+    tasks: tuple[str, ...] | None = None
+    """Names of tasks; of those that the race has, its arguments and sweeps are kept."""
+    data: Path | None = None
+    """A user's arrays, which take the place of all tasks."""
+    target: Target = "auto"
+    """What y in ``data`` is."""
+    text: Path | None = None
+    """A user's text, which takes the place of all tasks."""
+    models: tuple[str, ...] | None = None
+    """Models that take the place of all contestants."""
+    challengers: tuple[str, ...] = ()
+    """Models that race as well."""
+    seeds: int | None = None
+    trials: int | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.tasks, self.data, self.text)) > 1:
+            raise InputError("give at most one of --tasks, --data and --text")
+
+
+def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFile:
+    """Return a race as the options of the command line change it.
+
+    Parameters
+    ----------
+    race
+        What the file or the preset says.
+    options
+        What the user gave beside it.
+    is_preset
+        Whether the race is a preset. Its training settings suit its own tasks, so where nobody
+        tunes them a user's own data get ``OWN_DATA``.
+
+    Raises
+    ------
+    InputError
+        If a value is wrong.
+    """
+    own_data = options.data is not None or options.text is not None
+    tuning = race.tuning.model_dump()
+    if options.trials is not None:
+        tuning["trials"] = options.trials
+    training = race.training.model_dump()
+    if is_preset and own_data and not race.tuning.trials:
+        training |= OWN_DATA
+    if options.steps is not None:
+        training["num_steps"] = options.steps
+    contestants = race.contestants if options.models is None else options.models
+    return change(
+        race,
+        tasks=_entries(race, options),
+        contestants=[*contestants, *options.challengers],
+        seeds=race.seeds if options.seeds is None else options.seeds,
+        tuning=tuning,
+        training=training,
+    )
+
+
+def _entries(race: RaceFile, options: Options) -> list[object]:
+    """Return the tasks' entries: the user's file, or the race's own, as far as they are named."""
+    if options.data is not None:
+        return [{"data": options.data.resolve(), "target": options.target}]
+    if options.text is not None:
+        return [{"text": options.text.resolve()}]
+    if options.tasks is None:
+        return list(race.tasks)
+    given: dict[str, list[object]] = {name: [] for name in options.tasks}
+    for entry in race.tasks:
+        given.get(entry.task, []).append(entry)
+    return [entry for name in given for entry in given[name] or [name]]
+
+
 def _parse(text: str, source: str) -> RaceFile:
     try:
         return RaceFile.model_validate(tomllib.loads(text))
@@ -215,7 +302,7 @@ def _first_problem(error: ValidationError) -> str:
     """Say the place of the first wrong key or value, what it is and what is wrong with it."""
     # A key that is unknown explains why another one is missing.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    # What pydantic calls the alternatives of a union is no place in a file.
+    # Skip pydantic's labels of union alternatives: they are not keys.
     parts = [part for part in map(str, first["loc"]) if " " not in part]
     place = ".".join(parts)
     message = first["msg"].removeprefix("Value error, ")

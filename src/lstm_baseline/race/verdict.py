@@ -1,16 +1,17 @@
-"""Who wins: the rule that decides, fixed before the runs, and what it finds."""
+"""Who wins: the rule that decides, fixed before the runs, and the evidence that it is put to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray
-from lstm_baseline.race.statistics import (
+from lstm_baseline.race.race_statistics import (
     NUM_RESAMPLES,
+    Bootstrap,
     Interval,
     holm,
     mean_interval,
@@ -20,11 +21,58 @@ from lstm_baseline.race.statistics import (
     probability_better,
 )
 
-Outcome = Literal["challenger wins", "baseline wins", "inconclusive"]
+Verdict = Literal["challenger wins", "baseline wins", "inconclusive"]
 Condition = Literal["direction", "significance", "margin", "probability", "probability interval"]
 
 # A share or a difference that equals its threshold on paper may miss it by rounding.
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All numbers on a difference between two contestants, on a task or over several.
+
+    The rule decides by the fields that have no default. A further statistic is a field with a
+    default, None for evidence that lacks it, and a line in ``of``.
+    """
+
+    difference: Interval
+    """Challenger − baseline: of the means on a task, of the interquartile means over several."""
+    mean_difference: float
+    """Mean over all pairs of runs, which over several tasks is not that of ``difference``."""
+    probability: Interval
+    """Probability that the challenger is the better one of a pair, ties counting half."""
+    p_value: float
+    adjusted_p_value: float
+    """p-value after Holm's correction over the whole family."""
+
+    @classmethod
+    def of(
+        cls,
+        differences: FloatArray,
+        *,
+        difference: Interval,
+        mean_difference: float,
+        probability: Interval,
+        p_value: float,
+    ) -> Self:
+        """Return the evidence of paired differences, its p-value not adjusted yet.
+
+        Parameters
+        ----------
+        differences
+            What the test is of, (runs,): each pair's difference on a task, or each seed's mean
+            difference over several. Further statistics are computed from it.
+        difference, mean_difference, probability, p_value
+            The fields of these names.
+        """
+        return cls(
+            difference=difference,
+            mean_difference=float(mean_difference),
+            probability=probability,
+            p_value=float(p_value),
+            adjusted_p_value=float(p_value),
+        )
 
 
 class VerdictRule(BaseModel):
@@ -55,7 +103,29 @@ class VerdictRule(BaseModel):
     """The largest difference that would not matter, in normalised score."""
     probability: Annotated[float, Field(ge=0.5, le=1)] = 0.75
     num_resamples: Annotated[int, Field(ge=100)] = NUM_RESAMPLES
-    """Of every bootstrap, and of a permutation test that cannot try all patterns."""
+    """Resamples of every bootstrap, and of a permutation test that cannot try all patterns."""
+
+    def unmet(self, evidence: Evidence) -> tuple[Condition, ...]:
+        """Return the conditions that keep whoever is ahead from winning; none if they win."""
+        # Whoever is behind cannot win, so the rule is put to the one who is ahead.
+        lead, better = evidence.difference, evidence.probability
+        if lead.estimate < 0:
+            lead = Interval(-lead.estimate, -lead.high, -lead.low)
+            better = Interval(1 - better.estimate, 1 - better.high, 1 - better.low)
+        conditions: dict[Condition, bool] = {
+            "direction": evidence.mean_difference * evidence.difference.estimate >= 0,
+            "significance": evidence.adjusted_p_value <= self.level,
+            "margin": lead.low > self.margin + _ROUNDING,
+            "probability": better.estimate >= self.probability - _ROUNDING,
+            "probability interval": better.low > 0.5 + _ROUNDING,
+        }
+        return tuple(condition for condition, met in conditions.items() if not met)
+
+    def verdict(self, evidence: Evidence) -> Verdict:
+        """Return who wins, if anybody."""
+        if self.unmet(evidence):
+            return "inconclusive"
+        return "challenger wins" if evidence.difference.estimate >= 0 else "baseline wins"
 
 
 class Pair(NamedTuple):
@@ -65,26 +135,10 @@ class Pair(NamedTuple):
     baseline: FloatArray
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What the rule found, and from what numbers."""
-
-    outcome: Outcome
-    difference: Interval
-    """Challenger − baseline: of the means on a task, of the interquartile means over all."""
-    probability: Interval
-    """That the challenger is the better one of a pair, ties counting half."""
-    p_value: float
-    adjusted_p_value: float
-    """By Holm's method over the whole family."""
-    unmet: tuple[Condition, ...]
-    """Conditions that keep the contestant who is ahead from winning; none if one has won."""
-
-
 def compare_tasks(
     pairs: Sequence[Pair], rule: VerdictRule, rng: np.random.Generator
-) -> list[list[Comparison]]:
-    """Judge every challenger on every task; all of these comparisons are one family.
+) -> list[list[Evidence]]:
+    """Compare every challenger with the baseline on every task; all comparisons are one family.
 
     Parameters
     ----------
@@ -92,13 +146,13 @@ def compare_tasks(
         One a challenger. They may differ in tasks and in runs, so tasks from which different pairs
         are left out can come one by one.
     rule
-        What counts as a win.
+        Its level gives the intervals' confidence.
     rng
         Draws resamples.
 
     Returns
     -------
-    For each of ``pairs``, a comparison a task.
+    For each of ``pairs``, the evidence of each task.
 
     Raises
     ------
@@ -106,6 +160,7 @@ def compare_tasks(
         If the arrays of a pair differ in shape, have fewer than 2 runs, or numbers that are not
         finite.
     """
+    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
     found = []
     for challenger, baseline in pairs:
         if np.shape(challenger) != np.shape(baseline):
@@ -114,92 +169,69 @@ def compare_tasks(
                 "give the same pairs of runs on the same tasks"
             )
         differences = np.subtract(challenger, baseline, dtype=np.float64)
-        resamples = rule.num_resamples
+        p_values = permutation_p_values(differences, rng, num_resamples=rule.num_resamples)
+        means = mean_interval(differences, bootstrap)
+        shares = probability_better(differences, bootstrap)
         found.append(
-            (
-                permutation_p_values(differences, rng, num_resamples=resamples),
-                mean_interval(differences, 1 - rule.level, rng, num_resamples=resamples),
-                probability_better(differences, 1 - rule.level, rng, num_resamples=resamples),
-            )
+            [
+                Evidence.of(
+                    of_task,
+                    difference=mean,
+                    mean_difference=mean.estimate,
+                    probability=share,
+                    p_value=p_value,
+                )
+                for of_task, mean, share, p_value in zip(
+                    differences.T, means, shares, p_values, strict=True
+                )
+            ]
         )
-    family = holm(np.concatenate([p_values for p_values, *_ in found] or [np.empty(0)]))
-    adjusted = iter(family.tolist())
-    return [
-        [
-            _judge(p_value, next(adjusted), difference, probability, rule)
-            for p_value, difference, probability in zip(*columns, strict=True)
-        ]
-        for columns in found
-    ]
+    adjusted = iter(_adjust([evidence for of_pair in found for evidence in of_pair]))
+    return [[next(adjusted) for _ in of_pair] for of_pair in found]
 
 
 def compare_overall(
     pairs: Sequence[Pair], rule: VerdictRule, rng: np.random.Generator
-) -> list[Comparison]:
-    """Judge every challenger over all of its tasks together; the challengers are one family.
+) -> list[Evidence]:
+    """Compare every challenger over all of its tasks together; the challengers are one family.
 
     Parameters and errors are those of ``compare_tasks``.
     """
-    confidence, resamples = 1 - rule.level, rule.num_resamples
-    found = [
+    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
+    intervals = [
         (
-            overall_difference(*pair, confidence, rng, num_resamples=resamples),
-            overall_probability(*pair, confidence, rng, num_resamples=resamples),
-            _seeds_differences(pair),
+            overall_difference(*pair, bootstrap),
+            overall_probability(*pair, bootstrap),
         )
         for pair in pairs
     ]
-    p_values = [
-        float(permutation_p_values(differences, rng, num_resamples=resamples)[0])
-        for *_, differences in found
-    ]
-    adjusted = holm(np.array(p_values, dtype=np.float64)).tolist()
-    return [
-        _judge(
-            p_value,
-            adjusted_p_value,
-            difference,
-            probability,
-            rule,
-            one_direction=bool(differences.mean() * difference.estimate >= 0),
+    found = []
+    for pair, (difference, probability) in zip(pairs, intervals, strict=True):
+        of_seeds = _seeds_differences(pair)
+        (p_value,) = permutation_p_values(of_seeds[:, None], rng, num_resamples=rule.num_resamples)
+        found.append(
+            Evidence.of(
+                of_seeds,
+                difference=difference,
+                mean_difference=of_seeds.mean(),
+                probability=probability,
+                p_value=p_value,
+            )
         )
-        for (difference, probability, differences), p_value, adjusted_p_value in zip(
-            found, p_values, adjusted, strict=True
-        )
-    ]
+    return _adjust(found)
 
 
 def _seeds_differences(pair: Pair) -> FloatArray:
-    """Return each seed's mean difference over tasks, (runs, 1)."""
+    """Return each seed's mean difference over tasks, (runs,)."""
     differences: FloatArray = np.subtract(pair.challenger, pair.baseline, dtype=np.float64)
-    means: FloatArray = differences.mean(axis=1, keepdims=True)
+    means: FloatArray = differences.mean(axis=1)
     return means
 
 
-def _judge(
-    p_value: float,
-    adjusted_p_value: float,
-    difference: Interval,
-    probability: Interval,
-    rule: VerdictRule,
-    *,
-    one_direction: bool = True,
-) -> Comparison:
-    # Whoever is behind cannot win, so the rule is put to the one who is ahead.
-    challenger_ahead = difference.estimate >= 0
-    lead, better = difference, probability
-    if not challenger_ahead:
-        lead = Interval(-difference.estimate, -difference.high, -difference.low)
-        better = Interval(1 - probability.estimate, 1 - probability.high, 1 - probability.low)
-    conditions: dict[Condition, bool] = {
-        "direction": one_direction,
-        "significance": adjusted_p_value <= rule.level,
-        "margin": lead.low > rule.margin + _ROUNDING,
-        "probability": better.estimate >= rule.probability - _ROUNDING,
-        "probability interval": better.low > 0.5 + _ROUNDING,
-    }
-    unmet = tuple(condition for condition, met in conditions.items() if not met)
-    outcome: Outcome = "inconclusive"
-    if not unmet:
-        outcome = "challenger wins" if challenger_ahead else "baseline wins"
-    return Comparison(outcome, difference, probability, float(p_value), adjusted_p_value, unmet)
+def _adjust(family: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence of a family, its p-values adjusted by Holm's method."""
+    adjusted = holm(np.array([evidence.p_value for evidence in family], dtype=np.float64))
+    return [
+        replace(evidence, adjusted_p_value=p_value)
+        for evidence, p_value in zip(family, adjusted.tolist(), strict=True)
+    ]

@@ -8,7 +8,6 @@ of them as an event. Encryption and certificates are Dask's own configuration.
 import asyncio
 import logging
 import secrets
-import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,32 +15,29 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypedDict
 
-import numpy as np
 from distributed import Client, KilledWorker, Security, Worker, get_worker, rpc
+from distributed import Future as DaskFuture
 from distributed.comm import CommClosedError
 
 from lstm_baseline import __version__
-from lstm_baseline.engine.backend import describe
 from lstm_baseline.engine.errors import FileError, WorkerError
-from lstm_baseline.runs.run import RunResult, execute, record_failure, store
+from lstm_baseline.installation import results_depend_on
+from lstm_baseline.runs.run import RunResult, carry_out_run, record_failure, store
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.runs.workers import killed_reason
+from lstm_baseline.runs.workers import killed_reason, no_second_interrupt
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Record
 
 _CONNECT_SECONDS = 10
 
 
-class DaskWorkers:
-    """Workers of a Dask scheduler, of one thread each.
+@contextmanager
+def dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Iterator["DaskWorkers"]:
+    """Connect to a scheduler, look at the workers that are there already, and give them all.
 
-    A run is sent to a worker that has nothing else to do, so that of a worker that is killed no
-    other run is blamed; Dask then does it again elsewhere, as often as the scheduler's
-    ``allowed-failures`` says. A task goes to a worker once, however many of its runs are done
-    there.
+    Leaving the context stops whatever is still running.
 
     Parameters
     ----------
@@ -51,56 +47,73 @@ class DaskWorkers:
         Address of the scheduler.
     modules
         Python files that workers are to have.
+
+    Raises
+    ------
+    FileError
+        If a module is not there.
+    WorkerError
+        If nothing answers, or a worker cannot be used.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        client = stack.enter_context(_connect(scheduler))
+        workers = DaskWorkers(client, scheduler, folder)
+        for module in modules:
+            if not module.is_file():
+                raise FileError(f"cannot read {module}: there is no such file")
+        try:
+            for module in modules:
+                client.upload_file(str(module))
+            client.run(_check_worker, results_depend_on())
+        except WorkerError:
+            raise
+        except Exception as error:  # whatever another installation makes of it
+            raise _unusable(error) from error
+        connection = stack.pop_all()
+    try:
+        yield workers
+    finally:
+        # The scheduler drops what a client that is gone had asked for.
+        with no_second_interrupt():
+            connection.close()
+
+
+def _connect(scheduler: str) -> Client:
+    try:
+        # In a thread, as a notebook has a loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _ask_who_answers(scheduler)).result()
+        with warnings.catch_warnings():
+            # Whether installations agree in what matters here, _check_worker says.
+            warnings.simplefilter("ignore")
+            return Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # of the address, of the network, of certificates
+        reason = str(error) or f"silent for {_CONNECT_SECONDS} s"
+        raise WorkerError(
+            f"no Dask scheduler answers at {scheduler!r} ({reason}); start one with "
+            "`dask scheduler` and give the address that it prints"
+        ) from error
+
+
+class DaskWorkers:
+    """Workers of a Dask scheduler, of one thread each.
+
+    A run is sent to a worker that has nothing else to do, so that of a worker that is killed no
+    other run is blamed; Dask then does it again elsewhere, as often as the scheduler's
+    ``allowed-failures`` says. A task goes to a worker once, however many of its runs are done
+    there.
     """
 
-    def __init__(self, folder: Path, scheduler: str, modules: Sequence[Path]) -> None:
-        self._folder, self._scheduler, self._modules = folder, scheduler, modules
-        self._installation = _installation()
+    def __init__(self, client: Client, scheduler: str, folder: Path) -> None:
+        self._client, self._scheduler, self._folder = client, scheduler, folder
+        self._executor = client.get_executor(pure=False, allow_other_workers=True)
         self._topic = f"lstm-baseline-{secrets.token_hex(8)}"
-        self._busy: dict[Future[Any], str] = {}
-        self._tasks: dict[Task, Any] = {}
+        client.subscribe_topic(self._topic, self._hear)
+        self._installation = results_depend_on()
+        self._busy: dict[Future[dict[str, bytes]], str] = {}
+        self._tasks: dict[Task, DaskFuture] = {}
         self._histories: dict[str, list[Record]] = {}
-
-    def __enter__(self) -> Self:
-        """Connect, and look at the workers that are there already.
-
-        Raises
-        ------
-        FileError
-            If a module is not there.
-        WorkerError
-            If nothing answers, or a worker cannot be used.
-        """
-        with ExitStack() as stack:
-            stack.enter_context(_quiet())
-            self._client: Client = stack.enter_context(self._connect())
-            self._executor = self._client.get_executor(pure=False, allow_other_workers=True)
-            self._client.subscribe_topic(self._topic, self._hear)
-            for module in self._modules:
-                if not module.is_file():
-                    raise FileError(f"cannot read {module}: there is no such file")
-            try:
-                for module in self._modules:
-                    self._client.upload_file(str(module))
-                self._client.run(_check_worker, self._installation)
-            except WorkerError:
-                raise
-            except Exception as error:  # whatever another installation makes of it
-                raise _unusable(error) from error
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # The scheduler drops what a client that is gone had asked for. A second Ctrl-C must not
-        # come between.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._stack.close()
-        signal.signal(signal.SIGINT, handler)
 
     def free(self) -> list[str]:
         """Return the addresses of the workers that have nothing to do.
@@ -120,7 +133,7 @@ class DaskWorkers:
         # A run whose worker is gone is done by one of the others.
         return free[: max(0, len(present) - len(self._busy))]
 
-    def submit(self, spec: RunSpec, worker: str) -> Future[Any]:
+    def submit(self, spec: RunSpec, worker: str) -> Future[dict[str, bytes]]:
         """Start a run on a free worker.
 
         Raises
@@ -136,8 +149,8 @@ class DaskWorkers:
                 if spec.task not in self._tasks:
                     # Not scattered: what a lost worker held could not be made again.
                     self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
-                future: Future[Any] = self._executor.submit(
-                    _carry_out,
+                future: Future[dict[str, bytes]] = self._executor.submit(
+                    _run_on_worker,
                     self._tasks[spec.task],
                     others,
                     self._installation,
@@ -150,7 +163,7 @@ class DaskWorkers:
         self._histories.setdefault(spec.name, [])
         return future
 
-    def result(self, spec: RunSpec, future: Future[Any]) -> RunResult:
+    def result(self, spec: RunSpec, future: Future[dict[str, bytes]]) -> RunResult:
         """Write a run's files into its folder and return how it ended.
 
         Raises
@@ -178,23 +191,7 @@ class DaskWorkers:
         """Return what has come of a run's history."""
         return self._histories[spec.name]
 
-    def _connect(self) -> Client:
-        try:
-            # In a thread, as a notebook has a loop of its own.
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(asyncio.run, _ask_who_answers(self._scheduler)).result()
-            with warnings.catch_warnings():
-                # Whether installations agree in what matters here, _check_worker says.
-                warnings.simplefilter("ignore")
-                return Client(self._scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except Exception as error:  # of the address, of the network, of certificates
-            reason = str(error) or f"silent for {_CONNECT_SECONDS} s"
-            raise WorkerError(
-                f"no Dask scheduler answers at {self._scheduler!r} ({reason}); start one with "
-                "`dask scheduler` and give the address that it prints"
-            ) from error
-
-    def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
+    def _hear(self, event: tuple[float, "_Message"]) -> None:
         """Take a record from a worker, unless a run that is done again tells it once more."""
         _, message = event
         history = self._histories.get(message["run"])
@@ -214,11 +211,20 @@ class DaskWorkers:
         )
 
 
+class _Message(TypedDict):
+    """What a worker tells of a run under way."""
+
+    run: str
+    """Its name."""
+    record: list[Any]
+    """The fields of a ``Record``."""
+
+
 class _NotWanted(BaseException):
     """Whoever asked for a run is gone."""
 
 
-def _carry_out(
+def _run_on_worker(
     task: Task, others: dict[str, Any], expected: dict[str, str], topic: str
 ) -> dict[str, bytes]:
     """Carry out a run on a worker and return its files by name."""
@@ -229,11 +235,11 @@ def _carry_out(
     def tell(record: Record) -> None:
         if worker.state.tasks[key].state == "cancelled":
             raise _NotWanted
-        worker.log_event(topic, {"run": spec.name, "record": list(record)})
+        worker.log_event(topic, _Message(run=spec.name, record=list(record)))
 
     with tempfile.TemporaryDirectory(dir=worker.local_directory) as name:
         folder = Path(name)
-        execute(spec, folder, tell)
+        carry_out_run(spec, folder, tell)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -254,16 +260,10 @@ def _itself(task: Task) -> Task:
     return task
 
 
-def _installation() -> dict[str, str]:
-    """Return what the bits of a result depend on, besides the processor."""
-    engine = describe()["engine"]
-    return {"lstm-baseline": __version__, "NumPy": np.__version__, "engine": engine}
-
-
 def _check_worker(expected: dict[str, str], dask_worker: Worker) -> None:
     """Refuse a worker whose results could differ, or that does several runs at a time."""
     where, num_threads = dask_worker.address, dask_worker.state.nthreads
-    for name, own in _installation().items():
+    for name, own in results_depend_on().items():
         if own != expected[name]:
             raise WorkerError(
                 f"worker {where} has {name} {own}, this machine {expected[name]}, and their "

@@ -6,20 +6,20 @@ import threading
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from loky import ProcessPoolExecutor, cpu_count
 from loky.process_executor import TerminatedWorkerError
 
 from lstm_baseline.engine.errors import WorkerError
 from lstm_baseline.runs.progress import title
-from lstm_baseline.runs.run import RunResult, execute, read_history, record_failure
+from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.runs.workers import killed_reason
+from lstm_baseline.runs.workers import killed_reason, no_second_interrupt
 from lstm_baseline.training import Record
 
 MOST_KILLS = 3
@@ -31,6 +31,22 @@ WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
     "MALLOC_MMAP_THRESHOLD_": str(2**28),
 }
+
+
+@contextmanager
+def local_workers(folder: Path, num_workers: int) -> Iterator["LocalWorkers"]:
+    """Give processes of this machine; leaving the context stops whatever is still running."""
+    workers = LocalWorkers(folder, num_workers)
+    with warnings.catch_warnings():
+        # Loky gives a process that has grown a new one, and takes growth for a leak: the first run
+        # of a contestant that imports PyTorch is none.
+        warnings.filterwarnings("ignore", message="A worker was restarted")
+        try:
+            yield workers
+        finally:
+            # After an error or an interrupt nobody waits for the runs under way.
+            with no_second_interrupt():
+                workers.stop()
 
 
 class LocalWorkers:
@@ -50,28 +66,11 @@ class LocalWorkers:
         self._pools = {str(k): self._new_pool() for k in range(num_workers)}
         self._busy: dict[Future[RunResult], str] = {}
         self._kills: Counter[str] = Counter()
-        self._warnings = warnings.catch_warnings()
 
-    def __enter__(self) -> Self:
-        # Loky gives a process that has grown a new one, and takes growth for a leak: the first run
-        # of a contestant that imports PyTorch is none.
-        self._warnings.__enter__()
-        warnings.filterwarnings("ignore", message="A worker was restarted")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # After an error or an interrupt nobody waits for the runs under way. A second Ctrl-C must
-        # not come between.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def stop(self) -> None:
+        """End all processes, and with them the runs under way."""
         for pool in self._pools.values():
             pool.shutdown(wait=True, kill_workers=True)
-        self._warnings.__exit__(kind, error, traceback)
-        signal.signal(signal.SIGINT, handler)
 
     def free(self) -> list[str]:
         """Return the names of the processes that have nothing to do."""
@@ -81,10 +80,10 @@ class LocalWorkers:
         """Start a run in a free process."""
         future: Future[RunResult]
         try:
-            future = self._pools[worker].submit(execute, spec, self._folder / spec.name)
+            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
         except BrokenProcessPool:  # killed between two runs: neither is to blame
             self._replace(worker)
-            future = self._pools[worker].submit(execute, spec, self._folder / spec.name)
+            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
         self._busy[future] = worker
         return future
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from rich.console import Console
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.plots import formats
-from lstm_baseline.runs.local_workers import LocalWorkers
-from lstm_baseline.runs.progress import Bars
+from lstm_baseline.runs.local_workers import local_workers
+from lstm_baseline.runs.progress import Bars, show_bars
 from lstm_baseline.runs.run import RunResult, read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.workers import Workers
@@ -24,7 +25,7 @@ OnRecord = Callable[[RunSpec, Record], None]
 _POLL_SECONDS = 0.25
 
 
-def run_all(
+def carry_out_runs(
     specs: list[RunSpec],
     folder: Path,
     *,
@@ -82,30 +83,33 @@ def run_all(
     if waiting:
         # The longest first, so that all workers end together.
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
+        found: AbstractContextManager[Workers]
         if scheduler is None:
-            workers: Workers = LocalWorkers(folder, min(num_workers or cpu_count(), len(waiting)))
+            found = local_workers(folder, min(num_workers or cpu_count(), len(waiting)))
         else:
-            workers = _dask_workers(folder, scheduler, modules)
-        with workers:
+            found = _dask_workers(folder, scheduler, modules)
+        with found as workers:
             if scheduler is not None:
-                found = formats.counted(len(workers.free()), "worker")
-                console.print(f"{scheduler} has {found}", soft_wrap=True)
-            with Bars(console, waiting) as bars:
-                results |= _carry_out(waiting, workers, bars, on_record)
+                number = formats.counted(len(workers.free()), "worker")
+                console.print(f"{scheduler} has {number}", soft_wrap=True)
+            with show_bars(console, waiting) as bars:
+                results |= _keep_busy(waiting, workers, bars, on_record)
     return [result for spec in specs if (result := results[spec.name]) is not None]
 
 
-def _dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Workers:
+def _dask_workers(
+    folder: Path, scheduler: str, modules: Sequence[Path]
+) -> AbstractContextManager[Workers]:
     try:
-        from lstm_baseline.runs.dask_workers import DaskWorkers
+        from lstm_baseline.runs.dask_workers import dask_workers
     except ImportError as error:
         raise InputError(
             f"Dask cannot be imported ({error}); pip install 'lstm-baseline[dask]'"
         ) from error
-    return DaskWorkers(folder, scheduler, modules)
+    return dask_workers(folder, scheduler, modules)
 
 
-def _carry_out(
+def _keep_busy(
     specs: list[RunSpec], workers: Workers, bars: Bars, on_record: OnRecord | None
 ) -> dict[str, RunResult]:
     """Keep all workers busy, in the order given, until every run has ended."""

@@ -1,8 +1,7 @@
 """What a race shows while it runs: a bar for each run under way, a line for each that has ended."""
 
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,34 +12,31 @@ from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
 
 
-class Bars:
-    """Live progress on a console; only the lines where it is no terminal."""
+@contextmanager
+def show_bars(console: Console, specs: Sequence[RunSpec]) -> Iterator["Bars"]:
+    """Give live progress on a console; only the lines where it is no terminal."""
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=12),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+    )
+    bars = Bars(progress, specs)
+    with progress:
+        yield bars
 
-    def __init__(self, console: Console, specs: Sequence[RunSpec]) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=12),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
+
+class Bars:
+    """A bar for each run under way, and one for all."""
+
+    def __init__(self, progress: Progress, specs: Sequence[RunSpec]) -> None:
+        self._progress = progress
         self._work = {spec.name: spec.estimated_work() for spec in specs}
         self._done = dict.fromkeys(self._work, 0.0)
         self._total = self._progress.add_task("all runs", total=sum(self._work.values()))
         self._bars: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def update(self, spec: RunSpec, record: Record) -> None:
         """Show how far a run is."""

@@ -8,13 +8,13 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstm_baseline.contestants.challenger import flops_per_step
 from lstm_baseline.engine.errors import DivergenceError, FileError, InputError
-from lstm_baseline.engine.models import RecurrentModel
+from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.storage import read_json, write_json, write_tensors, write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.runs.peak_memory import can_measure, peak_since, reset_peak
@@ -30,7 +30,7 @@ WEIGHTS = "lstm-baseline challenger 1"
 class RunResult(BaseModel):
     """How a run ended."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     status: Literal["finished", "failed"]
     reason: str = ""
@@ -47,9 +47,9 @@ class RunResult(BaseModel):
     """The metric on parts of the test samples, by their names."""
     validation_score: float | None = None
     """Of the weights that did best in validation; None when it failed."""
-    beyond: tuple[float | None, ...] = ()
-    """The metric on test samples of each of the specification's tasks beyond its own; None where it
-    is not finite."""
+    also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
+    """The metric on test samples of each task in the specification's ``also_tested_on``; None where
+    it is not finite. The file calls it ``beyond``."""
     best_step: int = 0
     seconds: float = 0.0
     """Spent in training steps."""
@@ -63,7 +63,7 @@ class RunResult(BaseModel):
     history: list[Record] = []
 
 
-def execute(
+def carry_out_run(
     spec: RunSpec, folder: Path, on_validation: Callable[[Record], None] | None = None
 ) -> RunResult:
     """Carry out a run in its folder, from its checkpoint if there is one; once ended, never again.
@@ -90,11 +90,11 @@ def execute(
     except FileError:
         raise
     except (Exception, SystemExit) as error:  # a contestant's code may do anything
-        if isinstance(error, InputError) and not spec.contestant.is_own:
+        if isinstance(error, InputError) and not spec.contestant.is_user_class:
             raise  # a size that no model of ours can have
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return record_failure(spec, folder, reason, read_history(folder))
-    write_json(folder / RESULT, result.model_dump())
+    write_json(folder / RESULT, result.model_dump(by_alias=True))
     if result.status == "finished":
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
@@ -111,7 +111,7 @@ def record_failure(spec: RunSpec, folder: Path, reason: str, history: list[Recor
         history=history,
     )
     write_json(folder / RUN, spec.config())
-    write_json(folder / RESULT, result.model_dump())
+    write_json(folder / RESULT, result.model_dump(by_alias=True))
     return result
 
 
@@ -224,7 +224,7 @@ def _train(
 
 
 def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
-    """Score the trained model on test samples of its own task and of those beyond."""
+    """Score the trained model on test samples of its own task and of the others."""
     metric, test = spec.task.metric, spec.task.test(spec.seed)
     outputs = predict(model, spec.task, test)
     score = metric.measure(outputs, test)
@@ -234,11 +234,11 @@ def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
         "score": score,
         "standard_error": _finite(metric.standard_error(outputs, test)),
         "partial_scores": spec.task.partial_scores(outputs, test),
-        "beyond": tuple(_score_beyond(model, task, spec.seed) for task in spec.beyond),
+        "beyond": tuple(_score_on(model, task, spec.seed) for task in spec.also_tested_on),
     }
 
 
-def _score_beyond(model: Trainable, task: Task, seed: int) -> float | None:
+def _score_on(model: Trainable, task: Task, seed: int) -> float | None:
     """Score a trained model on another task than its own; None if it cannot do that."""
     try:
         return _finite(evaluate(model, task, task.test(seed)))
@@ -252,7 +252,7 @@ def _finite(value: float) -> float | None:
 
 def _save(spec: RunSpec, model: Trainable, path: Path) -> None:
     """Write the weights: as a model of ours does, or those of somebody else's by their names."""
-    if isinstance(model, RecurrentModel):
+    if isinstance(model, SequenceModel):
         model.save(path)
     else:
         write_tensors(path, model.params, {"format": WEIGHTS, "contestant": spec.config()})

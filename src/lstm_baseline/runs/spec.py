@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from lstm_baseline.contestants.contestant import Contestant, twin_seed
+from lstm_baseline.contestants.contestant import Contestant, copy_seed
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable, TrainingSettings
 
@@ -31,9 +31,9 @@ class RunSpec:
     seed: int
     stage: Literal["trial", "final"] = "final"
     """A trial is never scored on test samples."""
-    twin: int = 0
+    copy: int = 0
     """How many contestants of the same model stand before this one."""
-    beyond: tuple[Task, ...] = ()
+    also_tested_on: tuple[Task, ...] = ()
     """Tasks of the same form on which the trained model is scored as well."""
     code: str | None = None
     """Digest of the code of a class that is not ours."""
@@ -52,11 +52,11 @@ class RunSpec:
             "per_step": self.task.per_step,
             "contestant": self.contestant.model_dump(mode="json"),
             "code": self.code,
-            "twin": self.twin,
+            "twin": self.copy,
             "width": self.width,
             "settings": self.settings.model_dump(),
             "seed": self.seed,
-            "beyond": [task.config() for task in self.beyond],
+            "beyond": [task.config() for task in self.also_tested_on],
         }
 
     @cached_property
@@ -80,7 +80,7 @@ class RunSpec:
 
     def build_model(self) -> Trainable:
         """Return the untrained model; its initial weights depend on the seed alone."""
-        return self.contestant.build(self.task, self.width, twin_seed(self.seed, self.twin))
+        return self.contestant.build(self.task, self.width, copy_seed(self.seed, self.copy))
 
 
 def digest(config: dict[str, Any]) -> str:

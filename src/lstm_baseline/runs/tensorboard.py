@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.runs.spec import RunSpec
@@ -45,15 +44,8 @@ class EventFiles:
         self._last_steps: dict[str, int] = {}
         self._writers: dict[str, Any] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close all files; ``contextlib.closing`` calls it."""
         for writer in self._writers.values():
             writer.close()
 

@@ -1,8 +1,10 @@
 """What a race needs of whoever carries out its runs: processes here, or on other machines."""
 
+import signal
+from collections.abc import Iterator
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Any, Protocol, Self
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import RunSpec
@@ -10,16 +12,7 @@ from lstm_baseline.training import Record
 
 
 class Workers(Protocol):
-    """Processes that carry out one run at a time each; left, they stop what is under way."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    """Processes that carry out one run at a time each."""
 
     def free(self) -> list[str]:
         """Return the names of those that have nothing to do."""
@@ -40,6 +33,16 @@ class Workers(Protocol):
 
     def history(self, spec: RunSpec) -> list[Record]:
         """Return what is known of the history of a run under way."""
+
+
+@contextmanager
+def no_second_interrupt() -> Iterator[None]:
+    """Ignore Ctrl-C: one that is already being dealt with must not be followed by another."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def killed_reason(times: int) -> str:

@@ -15,6 +15,7 @@ from lstm_baseline.tasks.metrics import (
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
 from lstm_baseline.tasks.pair_matching import PairMatching
+from lstm_baseline.tasks.parity import Parity
 from lstm_baseline.tasks.question_answering import QuestionAnswering
 from lstm_baseline.tasks.registry import TASKS, make_task
 from lstm_baseline.tasks.text import TextFile
@@ -34,6 +35,7 @@ __all__ = [
     "NthFarthest",
     "ObjectTracking",
     "PairMatching",
+    "Parity",
     "Predictor",
     "QuestionAnswering",
     "Rung",

@@ -25,7 +25,7 @@ training rows' mean (chance). There is no oracle.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, NamedTuple, final
 
@@ -323,7 +323,7 @@ def _load(file: UserFile, needed: Sequence[str]) -> dict[str, NDArray]:
         return {name: _member(file, archive, name) for name in names}
 
 
-def _member(file: UserFile, archive: Any, name: str) -> NDArray:
+def _member(file: UserFile, archive: Mapping[str, object], name: str) -> NDArray:
     """Read one array of the archive."""
     try:
         array = archive[name]

@@ -13,6 +13,7 @@ from lstm_baseline.tasks.copy_memory import CopyMemory
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
 from lstm_baseline.tasks.pair_matching import PairMatching
+from lstm_baseline.tasks.parity import Parity
 from lstm_baseline.tasks.question_answering import QuestionAnswering
 
 TASKS: dict[str, Callable[..., GeneratedTask]] = {
@@ -23,6 +24,7 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
     "nth-farthest": NthFarthest,
     "adding": Adding,
     "copy-memory": CopyMemory,
+    "parity": Parity,
 }
 """Constructors; without arguments each makes its task at the default difficulty."""
 

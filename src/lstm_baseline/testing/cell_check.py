@@ -1,19 +1,21 @@
 """A cell of the user's own, held to what the loop over time and the derivative ask of it."""
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
-from lstm_baseline.engine.cells import Cell, unroll, unroll_backward
+from lstm_baseline.engine.cells import Cell
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.inputs import RandomSource
-from lstm_baseline.engine.models import Gradients
+from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.testing.gradient_check import GradientErrors, check_gradients
 
 
 def check_cell(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Mapping[str, FloatArray],
     input_size: int,
     *,
@@ -22,7 +24,7 @@ def check_cell(
     max_entries: int = 20,
     rng: RandomSource = 0,
 ) -> GradientErrors:
-    """Compare a cell's ``step_backward`` and ``project_backward`` with central differences.
+    """Compare a cell's ``step_backward`` and ``input_part_backward`` with central differences.
 
     The cell is run over random inputs from a random state: all rows of full length, then of lengths
     from 0 to T, with a loss of every output and of the last state.
@@ -47,11 +49,22 @@ def check_cell(
     -------
     The largest error of each parameter, "x" and the arrays of "initial_state", each in parts of the
     array's largest gradient; below 1e-6 if all is right. See ``check_gradients``.
+
+    Raises
+    ------
+    InputError
+        If ``params`` are not those that the cell's ``shapes`` state, or not in float64.
     """
     rng = np.random.default_rng(rng)
-    model = _Unrolled(cell, params)
+    model = SequenceModel(cell, input_size, dtype=np.float64, rng=NO_DRAWS, engine="reference")
+    stated = cell.shapes(input_size)
+    given = {name: np.array(value) for name, value in params.items()}
+    shapes = {name: value.shape for name, value in given.items()}
+    if shapes != stated:
+        raise InputError(f"params has the shapes {shapes}; the cell states {stated}")
+    model.params = given
     x = rng.standard_normal((num_rows, num_steps, input_size))
-    own = cell.initial_state(model.params, num_rows)
+    own = model.initial_state(num_rows)
     state = tuple(rng.standard_normal(part.shape) for part in own)
     worst: GradientErrors = {}
     for lengths in (None, np.arange(num_rows) * num_steps // max(1, num_rows - 1)):
@@ -66,40 +79,3 @@ def check_cell(
         )
         worst = {name: max(worst.get(name, 0.0), error) for name, error in errors.items()}
     return worst
-
-
-@final
-class _Unrolled:
-    """A cell run over time, as ``check_gradients`` takes it: with every output and the state."""
-
-    def __init__(self, cell: Cell, params: Mapping[str, FloatArray]) -> None:
-        self.cell = cell
-        self.params = {name: np.array(value) for name, value in params.items()}
-
-    def forward(self, x: FloatArray, return_sequences: bool, **options: Any) -> tuple[Any, ...]:
-        outputs, state, _ = self._run(x, keep_cache=False, **options)
-        return (outputs, *state)
-
-    def forward_with_cache(
-        self, x: FloatArray, return_sequences: bool, **options: Any
-    ) -> tuple[FloatArray, Any]:
-        outputs, _, cache = self._run(x, keep_cache=True, **options)
-        return outputs, cache
-
-    def backward(self, d_outputs: FloatArray, cache: Any, d_state: tuple[Any, ...]) -> Gradients:
-        d_params, d_x, d_initial = unroll_backward(
-            self.cell, self.params, d_outputs, cache, self.cell.state_type(*d_state)
-        )
-        return Gradients(d_params, lambda: d_x, d_initial)
-
-    def _run(
-        self,
-        x: FloatArray,
-        *,
-        keep_cache: bool,
-        initial_state: tuple[Any, ...],
-        lengths: Any = None,
-        return_state: bool = True,
-    ) -> tuple[FloatArray, tuple[Any, ...], Any]:
-        state = self.cell.state_type(*initial_state)
-        return unroll(self.cell, self.params, x, state, lengths, keep_cache=keep_cache)

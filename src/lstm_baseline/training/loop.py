@@ -5,19 +5,20 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from lstm_baseline.engine.contract import Model, StatefulModel
 from lstm_baseline.engine.errors import DivergenceError, InputError
-from lstm_baseline.engine.shapes import FloatArray, Params
+from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks.base import Task
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training.checkpoint import Progress, Record
 from lstm_baseline.training.losses import LOSSES
-from lstm_baseline.training.optimizers import SGD, Adam, Optimizer, clip_by_global_norm
+from lstm_baseline.training.optimizers import OPTIMIZERS, clip_by_global_norm
 from lstm_baseline.training.schedules import learning_rate_at
 from lstm_baseline.training.settings import TrainingSettings
 from lstm_baseline.training.truncation import truncated_gradients
@@ -29,26 +30,8 @@ _MODEL_STREAM = 100
 _EVALUATION_ROWS = 250
 
 
-class Trainable(Protocol):
-    """What a contestant must have: the contract that the package's own models follow."""
-
-    params: Params
-    """Live arrays by name, of one dtype: what an optimizer updates in place."""
-
-    def forward(self, *args: Any, **options: Any) -> Any:
-        """Return outputs for (x, return_sequences, lengths=): (B, T, O) or each row's last, (B, O).
-
-        x is (B, T, I); lengths (B,) are the valid steps of each row, or None for all.
-        """
-
-    def forward_with_cache(self, *args: Any, **options: Any) -> tuple[FloatArray, Any]:
-        """Return outputs and what ``backward`` needs, for the same and rng=.
-
-        What is dropped out is drawn from rng, a Generator, and from nothing else.
-        """
-
-    def backward(self, *args: Any, **options: Any) -> Any:
-        """Return gradients for (d_outputs, cache), their ``params`` by the names of ``params``."""
+Trainable: TypeAlias = Model[Any]
+"""A model of any kind, as ``engine/contract.py`` says what it must have."""
 
 
 class TrainingResult(NamedTuple):
@@ -135,7 +118,7 @@ class _Run:
         self.model, self.task, self.settings, self.seed = model, task, settings, seed
         self.folder, self.on_validation = folder, on_validation
         self.loss = LOSSES[task.loss]
-        self.optimizer = make_optimizer(model.params, settings)
+        self.optimizer = OPTIMIZERS[settings.optimizer](model.params, settings.momentum)
         self.progress = Progress(model.params, self.optimizer.state)
         self.validation = task.validation(seed)
 
@@ -188,8 +171,9 @@ class _Run:
             self._refuse_non_finite("loss", loss, step)
             gradients = self.model.backward(d_outputs, cache).params
         else:
+            stateful = cast(StatefulModel[Any], self.model)  # what is not says so itself
             loss, gradients = truncated_gradients(
-                self.model, self.loss, batch, self.settings.truncate, per_step=per_step, **options
+                stateful, self.loss, batch, self.settings.truncate, per_step=per_step, **options
             )
             self._refuse_non_finite("loss", loss, step)
         gradients, norm = clip_by_global_norm(gradients, self.settings.clip_norm)
@@ -251,13 +235,6 @@ class _Run:
             "task": self.task.config(),
             "model": model,
         }
-
-
-def make_optimizer(params: Params, settings: TrainingSettings) -> Optimizer:
-    """Return the optimizer that the settings name."""
-    if settings.optimizer == "adam":
-        return Adam(params)
-    return SGD(params, momentum=settings.momentum)
 
 
 def _mean(values: list[float]) -> float | None:

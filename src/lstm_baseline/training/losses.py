@@ -11,8 +11,8 @@ from array_api_compat import array_namespace, device, size
 from jaxtyping import Float, Int
 
 from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.core import training_core
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.native.core import training_core
 from lstm_baseline.engine.shapes import Array
 
 

@@ -1,4 +1,27 @@
 // Cross-entropy from logits and class indices, in one pass: see losses.py.
+#pragma once
+
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../engine/native/target.h"
+#endif
+
+#include <cstdint>
+
+namespace lb {
+
+template <class T>
+struct LossKernels {
+    double (*cross_entropy)(int64_t num_rows, int K, const T* z, const int64_t* targets, T* d_z);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../engine/activations_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// Σ −ln softmax(z)_target over rows, and d_z = (softmax(z) − one-hot) / rows.
 template <class T>
@@ -25,3 +48,16 @@ double cross_entropy(int64_t num_rows, int K, const T* z, const int64_t* targets
     }
     return total;
 }
+
+/// This set's functions.
+template <class T>
+constexpr LossKernels<T> losses_kernels() {
+    LossKernels<T> table{};
+    table.cross_entropy = cross_entropy<T>;
+    return table;
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

@@ -6,11 +6,12 @@ arrays, so that a checkpoint can hold it.
 
 import math
 from abc import ABC, abstractmethod
-from typing import final
+from collections.abc import Callable
+from typing import Literal, final
 
 from array_api_compat import array_namespace, device
 
-from lstm_baseline.engine.native.core import training_core
+from lstm_baseline.engine.core import training_core
 from lstm_baseline.engine.shapes import Array, Params
 
 
@@ -121,3 +122,12 @@ class Adam(Optimizer):
             v *= self.beta_2
             v += (1 - self.beta_2) * (g * g)
             p -= rate * m / (array_namespace(v).sqrt(v) + epsilon)
+
+
+OptimizerName = Literal["adam", "sgd"]
+
+OPTIMIZERS: dict[OptimizerName, Callable[[Params, float], Optimizer]] = {
+    "adam": lambda params, momentum: Adam(params),
+    "sgd": SGD,
+}
+"""Optimizers by the names that settings take: (params, momentum) -> optimizer."""

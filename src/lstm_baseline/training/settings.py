@@ -1,9 +1,10 @@
 """How a model is trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lstm_baseline.training.optimizers import OptimizerName
 from lstm_baseline.training.schedules import ScheduleName
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -18,7 +19,7 @@ class TrainingSettings(BaseModel):
     num_steps: Count = 2000
     """Updates of the parameters."""
     batch_size: Count = 32
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: OptimizerName = "adam"
     learning_rate: Positive = 3e-3
     """The schedule's peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

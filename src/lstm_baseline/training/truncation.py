@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm_baseline.engine.contract import StatefulModel
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import Array, Params
 from lstm_baseline.tasks.metrics import Batch, valid_steps
@@ -20,7 +21,7 @@ Loss = Callable[..., tuple[float, Array]]
 
 
 def truncated_gradients(
-    model: Any,
+    model: StatefulModel[Any],
     loss: Loss,
     batch: Batch,
     num_steps: int,
@@ -36,8 +37,7 @@ def truncated_gradients(
     Parameters
     ----------
     model
-        With ``params``, ``forward_with_cache`` and ``backward``, and a ``state`` in what
-        ``forward_with_cache`` keeps.
+        One whose ``forward_with_cache`` takes an initial state, and keeps the last ``state``.
     loss
         As ``losses.py`` has them.
     batch

@@ -8,10 +8,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lstm_baseline.engine.errors import DivergenceError, FileError
-from lstm_baseline.engine.models import RecurrentModel, load_model
+from lstm_baseline.engine.models import SequenceModel, load_model
 from lstm_baseline.engine.storage import write_json
 from lstm_baseline.plots import formats
-from lstm_baseline.runs.run import MODEL, RunResult, execute, read_result
+from lstm_baseline.runs.run import MODEL, RunResult, carry_out_run, read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import ArrayFile, TextFile
 from lstm_baseline.training import Record
@@ -34,7 +34,7 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     """
     task = spec.task
     console.print(f"{task.name}: {task.summary}")
-    result = _execute(spec, folder / RUN_FOLDER, console)
+    result = _run_with_bar(spec, folder / RUN_FOLDER, console)
     if result.score is None:
         raise DivergenceError(result.reason)
     model = load_model(folder / RUN_FOLDER / MODEL)
@@ -49,7 +49,7 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     console.print(f"model: {folder / MODEL}", soft_wrap=True)
 
 
-def _execute(spec: RunSpec, folder: Path, console: Console) -> RunResult:
+def _run_with_bar(spec: RunSpec, folder: Path, console: Console) -> RunResult:
     """Carry out the run with a bar that shows how far it is."""
     if (ended := read_result(spec, folder)) is not None:
         console.print(f"this run has ended before, in {folder}", soft_wrap=True)
@@ -68,10 +68,10 @@ def _execute(spec: RunSpec, folder: Path, console: Console) -> RunResult:
             text = f"step {record.step}  validation {metric} {formats.number(record.metric)}"
             progress.update(bar, completed=record.step, description=text)
 
-        return execute(spec, folder, show)
+        return carry_out_run(spec, folder, show)
 
 
-def _for_raw_numbers(model: RecurrentModel, task: ArrayFile, seed: int) -> RecurrentModel:
+def _for_raw_numbers(model: SequenceModel, task: ArrayFile, seed: int) -> SequenceModel:
     """Return the model for the file's own numbers, in float64 where float32 is too coarse.
 
     Raises

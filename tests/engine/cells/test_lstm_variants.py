@@ -80,7 +80,7 @@ def test_without_any_piece_it_is_the_plain_lstm():
     x, d_outputs = normal(4, 6, 3), normal(4, 6, 5, seed=1)
     start, d_state = random_state(model, 4), random_state(model, 4, seed=2)
     results = []
-    for cell in (LSTMEquations(), LSTMVariantEquations()):
+    for cell in (LSTMEquations(5), LSTMVariantEquations(5)):
         outputs, final, cache = unroll(cell, model.params, x, start, np.array([6, 0, 2, 5]))
         d_params, d_x, d_start = unroll_backward(cell, model.params, d_outputs, cache, d_state)
         found = {"outputs": outputs, "h": final.h, "c": final.c, "d_x": d_x}

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from lstm_baseline import LSTM, FileError, LSTMBaselineError, RelationalRNN, load_model
-from lstm_baseline.engine.models import FORMAT
+from lstm_baseline.engine.models.sequence_model import FORMAT
 from lstm_baseline.engine.storage import read_json, read_tensors, write_json, write_whole
 
 
@@ -141,7 +141,7 @@ class TestContent:
         write(path, model, about={"format": given})
         refuse(path)
 
-    @pytest.mark.parametrize("given", ["Transformer", "RecurrentModel", 1, None, [], {}])
+    @pytest.mark.parametrize("given", ["Transformer", "SequenceModel", 1, None, [], {}])
     def test_model(self, model, path, given):
         write(path, model, about={"model": given})
         refuse(path)

@@ -26,6 +26,14 @@
 #include <thread>
 #include <vector>
 
+#include "../cells/affine_kernel.h"
+#include "../cells/gru_kernel.h"
+#include "../cells/input_gradient_kernel.h"
+#include "../cells/lstm_kernel.h"
+#include "../cells/lstm_variants_kernel.h"
+#include "../cells/relational_kernel.h"
+#include "../../training/losses_kernel.h"
+#include "../../training/optimizers_kernel.h"
 #include "kernels.h"
 #include "memory.h"
 
@@ -97,7 +105,8 @@ std::vector<Case> read_cases(const char* path) {
 template <class T>
 class CallerMemory {
 public:
-    explicit CallerMemory(size_t n) : size_(n), data_(static_cast<T*>(std::malloc((n + 1) * sizeof(T)))) {
+    explicit CallerMemory(size_t n)
+        : size_(n), data_(static_cast<T*>(std::malloc((n + 1) * sizeof(T)))) {
         std::fill(data_, data_ + n + 1, std::numeric_limits<T>::quiet_NaN());
     }
     CallerMemory(const Array& array) : CallerMemory(array.numbers.size()) {
@@ -147,7 +156,7 @@ private:
     bool there_;
 };
 
-/// The rows of x (B, T, ·) in the order in which kernels take them, as kernels.h defines it.
+/// The rows of x (B, T, ·) in the order in which kernels take them, as batch.h defines it.
 class Order {
 public:
     explicit Order(const Case& c) : B_(c.size("x", 0)), T_(c.size("x", 1)) {
@@ -226,29 +235,40 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     const size_t width = size_t((H + L - 1) / L * L), stored = size_t(order.num_stored());
     const CallerMemory<T> x(c["x"]), W(c["W"]), U(c["U"]), b(c["b"]);
     const Optional<T> h_first(c, "h_first"), c_first(c, "c_first");
-    OwnMemory<T> packed(kernels.lstm_packed_size(I, H));
-    kernels.lstm_pack(I, H, W.data(), U.data(), b.data(), packed.data());
+    OwnMemory<T> packed(kernels.lstm->packed_size(I, H));
+    kernels.lstm->pack(I, H, W.data(), U.data(), b.data(), packed.data());
 
     CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * H)), c_last(size_t(B * H));
     OwnMemory<T> h((stored + B) * width), cell((stored + B) * width), gates(stored * 5 * width);
-    LSTMForward<T> forward{batch,         I,        H,        x.data(),      h_first.data(),
-                           c_first.data(), packed.data(), y.data(), h_last.data(), c_last.data(),
-                           h.data(),      cell.data(), gates.data()};
-    threads.run([&](const Team& team) { kernels.lstm_forward(forward, team); });
+    LSTMForward<T> forward{batch,
+                           I,
+                           H,
+                           x.data(),
+                           h_first.data(),
+                           c_first.data(),
+                           packed.data(),
+                           y.data(),
+                           h_last.data(),
+                           c_last.data(),
+                           h.data(),
+                           cell.data(),
+                           gates.data()};
+    threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); });
     Results<T> results{
         {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
 
     // Without what backward needs; then also without the outputs.
     for (const bool outputs : {true, false}) {
         OwnMemory<T> passing_h(2 * B * width), passing_c(B * width);
-        CallerMemory<T> again(c["y"].numbers.size()), h_again(size_t(B * H)), c_again(size_t(B * H));
+        CallerMemory<T> again(c["y"].numbers.size()), h_again(size_t(B * H)),
+            c_again(size_t(B * H));
         forward.y = outputs ? again.data() : nullptr;
         forward.h_last = h_again.data();
         forward.c_last = c_again.data();
         forward.h = passing_h.data();
         forward.c = passing_c.data();
         forward.gates = nullptr;
-        threads.run([&](const Team& team) { kernels.lstm_forward(forward, team); });
+        threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); });
         if (!same_bits(results["h_last"], h_again.numbers()) ||
             !same_bits(results["c_last"], c_again.numbers()) ||
             (outputs && !same_bits(results["y"], again.numbers())))
@@ -259,20 +279,31 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     CallerMemory<T> d_W(size_t(4 * H * I)), d_U(size_t(4 * H * H)), d_b(size_t(4 * H)),
         d_h_first(size_t(B * H)), d_c_first(size_t(B * H)), d_x(c["x"].numbers.size());
     OwnMemory<T> d_z(stored * 4 * width);
-    LSTMBackward<T> backward{batch,           I,               H,
-                             x.data(),        h.data(),        cell.data(),
-                             gates.data(),    U.data(),        d_y.data(),
-                             d_h_last.data(), d_c_last.data(), d_W.data(),
-                             d_U.data(),      d_b.data(),      d_h_first.data(),
-                             d_c_first.data(), d_z.data(),     nullptr};
-    OwnMemory<T> work(kernels.lstm_backward_work(backward, threads.size));
+    LSTMBackward<T> backward{batch,
+                             I,
+                             H,
+                             x.data(),
+                             h.data(),
+                             cell.data(),
+                             gates.data(),
+                             U.data(),
+                             d_y.data(),
+                             d_h_last.data(),
+                             d_c_last.data(),
+                             d_W.data(),
+                             d_U.data(),
+                             d_b.data(),
+                             d_h_first.data(),
+                             d_c_first.data(),
+                             d_z.data(),
+                             nullptr};
+    OwnMemory<T> work(kernels.lstm->backward_work(backward, threads.size));
     backward.work = work.data();
-    threads.run([&](const Team& team) { kernels.lstm_backward(backward, team); });
+    threads.run([&](const Team& team) { kernels.lstm->backward(backward, team); });
 
-    OwnMemory<T> columns(kernels.lstm_input_gradient_work(I, H, 4));
-    const LSTMInputGradient<T> input{batch,      I,          H,         4, W.data(),
-                                     d_z.data(), d_x.data(), columns.data()};
-    threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
+    OwnMemory<T> columns(kernels.input_gradient->work(I, H, 4));
+    const InputGradient<T> input{batch, I, H, 4, W.data(), d_z.data(), d_x.data(), columns.data()};
+    threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
 
     results["d_W"] = d_W.numbers();
     results["d_U"] = d_U.numbers();
@@ -335,18 +366,27 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
 
     const CallerMemory<T> x(c["x"]);
     const Optional<T> h_first(c, "h_first"), c_first(c, "c_first");
-    OwnMemory<T> cache(kernels.lstm_variant_cache_size(batch, cell, true));
+    OwnMemory<T> cache(kernels.lstm_variants->cache_size(batch, cell, true));
     Results<T> results;
     for (const char* what : {"with a cache", "without", "without outputs"}) {
         const bool keep = std::strcmp(what, "with a cache") == 0;
-        OwnMemory<T> passing(kernels.lstm_variant_cache_size(batch, cell, false)),
-            work(kernels.lstm_variant_forward_work(batch, cell));
+        OwnMemory<T> passing(kernels.lstm_variants->cache_size(batch, cell, false)),
+            work(kernels.lstm_variants->forward_work(batch, cell));
         CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * P)), c_last(size_t(B * H));
         const LSTMVariantForward<T> forward{
-            batch, cell, around, x.data(), h_first.data(), c_first.data(),
+            batch,
+            cell,
+            around,
+            x.data(),
+            h_first.data(),
+            c_first.data(),
             std::strcmp(what, "without outputs") == 0 ? nullptr : y.data(),
-            h_last.data(), c_last.data(), keep, keep ? cache.data() : passing.data(), work.data()};
-        threads.run([&](const Team& team) { kernels.lstm_variant_forward(forward, team); });
+            h_last.data(),
+            c_last.data(),
+            keep,
+            keep ? cache.data() : passing.data(),
+            work.data()};
+        threads.run([&](const Team& team) { kernels.lstm_variants->forward(forward, team); });
         const Results<T> found{
             {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
         if (keep) results = found;
@@ -363,20 +403,28 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
         if (c.has(name)) member(gradients, d_weights.size() - 1) = d_weights.back().data();
     }
     OwnMemory<T> d_a(size_t(order.num_stored()) * size_t(gates) * size_t((H + L - 1) / L * L));
-    LSTMVariantBackward<T> backward{batch,          cell,            around,
-                                    x.data(),       cache.data(),    d_y.data(),
-                                    d_h_last.data(), d_c_last.data(), gradients,
-                                    d_h_first.data(), d_c_first.data(), d_a.data(),
+    LSTMVariantBackward<T> backward{batch,
+                                    cell,
+                                    around,
+                                    x.data(),
+                                    cache.data(),
+                                    d_y.data(),
+                                    d_h_last.data(),
+                                    d_c_last.data(),
+                                    gradients,
+                                    d_h_first.data(),
+                                    d_c_first.data(),
+                                    d_a.data(),
                                     nullptr};
-    OwnMemory<T> work(kernels.lstm_variant_backward_work(backward, threads.size));
+    OwnMemory<T> work(kernels.lstm_variants->backward_work(backward, threads.size));
     backward.work = work.data();
-    threads.run([&](const Team& team) { kernels.lstm_variant_backward(backward, team); });
-    OwnMemory<T> columns(kernels.lstm_input_gradient_work(cell.I, H, gates));
-    const LSTMInputGradient<T> input{batch,      cell.I,     H,         gates, cell.params.W,
-                                     d_a.data(), d_x.data(), columns.data()};
-    threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
+    threads.run([&](const Team& team) { kernels.lstm_variants->backward(backward, team); });
+    OwnMemory<T> columns(kernels.input_gradient->work(cell.I, H, gates));
+    const InputGradient<T> input{batch,         cell.I,     H,          gates,
+                                 cell.params.W, d_a.data(), d_x.data(), columns.data()};
+    threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
     CallerMemory<T> i(size_t(B) * size_t(batch.T) * size_t(H));
-    kernels.lstm_variant_gate(batch, cell, cache.data(), gates - 3, i.data());
+    kernels.lstm_variants->gate(batch, cell, cache.data(), gates - 3, i.data());
 
     for (size_t param = 0; param < d_weights.size(); ++param)
         if (c.has(VARIANT_PARAMS[param]))
@@ -402,7 +450,7 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
         const bool keep = std::strcmp(what, "with a cache") == 0;
         const bool outputs = std::strcmp(what, "without outputs") != 0;
         OwnMemory<T> passing_h(B * width), passing_gates(B * 4 * width),
-            work(kernels.gru_forward_work(batch, I, H));
+            work(kernels.gru->forward_work(batch, I, H));
         CallerMemory<T> y(c["y"].numbers.size()), h_last(size_t(B * H));
         const GRUForward<T> forward{batch,
                                     I,
@@ -419,7 +467,7 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
                                     keep ? h.data() : passing_h.data(),
                                     keep ? gates.data() : passing_gates.data(),
                                     work.data()};
-        threads.run([&](const Team& team) { kernels.gru_forward(forward, team); });
+        threads.run([&](const Team& team) { kernels.gru->forward(forward, team); });
         if (keep) results = {{"y", y.numbers()}, {"h_last", h_last.numbers()}};
         if (!same_bits(h_last.numbers(), results["h_last"]) ||
             (outputs && !same_bits(y.numbers(), results["y"])))
@@ -430,17 +478,28 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
     CallerMemory<T> d_W(size_t(3 * H * I)), d_U(size_t(3 * H * H)), d_b(size_t(3 * H)),
         d_b_u(c["b_u"].numbers.size()), d_h_first(size_t(B * H)), d_x(c["x"].numbers.size());
     OwnMemory<T> d_u(stored * 3 * width);
-    GRUBackward<T> backward{batch,           I,           H,          x.data(),
-                            h.data(),        gates.data(), U.data(),  d_y.data(),
-                            d_h_last.data(), d_W.data(),  d_U.data(), d_b.data(),
-                            d_b_u.data(),    d_h_first.data(), d_u.data(), nullptr};
-    OwnMemory<T> work(kernels.gru_backward_work(backward, threads.size));
+    GRUBackward<T> backward{batch,
+                            I,
+                            H,
+                            x.data(),
+                            h.data(),
+                            gates.data(),
+                            U.data(),
+                            d_y.data(),
+                            d_h_last.data(),
+                            d_W.data(),
+                            d_U.data(),
+                            d_b.data(),
+                            d_b_u.data(),
+                            d_h_first.data(),
+                            d_u.data(),
+                            nullptr};
+    OwnMemory<T> work(kernels.gru->backward_work(backward, threads.size));
     backward.work = work.data();
-    threads.run([&](const Team& team) { kernels.gru_backward(backward, team); });
-    OwnMemory<T> columns(kernels.lstm_input_gradient_work(I, H, 3));
-    const LSTMInputGradient<T> input{batch,      I,          H,         3, W.data(),
-                                     d_u.data(), d_x.data(), columns.data()};
-    threads.run([&](const Team& team) { kernels.lstm_input_gradient(input, team); });
+    threads.run([&](const Team& team) { kernels.gru->backward(backward, team); });
+    OwnMemory<T> columns(kernels.input_gradient->work(I, H, 3));
+    const InputGradient<T> input{batch, I, H, 3, W.data(), d_u.data(), d_x.data(), columns.data()};
+    threads.run([&](const Team& team) { kernels.input_gradient->run(input, team); });
 
     results["d_W"] = d_W.numbers();
     results["d_U"] = d_U.numbers();
@@ -470,23 +529,23 @@ Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Thread
     }
 
     CallerMemory<T> y(outputs), memory_last(memory);
-    OwnMemory<T> cache(kernels.relational_cache_size(batch, sizes));
-    OwnMemory<T> work(kernels.relational_forward_work(sizes, true, threads.size));
-    RelationalForward<T> forward{batch,        sizes,    x.data(), memory_first.data(),
+    OwnMemory<T> cache(kernels.relational->cache_size(batch, sizes));
+    OwnMemory<T> work(kernels.relational->forward_work(sizes, true, threads.size));
+    RelationalForward<T> forward{batch,         sizes,    x.data(),           memory_first.data(),
                                  params.data(), y.data(), memory_last.data(), cache.data(),
                                  work.data()};
-    threads.run([&](const Team& team) { kernels.relational_forward(forward, team); });
+    threads.run([&](const Team& team) { kernels.relational->forward(forward, team); });
     Results<T> results{{"y", y.numbers()}, {"memory_last", memory_last.numbers()}};
 
     // Without what backward needs; then also without the outputs.
     for (const bool with_outputs : {true, false}) {
-        OwnMemory<T> less_work(kernels.relational_forward_work(sizes, false, threads.size));
+        OwnMemory<T> less_work(kernels.relational->forward_work(sizes, false, threads.size));
         CallerMemory<T> again(outputs), memory_again(memory);
         forward.y = with_outputs ? again.data() : nullptr;
         forward.memory_last = memory_again.data();
         forward.cache = nullptr;
         forward.work = less_work.data();
-        threads.run([&](const Team& team) { kernels.relational_forward(forward, team); });
+        threads.run([&](const Team& team) { kernels.relational->forward(forward, team); });
         if (!same_bits(results["memory_last"], memory_again.numbers()) ||
             (with_outputs && !same_bits(results["y"], again.numbers())))
             wrong("%s: other bits without a cache", c.name.c_str());
@@ -502,8 +561,8 @@ Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Thread
             d_weights.emplace_back(c[number("p", int(param))].numbers.size());
             d_params.push_back(d_weights.back().data());
         }
-        OwnMemory<T> d_e(kernels.relational_d_e_size(batch, sizes));
-        OwnMemory<T> backward_work(kernels.relational_backward_work(batch, sizes, threads.size));
+        OwnMemory<T> d_e(kernels.relational->d_e_size(batch, sizes));
+        OwnMemory<T> backward_work(kernels.relational->backward_work(batch, sizes, threads.size));
         const RelationalBackward<T> backward{batch,
                                              sizes,
                                              x.data(),
@@ -515,14 +574,14 @@ Results<T> run_relational(const Case& c, const Kernels<T>& kernels, const Thread
                                              d_memory_first.data(),
                                              d_e.data(),
                                              backward_work.data()};
-        threads.run([&](const Team& team) { kernels.relational_backward(backward, team); });
-        OwnMemory<T> columns(kernels.relational_input_gradient_work(sizes, threads.size));
-        const RelationalInputGradient<T> input{batch,     sizes,      params[0],
-                                               d_e.data(), d_x.data(), columns.data()};
-        threads.run([&](const Team& team) { kernels.relational_input_gradient(input, team); });
+        threads.run([&](const Team& team) { kernels.relational->backward(backward, team); });
+        OwnMemory<T> columns(kernels.relational->input_gradient_work(sizes, threads.size));
+        const RelationalInputGradientArguments<T> input{batch,      sizes,      params[0],
+                                                        d_e.data(), d_x.data(), columns.data()};
+        threads.run([&](const Team& team) { kernels.relational->input_gradient(input, team); });
         const size_t gates = c["i"].numbers.size();
         CallerMemory<T> i(gates), f(gates);
-        kernels.relational_gates(
+        kernels.relational->gates(
             RelationalGates<T>{batch, sizes, cache.data(), i.data(), f.data()});
 
         Results<T> backward_results{{"d_memory_first", d_memory_first.numbers()},
@@ -546,12 +605,13 @@ Results<T> run_affine(const Case& c, const Kernels<T>& kernels, const Threads&) 
     const int rows = c.size("x", 0), K = c.size("W", 1), O = c.size("W", 0);
     const int x_stride = K + 3, y_stride = O + 5;
     const CallerMemory<T> W(c["W"]), b(c["b"]);
-    OwnMemory<T> packed(kernels.packed_affine_size(O, K));
-    kernels.pack_affine(O, K, W.data(), b.data(), packed.data());
-    CallerMemory<T> x(size_t(rows ? rows * x_stride - 3 : 0)), y(size_t(rows ? rows * y_stride - 5 : 0));
+    OwnMemory<T> packed(kernels.affine->packed_size(O, K));
+    kernels.affine->pack(O, K, W.data(), b.data(), packed.data());
+    CallerMemory<T> x(size_t(rows ? rows * x_stride - 3 : 0)),
+        y(size_t(rows ? rows * y_stride - 5 : 0));
     for (int row = 0; row < rows; ++row)
         for (int k = 0; k < K; ++k) x.data()[row * x_stride + k] = T(c["x"].numbers[row * K + k]);
-    kernels.affine(rows, x.data(), x_stride, O, K, packed.data(), y.data(), y_stride);
+    kernels.affine->run(rows, x.data(), x_stride, O, K, packed.data(), y.data(), y_stride);
     Results<T> results;
     for (int row = 0; row < rows; ++row)
         for (int k = 0; k < y_stride && (k < O || row + 1 < rows); ++k) {
@@ -570,8 +630,8 @@ Results<T> run_adam(const Case& c, const Kernels<T>& kernels, const Threads&) {
     const AdamRates rates{r[0], r[1], r[2], r[3]};
     const CallerMemory<T> g(c["g"]), m(c["m"]), v(c["v"]), p(c["p"]);
     const int64_t n = c.size("g", 0);
-    const double sum = kernels.sum_of_squares(n, g.data());
-    kernels.adam_update(n, rates, g.data(), m.data(), v.data(), p.data());
+    const double sum = kernels.optimizers->sum_of_squares(n, g.data());
+    kernels.optimizers->adam_update(n, rates, g.data(), m.data(), v.data(), p.data());
     return {{"new_m", m.numbers()},
             {"new_v", v.numbers()},
             {"new_p", p.numbers()},
@@ -583,8 +643,8 @@ Results<T> run_cross_entropy(const Case& c, const Kernels<T>& kernels, const Thr
     const CallerMemory<T> z(c["x"]);
     const CallerMemory<T> d_z(c["x"].numbers.size());
     const std::vector<int64_t> targets(c["targets"].numbers.begin(), c["targets"].numbers.end());
-    const double total = kernels.cross_entropy(c.size("x", 0), c.size("x", 1), z.data(),
-                                               targets.data(), d_z.data());
+    const double total = kernels.losses->cross_entropy(c.size("x", 0), c.size("x", 1), z.data(),
+                                                       targets.data(), d_z.data());
     return {{"total", {T(total)}}, {"d_x", d_z.numbers()}};
 }
 

@@ -128,6 +128,6 @@ def test_with_a_compiler_the_core_is_installed(
 
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     (core,) = names - package_files()
-    assert core.startswith("lstm_baseline/native/_core.")
+    assert core.startswith("lstm_baseline/engine/native/_core.")
     assert names - {core} == {name for name in package_files() if not name.endswith(SOURCES)}
     assert describe(wheel, tmp_path)["engine"] == "native"

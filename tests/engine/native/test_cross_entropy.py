@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_baseline import InputError
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE
+from lstm_baseline.engine.core import ENGINE_VARIABLE
 from lstm_baseline.training.losses import cross_entropy
 from tests.support.engines import INSTRUCTION_SETS, LAYOUTS, require_core, running
 from tests.support.models import normal

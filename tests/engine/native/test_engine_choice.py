@@ -6,7 +6,7 @@ import pytest
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.engine import backend
 from lstm_baseline.engine.cells import Cache, Cell, GRUState
-from lstm_baseline.engine.native.core import ENGINE_VARIABLE, ISA_VARIABLE
+from lstm_baseline.engine.core import ENGINE_VARIABLE, ISA_VARIABLE
 from tests.support.engines import INSTRUCTION_SETS, NO_CORE, core, run_python, running
 
 
@@ -15,7 +15,21 @@ class Leak(Cell):
 
     state_type = GRUState
 
-    def project(self, params, x):
+    gates = ()
+    input_weights = ("W", "b")
+    output_size = 1
+    config = {}  # noqa: RUF012
+
+    def shapes(self, input_size):
+        return {}
+
+    def initial_params(self, input_size, rng):
+        return {}
+
+    def flops_per_step(self, input_size):
+        return 0
+
+    def input_part(self, params, x):
         return x
 
     def step(self, params, u_t, state):
@@ -24,7 +38,7 @@ class Leak(Cell):
     def step_backward(self, params, d_state, cache, d_params):
         return d_state.h, GRUState(d_state.h / 2)
 
-    def project_backward(self, params, d_u, x, d_params):
+    def input_part_backward(self, params, d_u, x, d_params):
         return d_u
 
     def initial_state(self, params, num_rows):
@@ -73,7 +87,7 @@ class TestWithTheCore:
         outputs, last, cache = native.unroll(Leak(), {}, np.ones((1, 3, 1)), None, None, True)
         np.testing.assert_array_equal(outputs.ravel(), [1, 1.5, 1.75])
         assert isinstance(cache, Cache)
-        _, d_x, d_first = native.unroll_backward(Leak(), {}, None, cache, last)
+        _, d_x, d_first = cache.backward(None, last)
         np.testing.assert_array_equal(d_x().ravel(), [1.75 / 4, 1.75 / 2, 1.75])
         np.testing.assert_array_equal(d_first.h, [[1.75 / 8]])
 
@@ -101,7 +115,7 @@ class TestWithTheCore:
 import numpy as np
 from lstm_baseline.engine import backend
 from lstm_baseline import LSTM
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.core import load_core
 calls = []
 for dtype in (np.float32, np.float64):
     x = np.ones((2, 3, 4), dtype)

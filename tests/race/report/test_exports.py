@@ -20,7 +20,8 @@ from lstm_baseline.race.report.exports import (
     results_latex,
     write_exports,
 )
-from lstm_baseline.race.report.pictures import draw_race, file_name
+from lstm_baseline.race.report.page import draw_all
+from lstm_baseline.race.report.sections.section import file_name
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.run import MODEL
 from lstm_baseline.tasks import make_task
@@ -205,10 +206,11 @@ class TestLaTeX:
 class TestFigures:
     def test_each_is_a_png_and_an_svg_on_white(self, tmp_path):
         outcome = hostile()
-        pictures = list(draw_race(outcome, tmp_path))
+        pictures = draw_all(outcome, tmp_path / "runs")
         write_exports(outcome, pictures, tmp_path)
         names = {path.name for path in (tmp_path / "figures").iterdir()}
-        assert len(names) == 2 * len(pictures) == 2 * len({picture.name for picture in pictures})
+        drawn = [picture.name for picture in pictures if not picture.problem]
+        assert len(names) == 2 * len(drawn) == 2 * len(set(drawn))
         for name in names:
             assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|svg)", name)
         for path in (tmp_path / "figures").iterdir():
@@ -224,6 +226,7 @@ class TestFigures:
         assert {path.name for path in tmp_path.iterdir()} == {
             "results.csv",
             "results.tex",
+            "verdict.json",
             "figures",
         }
 
@@ -253,6 +256,6 @@ def test_names_that_come_out_the_same_are_told_apart(tmp_path):
     )
     for seed in [seed for task in outcome.tasks for c in task.contestants for seed in c.seeds]:
         seed.spec.build_model().save(tmp_path / "runs" / seed.spec.name / MODEL)
-    names = [picture.name for picture in draw_race(outcome, tmp_path)]
+    names = [picture.name for picture in draw_all(outcome, tmp_path / "runs")]
     assert sum("-gates-" in name for name in names) == 2 * 5
     assert len({name.lower() for name in names}) == len(names)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from lstm_baseline.plots import formats
-from lstm_baseline.race.judge import Duel, Judgement, TaskVerdict
+from lstm_baseline.race.outcomes import Comparison, Duel
+from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
-from lstm_baseline.race.results import Spread
-from lstm_baseline.race.statistics import Interval
-from lstm_baseline.race.verdict import Comparison, VerdictRule
+from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.verdict import Evidence, VerdictRule
 from lstm_baseline.training import TrainingSettings
 from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
 
@@ -93,15 +93,15 @@ def test_only_what_everybody_knows_has_an_article():
 TITLES = "first", "second", "third", "fourth"
 
 
-def comparison(outcome, low=0.05, estimate=0.1, high=0.15, unmet=(), share=0.9, p=0.01):
-    return Comparison(
-        outcome,
-        Interval(estimate, low, high),
-        Interval(share, share - 0.1, min(share + 0.1, 1.0)),
-        p / 2,
-        p,
-        tuple(unmet),
+def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), share=0.9, p=0.01):
+    evidence = Evidence(
+        difference=Interval(estimate, low, high),
+        mean_difference=estimate,
+        probability=Interval(share, share - 0.1, min(share + 0.1, 1.0)),
+        p_value=p / 2,
+        adjusted_p_value=p,
     )
+    return Comparison(title="", evidence=evidence, verdict=verdict, unmet=tuple(unmet))
 
 
 LEFT_OUT = "neither learned"
@@ -110,7 +110,9 @@ LEFT_OUT = "neither learned"
 def duel(overall, *, barriers=(None, None), challenger="relational", disqualified=()):
     """Return a duel with a task for each of ``barriers``, and scores as far apart as it says."""
     tasks = tuple(
-        TaskVerdict(title, overall if barrier is None else None, barrier)
+        Comparison(title=title, barrier=barrier)
+        if overall is None or barrier is not None
+        else replace(overall, title=title)
         for title, barrier in zip(TITLES, barriers, strict=False)
     )
     known = overall is not None
@@ -119,9 +121,9 @@ def duel(overall, *, barriers=(None, None), challenger="relational", disqualifie
         baseline="lstm",
         tasks=tasks,
         overall=overall,
-        challenger_score=0.7 + overall.difference.estimate if known else None,
+        challenger_score=0.7 + overall.evidence.difference.estimate if known else None,
         baseline_score=0.7 if known else None,
-        outcome="inconclusive" if disqualified or not known else overall.outcome,
+        verdict="inconclusive" if disqualified or not known else overall.verdict,
         disqualified=disqualified,
     )
 
@@ -272,27 +274,27 @@ def test_one_seed_gives_no_verdict():
 
 def test_one_contestant_gives_no_verdict():
     plan = planned(["lstm"], [LadderTask()], 3)
-    assert words.verdicts(plan, Judgement((), {})) == ["No verdict: the LSTM raced alone."]
+    assert words.verdicts(plan, ()) == ["No verdict: the LSTM raced alone."]
 
 
 def test_tasks_one_by_one():
     plan = planned(["lstm", "relational"], [LadderTask()], 10)
     given = duel(comparison("challenger wins"))
-    assert words.task_outcome(given, given.tasks[0]) == "the relational RNN wins"
+    assert words.task_verdict(given, given.tasks[0]) == "the relational RNN wins"
     assert words.task_reason(plan, given, given.tasks[0]) == (
         "by 0.100 (95% interval 0.050 to 0.150, p = 0.01)"
     )
     given = duel(comparison("baseline wins", -0.15, -0.1, -0.05))
-    assert words.task_outcome(given, given.tasks[0]) == "the LSTM wins"
+    assert words.task_verdict(given, given.tasks[0]) == "the LSTM wins"
     assert words.task_reason(plan, given, given.tasks[0]).startswith("by 0.100 (95% interval 0.05")
     given = duel(comparison("inconclusive", unmet=["significance"]))
-    assert words.task_outcome(given, given.tasks[0]) == "inconclusive"
+    assert words.task_verdict(given, given.tasks[0]) == "inconclusive"
     assert words.task_reason(plan, given, given.tasks[0]) == (
         "the relational RNN leads by 0.100 (95% interval 0.050 to 0.150, p = 0.01), but p is "
         "above 0.05"
     )
-    missed = replace(given.tasks[0], comparison=None, barrier="only the baseline learned")
-    assert words.task_outcome(given, missed) == "not compared"
+    missed = Comparison(title="first", barrier="only the baseline learned")
+    assert words.task_verdict(given, missed) == "not compared"
     assert words.task_reason(plan, given, missed) == "only the LSTM learned"
 
 
@@ -314,7 +316,7 @@ def test_a_real_judgement_is_put_into_words():
         solved,
         rule=VerdictRule(num_resamples=500),
     )
-    assert words.verdicts(given.plan, given.judgement) == [
+    assert words.verdicts(given.plan, given.duels) == [
         "mine beats the LSTM by 0.400 in normalised score: interquartile mean 0.807 to 0.407 on "
         "made-up, the only one of 2 tasks that allows a comparison, with 8 paired seeds, 95% "
         "interval of the difference 0.400 to 0.400, p = 0.00781."

@@ -1,1 +1,1 @@
-"""One file a peer: our weights in its own layout, and each case as it does it best."""
+"""One file a peer: our weights in its own layout, and each case in that peer's fastest way."""

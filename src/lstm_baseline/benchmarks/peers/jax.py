@@ -9,7 +9,6 @@ and takes the environment's NPROC for that count, so each number of threads has 
 
 import gc
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +17,17 @@ from jax import lax
 from jax.extend.backend import clear_backends
 
 from lstm_baseline.benchmarks.cases import LEARNING_RATE, MAX_NORM, Problem
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
-from lstm_baseline.engine.shapes import NDArray, Params
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
+from lstm_baseline.engine.shapes import NDArray
+
+JaxParams = dict[str, jax.Array]
+"""Our weights by name, matrices transposed."""
+
+AdamState = tuple[JaxParams, JaxParams, JaxParams, jax.Array]
+"""Parameters, both moments and the number of steps."""
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return JAX's, for a client of so many threads; arrays of the client before are gone."""
     build = {"forward": _forward, "gradient": _gradient, "training": _training}
     if problem.case.model != "lstm" or problem.case.kind not in build:
@@ -46,12 +51,14 @@ def _start_client(threads: int) -> None:
             os.environ["NPROC"] = before
 
 
-def _unroll(p: Params, x: Any) -> Any:
+def _unroll(p: JaxParams, x: jax.Array) -> jax.Array:
     """Apply F1 to F6 of ``cells/lstm.py`` over (T, B, I); return (T, B, H)."""
     u = x @ p["W"] + p["b"]
     num_rows, num_units = x.shape[1], p["U"].shape[0]
 
-    def step(state: tuple[Any, Any], u_t: Any) -> tuple[tuple[Any, Any], Any]:
+    def step(
+        state: tuple[jax.Array, jax.Array], u_t: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         h, c = state
         z_f, z_i, z_c, z_o = jnp.split(u_t + h @ p["U"], 4, axis=-1)
         c = _sigmoid(z_f) * c + _sigmoid(z_i) * jnp.tanh(z_c)
@@ -62,14 +69,14 @@ def _unroll(p: Params, x: Any) -> Any:
     return lax.scan(step, (zeros, zeros), u)[1]
 
 
-def _sigmoid(z: Any) -> Any:
+def _sigmoid(z: jax.Array) -> jax.Array:
     return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
-def _forward(problem: Problem) -> Contestant:
+def _forward(problem: Problem) -> Entrant:
     arguments = _weights(problem), _time_first(problem.x)
     run = jax.jit(_unroll).lower(*arguments).compile()
-    return Contestant(
+    return Entrant(
         "JAX",
         "JAX",
         lambda: {"outputs": _batch_first(run(*arguments))},
@@ -77,10 +84,12 @@ def _forward(problem: Problem) -> Contestant:
     )
 
 
-def _gradient(problem: Problem) -> Contestant:
+def _gradient(problem: Problem) -> Entrant:
     arguments = _weights(problem), _time_first(problem.x), _time_first(problem.d_outputs)
 
-    def outputs_and_gradients(p: Params, x: Any, d_outputs: Any) -> tuple[Any, Params]:
+    def outputs_and_gradients(
+        p: JaxParams, x: jax.Array, d_outputs: jax.Array
+    ) -> tuple[jax.Array, JaxParams]:
         outputs, pull_back = jax.vjp(lambda p: _unroll(p, x), p)
         return outputs, pull_back(d_outputs)[0]
 
@@ -90,10 +99,10 @@ def _gradient(problem: Problem) -> Contestant:
         outputs, gradients = run(*arguments)
         return {"outputs": _batch_first(outputs), **_in_our_layout(gradients)}
 
-    return Contestant("JAX", "JAX", answer, lambda: jax.block_until_ready(run(*arguments)))
+    return Entrant("JAX", "JAX", answer, lambda: jax.block_until_ready(run(*arguments)))
 
 
-def _training(problem: Problem) -> Contestant:
+def _training(problem: Problem) -> Entrant:
     x, targets = _time_first(problem.x), jnp.asarray(problem.targets)
     params = _weights(problem)
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -103,7 +112,7 @@ def _training(problem: Problem) -> Contestant:
     first_gradients = _in_our_layout(gradients)
     run = jax.jit(_training_step, donate_argnums=0).lower(state, x, targets).compile()
 
-    def call() -> Any:
+    def call() -> jax.Array:
         nonlocal state
         state, loss = run(state, x, targets)
         return jax.block_until_ready((state, loss))[1]
@@ -112,11 +121,13 @@ def _training(problem: Problem) -> Contestant:
         losses = [float(call()) for _ in range(CHECKED_STEPS)]
         return {"losses": np.array(losses), **first_gradients}
 
-    return Contestant("JAX", "JAX", answer, call)
+    return Entrant("JAX", "JAX", answer, call)
 
 
-def _clipped_gradients(p: Params, x: Any, targets: Any) -> tuple[Any, Params]:
-    def loss_of(p: Params) -> Any:
+def _clipped_gradients(
+    p: JaxParams, x: jax.Array, targets: jax.Array
+) -> tuple[jax.Array, JaxParams]:
+    def loss_of(p: JaxParams) -> jax.Array:
         logits = _unroll(p, x)[-1] @ p["W_out"] + p["b_out"]
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], axis=1)
         return -jnp.mean(chosen)
@@ -127,7 +138,9 @@ def _clipped_gradients(p: Params, x: Any, targets: Any) -> tuple[Any, Params]:
     return loss, {name: g * scale for name, g in gradients.items()}
 
 
-def _training_step(state: Any, x: Any, targets: Any) -> tuple[Any, Any]:
+def _training_step(
+    state: AdamState, x: jax.Array, targets: jax.Array
+) -> tuple[AdamState, jax.Array]:
     """Take a step of Adam as in ``training/optimizers.py``."""
     p, m, v, t = state
     loss, g = _clipped_gradients(p, x, targets)
@@ -139,18 +152,18 @@ def _training_step(state: Any, x: Any, targets: Any) -> tuple[Any, Any]:
     return (p, m, v, t), loss
 
 
-def _weights(problem: Problem) -> Params:
+def _weights(problem: Problem) -> JaxParams:
     """Return our weights, matrices transposed."""
     return {name: jnp.asarray(value.T.copy()) for name, value in problem.model.params.items()}
 
 
-def _in_our_layout(gradients: Params) -> Answer:
+def _in_our_layout(gradients: JaxParams) -> Answer:
     return {name: np.array(value.T) for name, value in gradients.items()}
 
 
-def _time_first(value: NDArray) -> Any:
+def _time_first(value: NDArray) -> jax.Array:
     return jnp.asarray(np.ascontiguousarray(value.transpose(1, 0, 2)))
 
 
-def _batch_first(value: Any) -> NDArray:
+def _batch_first(value: jax.Array) -> NDArray:
     return np.array(value).transpose(1, 0, 2)

@@ -5,14 +5,14 @@ the state goes back and forth between two pairs of buffers, so nothing is copied
 """
 
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnxruntime import InferenceSession, IOBinding, OrtValue
 
 from lstm_baseline.benchmarks.cases import Problem
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray
 
 _ORDER = (1, 3, 0, 2)
@@ -22,7 +22,7 @@ _STATE = ("h_0", "c_0")
 _ERRORS_ONLY = 3
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return ONNX Runtime's; every session has threads of its own."""
     kind = problem.case.kind
     if kind == "step":
@@ -33,7 +33,7 @@ def contestants(problem: Problem, threads: int) -> list[Contestant]:
     return []
 
 
-def _bound_step(problem: Problem, session: Any) -> Contestant:
+def _bound_step(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     x_t = np.ascontiguousarray(problem.x[None, :, 0])
     pairs = [[np.zeros((1, case.B, case.H), np.float32) for _ in "hc"] for _ in range(2)]
@@ -57,10 +57,10 @@ def _bound_step(problem: Problem, session: Any) -> Contestant:
             outputs.append(pairs[(k + 1) % 2][0][0].copy())
         return {"outputs": np.stack(outputs)}
 
-    return Contestant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
+    return Entrant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
 
 
-def _plain_step(problem: Problem, session: Any) -> Contestant:
+def _plain_step(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     feeds = {"x": np.ascontiguousarray(problem.x[None, :, 0])}
     feeds |= {name: np.zeros((1, case.B, case.H), np.float32) for name in _STATE}
@@ -73,10 +73,10 @@ def _plain_step(problem: Problem, session: Any) -> Contestant:
     def answer() -> Answer:
         return {"outputs": np.stack([call()[0] for _ in range(CHECKED_STEPS)])}
 
-    return Contestant("ONNX Runtime, plain", "ONNX Runtime", answer, call)
+    return Entrant("ONNX Runtime, plain", "ONNX Runtime", answer, call)
 
 
-def _bound_forward(problem: Problem, session: Any) -> Contestant:
+def _bound_forward(problem: Problem, session: InferenceSession) -> Entrant:
     case = problem.case
     x = np.ascontiguousarray(problem.x.transpose(1, 0, 2))
     y = np.empty((case.T, 1, case.B, case.H), np.float32)
@@ -89,10 +89,12 @@ def _bound_forward(problem: Problem, session: Any) -> Contestant:
         call()
         return {"outputs": y[:, 0].transpose(1, 0, 2).copy()}
 
-    return Contestant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
+    return Entrant("ONNX Runtime, bound", "ONNX Runtime", answer, call)
 
 
-def _bind(session: Any, inputs: dict[str, NDArray], outputs: dict[str, NDArray]) -> Any:
+def _bind(
+    session: InferenceSession, inputs: dict[str, NDArray], outputs: dict[str, NDArray]
+) -> IOBinding:
     """Bind arrays, whose memory is used as it is."""
     binding = session.io_binding()
     for name, array in inputs.items():
@@ -102,13 +104,13 @@ def _bind(session: Any, inputs: dict[str, NDArray], outputs: dict[str, NDArray])
     return binding
 
 
-def _value(array: NDArray) -> Any:
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+def _value(array: NDArray) -> OrtValue:
+    return OrtValue.ortvalue_from_numpy(array)
 
 
 def _session(
     problem: Problem, threads: int, state: tuple[str, ...], outputs: tuple[str, ...]
-) -> Any:
+) -> InferenceSession:
     """Return a session of one LSTM node with our weights, which takes x and perhaps a state."""
     params, case = problem.model.params, problem.case
     b = np.concatenate([_reorder(params["b"]), np.zeros_like(params["b"])])
@@ -135,9 +137,7 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS_ONLY
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _reorder(value: NDArray) -> NDArray:

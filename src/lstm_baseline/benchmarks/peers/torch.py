@@ -5,10 +5,10 @@ inference mode. Adam is the fused one, the fastest of PyTorch's three on a CPU.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import rnn
 
@@ -20,7 +20,7 @@ from lstm_baseline.benchmarks.cases import (
     NUM_SLOTS,
     Problem,
 )
-from lstm_baseline.benchmarks.contestants import CHECKED_STEPS, Answer, Contestant
+from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray, Params
 
 _ORDER = (1, 0, 2, 3)
@@ -29,7 +29,7 @@ _ORDER = (1, 0, 2, 3)
 _LSTM_NAMES = {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b"}
 
 
-def contestants(problem: Problem, threads: int) -> list[Contestant]:
+def entrants(problem: Problem, threads: int) -> list[Entrant]:
     """Return PyTorch's; its number of threads is one for the whole process."""
     torch.set_num_threads(threads)
     kind = problem.case.kind
@@ -48,7 +48,7 @@ def contestants(problem: Problem, threads: int) -> list[Contestant]:
     return [_relational_training(problem)]
 
 
-def _cell_step(problem: Problem) -> Contestant:
+def _cell_step(problem: Problem) -> Entrant:
     B, H = problem.case.B, problem.case.H
     cell = torch.nn.LSTMCell(problem.case.I, H)
     _load(cell, problem.model.params, {n.removesuffix("_l0"): w for n, w in _LSTM_NAMES.items()})
@@ -56,7 +56,7 @@ def _cell_step(problem: Problem) -> Contestant:
     start = torch.zeros(B, H), torch.zeros(B, H)
     state = start
 
-    def call() -> Any:
+    def call() -> Tensor:
         nonlocal state
         state = cell(x_t, state)
         return state[0]
@@ -64,13 +64,13 @@ def _cell_step(problem: Problem) -> Contestant:
     return _stream("PyTorch LSTMCell", call)
 
 
-def _sequence_step(problem: Problem) -> Contestant:
+def _sequence_step(problem: Problem) -> Entrant:
     B, H = problem.case.B, problem.case.H
     lstm = _lstm(problem)
     x_t = _tensor(problem.x[:, 0])[None]
     state = torch.zeros(1, B, H), torch.zeros(1, B, H)
 
-    def call() -> Any:
+    def call() -> Tensor:
         nonlocal state
         y_t, state = lstm(x_t, state)
         return y_t[0]
@@ -78,38 +78,42 @@ def _sequence_step(problem: Problem) -> Contestant:
     return _stream("PyTorch nn.LSTM", call)
 
 
-def _stream(name: str, call: Callable[[], Any]) -> Contestant:
+def _stream(name: str, call: Callable[[], Tensor]) -> Entrant:
     """Return a contestant whose calls carry a state on, from its initial one."""
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": np.stack([call().numpy() for _ in range(CHECKED_STEPS)])}
 
-    return Contestant(name, "PyTorch", answer, call, torch.inference_mode)
+    return Entrant(name, "PyTorch", answer, call, torch.inference_mode)
 
 
-def _forward(problem: Problem) -> Contestant:
+def _forward(problem: Problem) -> Entrant:
     lstm, x = _lstm(problem), _time_first(problem.x)
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": _batch_first(lstm(x)[0])}
 
-    return Contestant("PyTorch nn.LSTM", "PyTorch", answer, lambda: lstm(x), torch.inference_mode)
+    return Entrant("PyTorch nn.LSTM", "PyTorch", answer, lambda: lstm(x), torch.inference_mode)
 
 
-def _gradient(problem: Problem) -> Contestant:
+def _gradient(problem: Problem) -> Entrant:
     lstm, x, d_outputs = _lstm(problem), _time_first(problem.x), _time_first(problem.d_outputs)
     return _gradient_of("PyTorch nn.LSTM", lstm, lambda: lstm(x)[0], d_outputs, lambda y: y)
 
 
 def _gradient_of(
-    name: str, lstm: Any, run: Callable[[], Any], d_outputs: Any, to_show: Callable[[Any], Any]
-) -> Contestant:
+    name: str,
+    lstm: torch.nn.LSTM,
+    run: Callable[[], Tensor],
+    d_outputs: Tensor,
+    to_show: Callable[[Tensor], Tensor],
+) -> Entrant:
     """Return a forward and backward pass; ``to_show`` makes outputs those that are checked."""
     names, parameters = zip(*_trained(lstm), strict=True)
 
-    def call() -> tuple[Any, Any]:
+    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
         outputs = run()
         return outputs, torch.autograd.grad(outputs, parameters, d_outputs)
 
@@ -118,10 +122,10 @@ def _gradient_of(
         named = _in_our_layout(dict(zip(names, gradients, strict=True)))
         return {"outputs": _batch_first(to_show(outputs)), **named}
 
-    return Contestant(name, "PyTorch", answer, call)
+    return Entrant(name, "PyTorch", answer, call)
 
 
-def _padded_forward(problem: Problem) -> Contestant:
+def _padded_forward(problem: Problem) -> Entrant:
     """Run over the padding as well and leave it in the outputs: what is least work to write."""
     lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
 
@@ -129,22 +133,22 @@ def _padded_forward(problem: Problem) -> Contestant:
         with torch.inference_mode():
             return {"outputs": _batch_first(lstm(x)[0] * live)}
 
-    return Contestant(
+    return Entrant(
         "PyTorch nn.LSTM, padded", "PyTorch", answer, lambda: lstm(x), torch.inference_mode
     )
 
 
-def _packed_forward(problem: Problem) -> Contestant:
+def _packed_forward(problem: Problem) -> Entrant:
     call = _packed(problem, _lstm(problem))
 
     def answer() -> Answer:
         with torch.inference_mode():
             return {"outputs": _batch_first(call())}
 
-    return Contestant("PyTorch nn.LSTM, packed", "PyTorch", answer, call, torch.inference_mode)
+    return Entrant("PyTorch nn.LSTM, packed", "PyTorch", answer, call, torch.inference_mode)
 
 
-def _padded_gradient(problem: Problem) -> Contestant:
+def _padded_gradient(problem: Problem) -> Entrant:
     lstm, x, live = _lstm(problem), _time_first(problem.x), _live(problem)
     d_outputs = _time_first(problem.d_outputs) * live
     return _gradient_of(
@@ -152,30 +156,30 @@ def _padded_gradient(problem: Problem) -> Contestant:
     )
 
 
-def _packed_gradient(problem: Problem) -> Contestant:
+def _packed_gradient(problem: Problem) -> Entrant:
     lstm, d_outputs = _lstm(problem), _time_first(problem.d_outputs)
     run = _packed(problem, lstm)
     return _gradient_of("PyTorch nn.LSTM, packed", lstm, run, d_outputs, lambda y: y)
 
 
-def _packed(problem: Problem, lstm: Any) -> Callable[[], Any]:
+def _packed(problem: Problem, lstm: torch.nn.LSTM) -> Callable[[], Tensor]:
     """Return a pass over the rows' valid parts, from padded x to padded outputs."""
     x, T, lengths = _time_first(problem.x), problem.case.T, torch.from_numpy(problem.lengths)
 
-    def run() -> Any:
+    def run() -> Tensor:
         packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
         return rnn.pad_packed_sequence(lstm(packed)[0], total_length=T)[0]
 
     return run
 
 
-def _live(problem: Problem) -> Any:
+def _live(problem: Problem) -> Tensor:
     """Return 1 within each row's length and 0 past it, (T, B, 1)."""
     steps = torch.arange(problem.case.T)[:, None]
     return (steps < torch.from_numpy(problem.lengths)).float()[:, :, None]
 
 
-def _lstm_training(problem: Problem) -> Contestant:
+def _lstm_training(problem: Problem) -> Entrant:
     lstm = _lstm(problem)
     readout = torch.nn.Linear(problem.model.width, problem.model.output_size)
     _load(readout, problem.model.params, {"weight": "W_out", "bias": "b_out"})
@@ -197,7 +201,7 @@ def _lstm_training(problem: Problem) -> Contestant:
     )
 
 
-def _relational_training(problem: Problem) -> Contestant:
+def _relational_training(problem: Problem) -> Entrant:
     memory, x = RelationalMemory(problem.model.params), _tensor(problem.x)
     return _training(
         "PyTorch eager module",
@@ -211,15 +215,15 @@ def _relational_training(problem: Problem) -> Contestant:
 def _training(
     name: str,
     problem: Problem,
-    parameters: list[Any],
-    logits: Callable[[], Any],
+    parameters: list[torch.nn.Parameter],
+    logits: Callable[[], Tensor],
     our_gradients: Callable[[], Answer],
-) -> Contestant:
+) -> Entrant:
     """Return training steps of a network that gives logits."""
     optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=True)
     targets = torch.from_numpy(problem.targets)
 
-    def call() -> Any:
+    def call() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(logits(), targets)
         loss.backward()
@@ -233,7 +237,7 @@ def _training(
         losses += [call().item() for _ in range(CHECKED_STEPS - 1)]
         return {"losses": np.array(losses), **gradients}
 
-    return Contestant(name, "PyTorch", answer, call)
+    return Entrant(name, "PyTorch", answer, call)
 
 
 class RelationalMemory(torch.nn.Module):  # type: ignore[misc]
@@ -258,7 +262,7 @@ class RelationalMemory(torch.nn.Module):  # type: ignore[misc]
         self.register_buffer("start", torch.eye(NUM_SLOTS, self.width))
         self.register_buffer("constant", torch.tensor([0.0, 1.0]).repeat_interleave(self.width))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
         """Return the logits (B, K) of sequences (B, T, I)."""
         w = dict(self.weights.items())
         # R1, and the input's part of R8 with all that is added inside the gates
@@ -271,7 +275,7 @@ class RelationalMemory(torch.nn.Module):  # type: ignore[misc]
             memory = self._step(w, memory, e_t, gates_t)
         return functional.linear(memory.flatten(1), w["W_out"], w["b_out"])
 
-    def _step(self, w: Params, memory: Any, e_t: Any, gates_t: Any) -> Any:
+    def _step(self, w: dict[str, Tensor], memory: Tensor, e_t: Tensor, gates_t: Tensor) -> Tensor:
         # R2, R3
         rows = torch.cat((memory, e_t), 1)
         qkv = self._norm(w, "qkv_0", functional.linear(rows, w["W_qkv_0"], w["b_qkv_0"]))
@@ -291,18 +295,18 @@ class RelationalMemory(torch.nn.Module):  # type: ignore[misc]
         return torch.addcmul(f * memory, i, torch.tanh(rows[:, :NUM_SLOTS]))
 
     @staticmethod
-    def _norm(w: Params, suffix: str, x: Any) -> Any:
+    def _norm(w: dict[str, Tensor], suffix: str, x: Tensor) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], w[f"gain_{suffix}"], w[f"bias_{suffix}"])
 
 
-def _lstm(problem: Problem) -> Any:
+def _lstm(problem: Problem) -> torch.nn.LSTM:
     """Return an nn.LSTM with our weights."""
     lstm = torch.nn.LSTM(problem.case.I, problem.case.H)
     _load(lstm, problem.model.params, _LSTM_NAMES)
     return lstm
 
 
-def _load(module: Any, params: Params, names: dict[str, str]) -> None:
+def _load(module: torch.nn.Module, params: Params, names: dict[str, str]) -> None:
     """Give a module our weights.
 
     PyTorch adds two biases. The second is fixed at 0: trained beside the first it would count twice
@@ -317,11 +321,11 @@ def _load(module: Any, params: Params, names: dict[str, str]) -> None:
             parameter.copy_(_tensor(_reorder(value) if names[name] in ("W", "U", "b") else value))
 
 
-def _trained(module: Any) -> list[tuple[str, Any]]:
+def _trained(module: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 
-def _in_our_layout(gradients: dict[str, Any]) -> Answer:
+def _in_our_layout(gradients: dict[str, Tensor]) -> Answer:
     return {ours: _reorder(gradients[name].numpy()) for name, ours in _LSTM_NAMES.items()}
 
 
@@ -331,13 +335,13 @@ def _reorder(value: NDArray) -> NDArray:
     return np.concatenate([parts[k] for k in _ORDER])
 
 
-def _tensor(value: NDArray) -> Any:
+def _tensor(value: NDArray) -> Tensor:
     return torch.from_numpy(np.array(value, order="C"))
 
 
-def _time_first(value: NDArray) -> Any:
+def _time_first(value: NDArray) -> Tensor:
     return _tensor(value.transpose(1, 0, 2))
 
 
-def _batch_first(value: Any) -> NDArray:
+def _batch_first(value: Tensor) -> NDArray:
     return np.asarray(value.detach().numpy().transpose(1, 0, 2))

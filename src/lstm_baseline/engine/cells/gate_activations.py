@@ -52,6 +52,25 @@ def gate_activation(name: str, *constants: float) -> GateActivation:
     return GateActivation(name, given + kind.constants[len(given) :])
 
 
+def as_activation(given: object) -> GateActivation:
+    """Return the activation that a user names: "tanh", or ("leaky_relu", 0.1).
+
+    Raises
+    ------
+    InputError
+        If there is none such.
+    """
+    if isinstance(given, GateActivation):
+        return gate_activation(given.name, *given.constants)
+    if isinstance(given, str):
+        return gate_activation(given)
+    if isinstance(given, list | tuple) and given and isinstance(given[0], str):
+        return gate_activation(*given)
+    raise InputError(
+        f'an activation is {given!r}; give a name, or a name and constants as ("leaky_relu", 0.1)'
+    )
+
+
 class _Kind(NamedTuple):
     value: Callable[..., Array]
     """φ(z, α, β), with as many constants as it has."""

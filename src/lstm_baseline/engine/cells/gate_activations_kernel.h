@@ -1,6 +1,13 @@
 // The activations of gate_activations.py, a vector at a time.
+#pragma once
 
-/// Their places among NAMES.
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+namespace lb {
+
+/// Places of the activations among NAMES.
 enum GateActivationKind {
     AFFINE,
     ELU,
@@ -12,8 +19,24 @@ enum GateActivationKind {
     SOFTPLUS,
     SOFTSIGN,
     TANH,
-    THRESHOLDED_RELU
+    THRESHOLDED_RELU,
+    NUM_ACTIVATIONS
 };
+
+/// An activation of gate_activations.py: its place among NAMES, and its constants.
+struct GateActivation {
+    int kind;
+    double alpha, beta;
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../activations_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// e^z − 1 for z ≤ 0.
 template <class T>
@@ -43,14 +66,12 @@ __attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<
     const T alpha = T(by.alpha), beta = T(by.beta);
     switch (by.kind) {
         case AFFINE: return z * alpha + beta;
-        case ELU:
-            return z >= T(0) ? z : exponential_minus_one<T>(z < T(0) ? z : z * T(0)) * alpha;
+        case ELU: return z >= T(0) ? z : exponential_minus_one<T>(z < T(0) ? z : z * T(0)) * alpha;
         case HARD_SIGMOID: return clamp<T>(z * alpha + beta, T(0), T(1));
         case LEAKY_RELU: return z >= T(0) ? z : z * alpha;
         case RELU: return relu<T>(z);
         case SCALED_TANH: return tanh<T>(z * beta) * alpha;
-        case SOFTPLUS:
-            return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
+        case SOFTPLUS: return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
         case SOFTSIGN: return z / (T(1) + absolute<T>(z));
         default: return z <= alpha ? Vec<T>{} : z;  // THRESHOLDED_RELU
     }
@@ -91,3 +112,8 @@ inline Vec<T> d_activate(const GateActivation& by, Vec<T> z, Vec<T> y) {
     if (by.kind == TANH) return d_tanh<T>(y);
     return d_rarely_activated<T>(by, z, y);
 }
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

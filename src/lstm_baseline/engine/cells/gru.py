@@ -12,15 +12,25 @@ Source: Cho et al. 2014 (arXiv 1406.1078), in the form that applies the reset ga
 recurrent product, as PyTorch, cuDNN and ONNX (``linear_before_reset = 1``) compute it.
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
+import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
 from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
-from lstm_baseline.engine.cells.recurrence import Cell
-from lstm_baseline.engine.shapes import Array, Params, join_gates, split_gates
+from lstm_baseline.engine.cells.cell import Cell, matrix_flops
+from lstm_baseline.engine.initializers import gated_initializer
+from lstm_baseline.engine.shapes import (
+    GRU_GATES,
+    Array,
+    Params,
+    Shapes,
+    join_gates,
+    split_gates,
+)
 
 
 class GRUState(NamedTuple):
@@ -41,13 +51,43 @@ class GRUStep(NamedTuple):
 
 
 @final
-class GRUEquations(Cell):
+@dataclass(frozen=True)
+class GRUEquations(Cell[GRUState, GRUStep]):
     """The GRU cell; parameters W (3H, I), U (3H, H), b (3H), b_u (H)."""
 
+    hidden_size: int
+    """H."""
+
     state_type: ClassVar[type[Any]] = GRUState
+    gates = GRU_GATES
+    input_weights = ("W", "b")
     gate_fields: ClassVar[dict[str, str]] = {"reset gate": "r", "update gate": "z"}
 
-    def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    @property
+    def output_size(self) -> int:
+        """H."""
+        return self.hidden_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """H, as ``GRU`` takes it."""
+        return {"hidden_size": self.hidden_size}
+
+    def shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of W, U, b and b_u."""
+        H, G = self.hidden_size, 3 * self.hidden_size
+        return {"W": (G, input_size), "U": (G, H), "b": (G,), "b_u": (H,)}
+
+    def initial_params(self, input_size: int, rng: np.random.Generator) -> Params:
+        """Draw W Xavier-uniform and U orthogonal, each gate on its own; biases start at 0."""
+        params = gated_initializer(len(self.gates), input_size, self.hidden_size, rng)
+        return params | {"b_u": np.zeros(self.hidden_size)}
+
+    def flops_per_step(self, input_size: int) -> int:
+        """Return 2 · 3H (I + H)."""
+        return matrix_flops(self.shapes(input_size))
+
+    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return W x + b of all three gates."""
         return affine(x, params["W"], params["b"])
 
@@ -94,7 +134,7 @@ class GRUEquations(Cell):
         d_h_prev = d_h_prev + d_v @ params["U"]
         return join_gates([d_u_r, d_u_z, d_u_n]), GRUState(d_h_prev)
 
-    def project_backward(
+    def input_part_backward(
         self,
         params: Params,
         d_u: Float[Array, "B T G"],

@@ -5,9 +5,70 @@
 //     F3   n = tanh(W_n x + b_n + r ⊙ (U_n h' + b_u))      candidate
 //     F4   h = (1 − z) ⊙ n + z ⊙ h'                        hidden state
 //
-// As r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as those
-// of lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row, all in
-// memory that stays in the cache. Rows know nothing of each other, and threads take rows.
+// As r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as
+// those of lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row,
+// all in memory that stays in the cache. Rows know nothing of each other, and threads take rows.
+#pragma once
+
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+#include "../native/batch.h"
+
+namespace lb {
+
+template <class T>
+struct GRUForward {
+    Batch batch;
+    int I, H;
+    const T* x;                ///< (B, T, I)
+    const T* h_first;          ///< (B, H), or null for zeros
+    const T *W, *U, *b, *b_u;  ///< (3H, I), (3H, H), (3H), (H)
+    T* y;                      ///< (B, T, H), or null where nobody asks for it
+    T* h_last;                 ///< (B, H)
+    bool keep;                 ///< whether backward is to follow
+    /// With `keep` h is (B + N, H') and gates (N, 4, H') as r, z, n, q; otherwise B rows of each.
+    T *h, *gates;
+    T* work;  ///< gru_forward_work numbers
+};
+
+template <class T>
+struct GRUBackward {
+    Batch batch;
+    int I, H;
+    const T* x;                  ///< (B, T, I)
+    const T *h, *gates;          ///< as GRUForward stored them
+    const T* U;                  ///< (3H, H)
+    const T* d_y;                ///< (B, T, H), or null for zeros
+    const T* d_h_last;           ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b, *d_b_u;  ///< (3H, I), (3H, H), (3H), (H)
+    T* d_h_first;                ///< (B, H)
+    T* d_u;                      ///< (N, 3, H') gradients of W x
+    T* work;                     ///< gru_backward_work numbers
+};
+
+template <class T>
+struct GRUKernels {
+    size_t (*forward_work)(const Batch& batch, int I, int H);
+    void (*forward)(const GRUForward<T>&, const Team&);
+    size_t (*backward_work)(const GRUBackward<T>&, int num_threads);
+    void (*backward)(const GRUBackward<T>&, const Team&);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../activations_kernel.h"
+#include "../native/column_product.h"
+#include "../native/outer_products.h"
+#include "../native/rows.h"
+#include "../native/slices.h"
+#include "affine_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 constexpr int GRU_GATES = 3;
 constexpr int GRU_STORED_GATES = 4;  // r, z, n and q = U_n h' + b_u
@@ -140,12 +201,12 @@ void gru_forward(const GRUForward<T>& run, const Team& team) {
 /// Where gru_backward keeps what it needs for itself.
 template <class T>
 struct GRUBackwardWork {
-    T* d_h;     ///< (B, H') gradient of the state after the step
-    T* d_v;     ///< (N, 3, H') gradients of U h'
-    T* packed;  ///< columns of U
+    T* d_h;                      ///< (B, H') gradient of the state after the step
+    T* d_v;                      ///< (N, 3, H') gradients of U h'
+    T* packed;                   ///< columns of U
     const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
-    T* outer;   ///< Σ of outer products
-    T* tiles;   ///< outer_products_work for each thread
+    T* outer;                    ///< Σ of outer products
+    T* tiles;                    ///< outer_products_work for each thread
     size_t size;
 
     GRUBackwardWork(const GRUBackward<T>& run, int num_threads) {
@@ -218,14 +279,14 @@ struct GRUBackwardStepper {
             });
         }
         // F1 to F3: the product that the three gates share
-        const LSTMColumnProduct<T> product(work.d_v + batch.begin[t] * lanes, work.packed, run.H,
-                                           GRU_GATES);
+        const ColumnProduct<T> product(work.d_v + batch.begin[t] * lanes, work.packed, run.H,
+                                       GRU_GATES);
         for_products<T>(product, first, last, 0, num_blocks<T>(run.H),
                         [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
                             constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
                             for (int k = 0; k < R * N; ++k) {
-                                T* d_h = work.d_h + (row + k / N) * width +
-                                         (block + k % N) * LANES<T>;
+                                T* d_h =
+                                    work.d_h + (row + k / N) * width + (block + k % N) * LANES<T>;
                                 store(d_h, load(d_h) + d[k]);
                             }
                         });
@@ -252,7 +313,7 @@ void gru_sum_gradients(const GRUBackward<T>& run, const GRUBackwardStepper<T>& s
                        const GRUBackwardWork<T>& work, const Team& team) {
     constexpr int L = LANES<T>;
     const Batch& batch = run.batch;
-    const int I = run.I, H = run.H, blocks = num_blocks<T>(H);
+    const int I = run.I, H = run.H;
     const int64_t N = batch.begin[batch.T];
     for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
         for (int row = 0; row < batch.live[t]; ++row) {
@@ -262,18 +323,16 @@ void gru_sum_gradients(const GRUBackward<T>& run, const GRUBackwardStepper<T>& s
         }
     team.wait();
     const Part<T> x{work.x_rows, I}, h{work.h_rows, H};
-    // Lanes of a gate's units, and where they stand in W, U and b.
-    const auto units_of = [&](int v) { return H - v % blocks * L < L ? H - v % blocks * L : L; };
-    const auto row_of = [&](int v) { return ptrdiff_t(v / blocks) * H + v % blocks * L; };
+    const GatePlaces<T> at{H};
     sum_over_rows<T>({x}, run.d_u, stepper.lanes, N, work, team, [&](int v, const T* from) {
-        unpack_transposed(from, 4 * L, units_of(v), I, run.d_W + row_of(v) * I, I);
-        store(run.d_b + row_of(v), pairwise_sum(run.d_u + v * L, stepper.lanes, N), units_of(v));
+        unpack_transposed(from, 4 * L, at.units(v), I, run.d_W + at.row(v) * I, I);
+        store(run.d_b + at.row(v), pairwise_sum(run.d_u + v * L, stepper.lanes, N), at.units(v));
     });
     sum_over_rows<T>({h}, work.d_v, stepper.lanes, N, work, team, [&](int v, const T* from) {
-        unpack_transposed(from, 4 * L, units_of(v), H, run.d_U + row_of(v) * H, H);
-        if (v >= 2 * blocks)
-            store(run.d_b_u + row_of(v) - 2 * H, pairwise_sum(work.d_v + v * L, stepper.lanes, N),
-                  units_of(v));
+        unpack_transposed(from, 4 * L, at.units(v), H, run.d_U + at.row(v) * H, H);
+        if (v >= 2 * at.blocks)
+            store(run.d_b_u + at.row(v) - 2 * H, pairwise_sum(work.d_v + v * L, stepper.lanes, N),
+                  at.units(v));
     });
 }
 
@@ -284,7 +343,7 @@ void gru_backward(const GRUBackward<T>& run, const Team& team) {
     const int H = run.H, blocks = num_blocks<T>(H);
     const GRUBackwardWork<T> work(run, team.size);
     const GRUBackwardStepper<T> stepper{run, work};
-    lstm_pack_columns(run.U, H, H, GRU_GATES, team.first(blocks), team.last(blocks), work.packed);
+    pack_gate_columns(run.U, H, H, GRU_GATES, team.first(blocks), team.last(blocks), work.packed);
     const Share<T> share(batch, H, team, false);
     for (int row = share.first_row; row < share.last_row; ++row)
         copy_padded(run.d_h_last ? run.d_h_last + ptrdiff_t(batch.order[row]) * H : nullptr, H,
@@ -300,3 +359,19 @@ void gru_backward(const GRUBackward<T>& run, const Team& team) {
     team.wait();
     gru_sum_gradients(run, stepper, work, team);
 }
+
+/// This set's functions.
+template <class T>
+constexpr GRUKernels<T> gru_kernels() {
+    GRUKernels<T> table{};
+    table.forward_work = gru_forward_work<T>;
+    table.forward = gru_forward<T>;
+    table.backward_work = gru_backward_work<T>;
+    table.backward = gru_backward<T>;
+    return table;
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

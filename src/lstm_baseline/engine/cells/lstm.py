@@ -13,15 +13,25 @@ their rows one below the other in the order of ``LSTM_GATES`` (f, i, c, o).
 Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers, Schmidhuber and Cummins 2000.
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
+import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
 from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
-from lstm_baseline.engine.cells.recurrence import Cell
-from lstm_baseline.engine.shapes import Array, Params, join_gates, split_gates
+from lstm_baseline.engine.cells.cell import Cell, matrix_flops
+from lstm_baseline.engine.cells.initial_values import BASELINE, Start, initial_values
+from lstm_baseline.engine.shapes import (
+    LSTM_GATES,
+    Array,
+    Params,
+    Shapes,
+    join_gates,
+    split_gates,
+)
 
 
 class LSTMState(NamedTuple):
@@ -44,17 +54,48 @@ class LSTMStep(NamedTuple):
 
 
 @final
-class LSTMEquations(Cell):
+@dataclass(frozen=True)
+class LSTMEquations(Cell[LSTMState, LSTMStep]):
     """The LSTM cell; parameters W (4H, I), U (4H, H), b (4H)."""
 
+    hidden_size: int
+    """H."""
+    start: Start = BASELINE
+    """Where the parameters start."""
+
     state_type: ClassVar[type[Any]] = LSTMState
+    gates = LSTM_GATES
+    input_weights = ("W", "b")
     gate_fields: ClassVar[dict[str, str]] = {
         "forget gate": "f",
         "input gate": "i",
         "output gate": "o",
     }
 
-    def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    @property
+    def output_size(self) -> int:
+        """H."""
+        return self.hidden_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """H, as ``LSTM`` takes it."""
+        return {"hidden_size": self.hidden_size}
+
+    def shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of W, U and b."""
+        H, G = self.hidden_size, 4 * self.hidden_size
+        return {"W": (G, input_size), "U": (G, H), "b": (G,)}
+
+    def initial_params(self, input_size: int, rng: np.random.Generator) -> Params:
+        """Draw what ``start`` says."""
+        return initial_values(self.start, self.shapes(input_size), self.gates, rng)
+
+    def flops_per_step(self, input_size: int) -> int:
+        """Return 2 · 4H (I + H)."""
+        return matrix_flops(self.shapes(input_size))
+
+    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return W x + b of all four gates."""
         return affine(x, params["W"], params["b"])
 
@@ -107,7 +148,7 @@ class LSTMEquations(Cell):
         d_h_prev = d_z @ params["U"]
         return d_z, LSTMState(d_h_prev, d_c_prev)
 
-    def project_backward(
+    def input_part_backward(
         self,
         params: Params,
         d_u: Float[Array, "B T G"],

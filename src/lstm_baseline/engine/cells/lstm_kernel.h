@@ -7,23 +7,74 @@
 //     F5   c = f ⊙ c' + i ⊙ c̃                   cell state
 //     F6   h = o ⊙ tanh(c)                      hidden state
 //
-// L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations of
-// all four gates of its units in registers and applies F1 to F6 to them before anything but the
+// L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations
+// of all four gates of its units in registers and applies F1 to F6 to them before anything but the
 // results is written. Rows know nothing of each other, so threads take rows and never wait; only
 // where there are fewer rows than threads they take blocks, and meet after every step.
+#pragma once
+
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+#include "../native/batch.h"
+
+namespace lb {
+
+template <class T>
+struct LSTMForward {
+    Batch batch;
+    int I, H;
+    const T* x;                  ///< (B, T, I)
+    const T *h_first, *c_first;  ///< (B, H), or null for zeros
+    const T* packed;             ///< W, U and b, from lstm_pack
+    T* y;                        ///< (B, T, H), or null where nobody asks for it
+    T *h_last, *c_last;          ///< (B, H)
+    /// With `gates`, stored for backward: h and c (B + N, H'), gates (N, 5, H') as f, i, c̃, o,
+    /// tanh c. Without: h is (2, B, H') and c (B, H').
+    T *h, *c, *gates;
+};
+
+template <class T>
+struct LSTMBackward {
+    Batch batch;
+    int I, H;
+    const T* x;                    ///< (B, T, I)
+    const T *h, *c, *gates;        ///< as LSTMForward stored them
+    const T* U;                    ///< (4H, H)
+    const T* d_y;                  ///< (B, T, H), or null for zeros
+    const T *d_h_last, *d_c_last;  ///< (B, H), or null for zeros
+    T *d_W, *d_U, *d_b;            ///< (4H, I), (4H, H), (4H)
+    T *d_h_first, *d_c_first;      ///< (B, H)
+    T* d_z;                        ///< (N, 4, H') gradients of the pre-activations
+    T* work;                       ///< lstm_backward_work numbers
+};
+
+template <class T>
+struct LSTMKernels {
+    size_t (*packed_size)(int I, int H);
+    void (*pack)(int I, int H, const T* W, const T* U, const T* b, T* packed);
+    void (*forward)(const LSTMForward<T>&, const Team&);
+    size_t (*backward_work)(const LSTMBackward<T>&, int num_threads);
+    void (*backward)(const LSTMBackward<T>&, const Team&);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../activations_kernel.h"
+#include "../native/column_product.h"
+#include "../native/outer_products.h"
+#include "../native/rows.h"
+#include "../native/slices.h"
+#include "../native/tiles.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 constexpr int GATES = 4;
 constexpr int STORED_GATES = 5;  // f, i, c̃, o and tanh c
-
-template <class T>
-inline int num_blocks(int H) {
-    return (H + LANES<T> - 1) / LANES<T>;
-}
-
-template <class T>
-inline ptrdiff_t padded(int H) {
-    return ptrdiff_t(num_blocks<T>(H)) * LANES<T>;
-}
 
 /// Numbers in a block's panel: its bias, then I rows of W and H rows of U, four vectors each.
 template <class T>
@@ -50,46 +101,6 @@ void lstm_pack(int I, int H, const T* W, const T* U, const T* b, T* packed) {
         }
     }
 }
-
-/// Copy a row and fill it up with zeros; null stands for zeros.
-template <class T>
-inline void copy_padded(const T* from, int H, T* to) {
-    __builtin_memset(to, 0, sizeof(T) * padded<T>(H));
-    if (from) __builtin_memcpy(to, from, sizeof(T) * H);
-}
-
-/// This thread's rows and blocks.
-template <class T>
-struct Share {
-    int first_row, last_row, first_block, last_block;
-    bool meet;  ///< threads share rows, so they meet after every step
-
-    Share(const Batch& batch, int H, const Team& team, bool may_meet = true)
-        : first_row(0), last_row(batch.B), first_block(0), last_block(num_blocks<T>(H)),
-          meet(false) {
-        if (team.size == 1) return;
-        if (batch.B < team.size && may_meet) {
-            meet = true;
-            first_block = team.first(num_blocks<T>(H));
-            last_block = team.last(num_blocks<T>(H));
-            return;
-        }
-        first_row = row_at(batch, team.rank, team.size);
-        last_row = row_at(batch, team.rank + 1, team.size);
-    }
-
-private:
-    /// The row before which rank / size of all steps lie.
-    static int row_at(const Batch& batch, int rank, int size) {
-        if (rank == size) return batch.B;
-        const int64_t total = batch.begin[batch.T];
-        if (total == int64_t(batch.B) * batch.T) return int(int64_t(batch.B) * rank / size);
-        int64_t before = 0;
-        int row = 0;
-        for (; row < batch.B && before * size < total * rank; ++row) before += batch.length(row);
-        return row;
-    }
-};
 
 /// W x + b + U h' at step t: the product that the four gates share.
 template <class T>
@@ -235,64 +246,14 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
         }
 }
 
-/// Lay the columns of a matrix (gates · H, C) out as panels, one for each block of columns.
-template <class T>
-void lstm_pack_columns(const T* matrix, int C, int H, int gates, int first_block, int last_block,
-                       T* packed) {
-    constexpr int L = LANES<T>;
-    for (int n = first_block; n < last_block; ++n)
-        pack_columns(matrix + n * L, C, C - n * L, gates * H,
-                     packed + ptrdiff_t(n) * gates * H * L);
-}
-
-/// Σ over gates of a matrix's transpose times d_z, from the matrix's packed columns.
-template <class T>
-struct LSTMColumnProduct {
-    static constexpr int WIDTH = 1;
-    const T *d_z, *packed;
-    const int gates;  ///< three where they are coupled
-    int terms[GATES];
-    const ptrdiff_t width = padded<T>(terms[0]);
-
-    LSTMColumnProduct(const T* d_z, const T* packed, int H, int gates = GATES)
-        : d_z(d_z), packed(packed), gates(gates), terms{H, H, H, gates == GATES ? H : 0} {}
-
-    Segment<T> segment(int gate, int row, int R, int block) const {
-        constexpr int L = LANES<T>;
-        const ptrdiff_t H = terms[0];
-        Segment<T> segment;
-        set_rows(segment, d_z + (row * gates + gate) * width, gates * width, R);
-        segment.panel = packed + (ptrdiff_t(block) * gates + gate) * H * L;
-        segment.panel_step = L;
-        segment.panel_stride = gates * H * L;
-        return segment;
-    }
-    void start(int, int N, T* numbers) const {
-        __builtin_memset(numbers, 0, sizeof(T) * LANES<T> * N);
-    }
-};
-
-/// Hands out parts of a memory, or only counts them where there is none yet.
-template <class T>
-struct Slices {
-    T* memory;
-    size_t size = 0;
-
-    T* take(size_t numbers) {
-        T* place = memory + size;
-        size += (numbers + LANES<T> - 1) / LANES<T> * LANES<T>;
-        return place;
-    }
-};
-
 /// Where lstm_backward keeps what it needs for itself.
 template <class T>
 struct LSTMBackwardWork {
-    T *d_h, *d_c;      ///< (B, H') gradients of the states after the step
-    T* packed;         ///< columns of U
+    T *d_h, *d_c;                ///< (B, H') gradients of the states after the step
+    T* packed;                   ///< columns of U
     const T **x_rows, **h_rows;  ///< (N) x and h' of every stored row
-    T* outer;          ///< Σ [x, 1, h'] d_zᵀ
-    T* tiles;          ///< outer_products_work for each thread
+    T* outer;                    ///< Σ [x, 1, h'] d_zᵀ
+    T* tiles;                    ///< outer_products_work for each thread
     size_t size;
 
     LSTMBackwardWork(const LSTMBackward<T>& run, int num_threads) {
@@ -323,11 +284,11 @@ struct LSTMBackwardStepper {
     const ptrdiff_t width = padded<T>(run.H);
 
     /// d_h' = Uᵀ d_z of step t.
-    LSTMColumnProduct<T> project_backward(int t) const {
-        return {run.d_z + run.batch.begin[t] * GATES * width, work.packed, run.H};
+    ColumnProduct<T> project_backward(int t) const {
+        return {run.d_z + run.batch.begin[t] * GATES * width, work.packed, run.H, GATES};
     }
 
-    /// Differentiate F6 to F1, in this order; d_h_next is what the step after gave, if there is one.
+    /// Differentiate F6 to F1, in this order; d_h_next, or null, comes from the step after.
     template <int R, int N>
     void step_backward(int t, int row, int block, const Vec<T>* d_h_next) const {
         constexpr int L = LANES<T>;
@@ -343,7 +304,8 @@ struct LSTMBackwardStepper {
                              tanh_c = load(gates + 4 * width);
                 const Vec<T> c_prev = load(run.c + (before + r) * width + unit);
                 T* d_c_of = work.d_c + (row + r) * width + unit;
-                Vec<T> d_h_t = d_h_next ? d_h_next[r * N + n] : load(work.d_h + (row + r) * width + unit);
+                Vec<T> d_h_t =
+                    d_h_next ? d_h_next[r * N + n] : load(work.d_h + (row + r) * width + unit);
                 if (run.d_y)
                     d_h_t += load(
                         run.d_y + (ptrdiff_t(batch.order[row + r]) * batch.T + t) * run.H + unit,
@@ -408,7 +370,7 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     const LSTMBackwardWork<T> work(run, team.size);
     const LSTMBackwardStepper<T> stepper{run, work};
     const ptrdiff_t width = stepper.width;
-    lstm_pack_columns(run.U, H, H, GATES, team.first(blocks), team.last(blocks), work.packed);
+    pack_gate_columns(run.U, H, H, GATES, team.first(blocks), team.last(blocks), work.packed);
     const Share<T> share(batch, H, team);
     const bool first_of_rows = !share.meet || team.rank == 0;
     if (first_of_rows)
@@ -436,15 +398,14 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     }
     // The initial state; rows without a step hand on what they were given.
     const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
-    for_products<T>(stepper.project_backward(0), share.first_row, live, share.first_block,
-                    share.last_block,
-                    [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-                        constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                        for (int r = 0; r < R; ++r)
-                            for (int i = 0; i < N; ++i)
-                                store(work.d_h + (row + r) * width + (block + i) * L,
-                                      d_h_prev[r * N + i]);
-                    });
+    for_products<T>(
+        stepper.project_backward(0), share.first_row, live, share.first_block, share.last_block,
+        [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+            for (int r = 0; r < R; ++r)
+                for (int i = 0; i < N; ++i)
+                    store(work.d_h + (row + r) * width + (block + i) * L, d_h_prev[r * N + i]);
+        });
     team.wait();
     if (first_of_rows)
         for (int row = share.first_row; row < share.last_row; ++row) {
@@ -455,35 +416,19 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     lstm_sum_gradients(run, work, team);
 }
 
-/// d_x = Wᵀ d_z, zero past each row's end; `packed` has room for W's columns.
+/// This set's functions.
 template <class T>
-void lstm_input_gradient(const LSTMInputGradient<T>& run, const Team& team) {
-    constexpr int L = LANES<T>;
-    const Batch& batch = run.batch;
-    const int I = run.I, H = run.H, blocks = num_blocks<T>(I);
-    const ptrdiff_t width = padded<T>(H);
-    lstm_pack_columns(run.W, I, H, run.gates, team.first(blocks), team.last(blocks), run.packed);
-    team.wait();
-    const auto d_x_of = [&](int t, int row) {
-        return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
-    };
-    for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
-        const LSTMColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.packed,
-                                           H, run.gates);
-        for_products<T>(product, 0, batch.live[t], 0, blocks,
-                        [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
-                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                            for (int r = 0; r < R; ++r)
-                                for (int i = 0; i < N; ++i)
-                                    store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
-                                          I - (block + i) * L);
-                        });
-        for (int row = batch.live[t]; row < batch.B; ++row)
-            __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
-    }
+constexpr LSTMKernels<T> lstm_kernels() {
+    LSTMKernels<T> table{};
+    table.packed_size = lstm_packed_size<T>;
+    table.pack = lstm_pack<T>;
+    table.forward = lstm_forward<T>;
+    table.backward_work = lstm_backward_work<T>;
+    table.backward = lstm_backward<T>;
+    return table;
 }
 
-template <class T>
-size_t lstm_input_gradient_work(int I, int H, int gates) {
-    return size_t(padded<T>(I)) * gates * H;
-}
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

@@ -19,8 +19,10 @@ Sources: peepholes, Gers, Schraudolph and Schmidhuber 2002; projection, Sak, Sen
 equations 20 to 22; clip, activations and all their combinations as the ONNX operator LSTM has them.
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
+import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
@@ -31,14 +33,22 @@ from lstm_baseline.engine.cells.blocks import (
     layer_norm,
     layer_norm_backward,
 )
-from lstm_baseline.engine.cells.gate_activations import GateActivation, gate_activation
+from lstm_baseline.engine.cells.cell import Cell, matrix_flops
+from lstm_baseline.engine.cells.gate_activations import (
+    GateActivation,
+    as_activation,
+    gate_activation,
+)
+from lstm_baseline.engine.cells.initial_values import BASELINE, Start, initial_values
 from lstm_baseline.engine.cells.lstm import LSTMEquations, LSTMState
-from lstm_baseline.engine.cells.recurrence import Cell
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import as_number, as_size
 from lstm_baseline.engine.shapes import (
     COUPLED_GATES,
     LSTM_GATES,
     Array,
     Params,
+    Shapes,
     join_gates,
     split_gates,
 )
@@ -62,30 +72,63 @@ class LSTMVariant(NamedTuple):
     clip: float | None = None
     activations: tuple[GateActivation, GateActivation, GateActivation] = PLAIN_ACTIVATIONS
 
+    @classmethod
+    def checked(cls, **given: Any) -> "LSTMVariant":
+        """Return the variant that a user's arguments describe.
+
+        Raises
+        ------
+        InputError
+            If a size, limit or activation cannot be.
+        """
+        taken = cls(**given)
+        if taken.projection_size is not None:
+            as_size("projection_size", taken.projection_size)
+        if taken.clip is not None and not as_number("clip", taken.clip) > 0:
+            raise InputError(f"clip is {taken.clip!r}; give a limit above 0")
+        activations: Any = taken.activations
+        if not isinstance(activations, list | tuple) or len(activations) != 3:
+            raise InputError(
+                f"activations is {activations!r}; give three: of gates, candidate and cell state"
+            )
+        phi, gamma, eta = map(as_activation, activations)
+        return cls(
+            None if taken.projection_size is None else int(taken.projection_size),
+            bool(taken.peepholes),
+            bool(taken.coupled_gates),
+            bool(taken.layer_norm),
+            bool(taken.bias),
+            None if taken.clip is None else float(taken.clip),
+            (phi, gamma, eta),
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Pieces that differ from the plain LSTM's, as plain JSON values."""
+        plain = PLAIN._asdict()
+        own = {name: value for name, value in self._asdict().items() if value != plain[name]}
+        if "activations" in own:
+            own["activations"] = [
+                a.name if a == gate_activation(a.name) else [a.name, *a.constants]
+                for a in self.activations
+            ]
+        return own
+
     @property
     def gates(self) -> tuple[str, ...]:
         """Gates whose rows W, U and b hold one below the other."""
         return COUPLED_GATES if self.coupled_gates else LSTM_GATES
 
-    def equations(self) -> Cell:
+    def cell(
+        self, hidden_size: int, start: Start = BASELINE
+    ) -> "LSTMEquations | LSTMVariantEquations":
         """Return the cell; that of ``lstm.py`` where nothing differs."""
-        if self == LSTMVariant():
-            return LSTMEquations()
-        return LSTMVariantEquations(self.coupled_gates, self.clip, self.activations)
+        if self == PLAIN:
+            return LSTMEquations(hidden_size, start)
+        return LSTMVariantEquations(hidden_size, self, start)
 
-    def shapes(self, I: int, H: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the cell's parameters."""
-        G, P = len(self.gates) * H, self.projection_size or H
-        shapes: dict[str, tuple[int, ...]] = {"W": (G, I), "U": (G, P)}
-        if self.bias:
-            shapes["b"] = (G,)
-        if self.peepholes:
-            shapes |= {f"p_{gate}": (H,) for gate in self.gates if gate != "c"}
-        if self.layer_norm:
-            shapes |= {"gain_x": (G,), "gain_h": (G,), "gain_c": (H,), "bias_c": (H,)}
-        if self.projection_size is not None:
-            shapes["W_proj"] = (P, H)
-        return shapes
+
+PLAIN = LSTMVariant()
 
 
 class Activated(NamedTuple):
@@ -127,18 +170,19 @@ class LSTMVariantStep(NamedTuple):
 
 
 @final
-class LSTMVariantEquations(Cell):
+@dataclass(frozen=True)
+class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
     """An LSTM cell with pieces added or exchanged.
 
-    Parameters
-    ----------
-    coupled_gates
-        Whether f = 1 − i.
-    clip
-        Limit of the pre-activations of gates and candidate; none when None.
-    activations
-        φ, γ and η.
+    Its parameters are those of its pieces, as the text above lists them.
     """
+
+    hidden_size: int
+    """H."""
+    variant: LSTMVariant = PLAIN
+    """The pieces."""
+    start: Start = BASELINE
+    """Where the parameters start."""
 
     state_type: ClassVar[type[Any]] = LSTMState
     gate_fields: ClassVar[dict[str, str]] = {
@@ -147,18 +191,62 @@ class LSTMVariantEquations(Cell):
         "output gate": "o",
     }
 
-    def __init__(
-        self,
-        coupled_gates: bool = False,
-        clip: float | None = None,
-        activations: tuple[GateActivation, GateActivation, GateActivation] = PLAIN_ACTIVATIONS,
-    ) -> None:
-        self.coupled_gates = coupled_gates
-        self.clip = clip
-        self.activations = activations
-        self.gates = COUPLED_GATES if coupled_gates else LSTM_GATES
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Gates whose rows W, U and b hold one below the other."""
+        return self.variant.gates
 
-    def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    @property
+    def input_weights(self) -> tuple[str, str]:
+        """W and b.
+
+        Raises
+        ------
+        InputError
+            If the variant has no bias or normalises W x.
+        """
+        if self.variant.bias and not self.variant.layer_norm:
+            return "W", "b"
+        piece = "a layer norm" if self.variant.layer_norm else "no bias"
+        raise InputError(
+            f"this LSTM has {piece}, so no weights stand for standardised inputs; "
+            "standardise x before each call"
+        )
+
+    @property
+    def output_size(self) -> int:
+        """P of a projection, H without one."""
+        return self.variant.projection_size or self.hidden_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """H and the pieces, as ``LSTM`` takes them."""
+        return {"hidden_size": self.hidden_size, **self.variant.config}
+
+    def shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of the parameters of all pieces."""
+        H, P, variant = self.hidden_size, self.output_size, self.variant
+        G = len(self.gates) * H
+        shapes: Shapes = {"W": (G, input_size), "U": (G, P)}
+        if variant.bias:
+            shapes["b"] = (G,)
+        if variant.peepholes:
+            shapes |= {f"p_{gate}": (H,) for gate in self.gates if gate != "c"}
+        if variant.layer_norm:
+            shapes |= {"gain_x": (G,), "gain_h": (G,), "gain_c": (H,), "bias_c": (H,)}
+        if variant.projection_size is not None:
+            shapes["W_proj"] = (P, H)
+        return shapes
+
+    def initial_params(self, input_size: int, rng: np.random.Generator) -> Params:
+        """Draw what ``start`` says."""
+        return initial_values(self.start, self.shapes(input_size), self.gates, rng)
+
+    def flops_per_step(self, input_size: int) -> int:
+        """Return the operations of the products with W, U and W_proj."""
+        return matrix_flops(self.shapes(input_size))
+
+    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return N_x(W x) + b."""
         u = affine(x, params["W"])
         if "gain_x" in params:
@@ -170,7 +258,7 @@ class LSTMVariantEquations(Cell):
     ) -> tuple[LSTMState, LSTMVariantStep]:
         """Apply F1 to F6."""
         h_prev, c_prev = state
-        phi, gamma, eta = self.activations
+        phi, gamma, eta = self.variant.activations
         v, h_norm = h_prev @ params["U"].T, None
         if "gain_h" in params:
             v, h_norm = layer_norm(v, params["gain_h"])
@@ -178,7 +266,7 @@ class LSTMVariantEquations(Cell):
         # F2
         i_gate = self._activate(phi, _peep(params, "p_i", z["i"], c_prev))
         # F1
-        if self.coupled_gates:
+        if self.variant.coupled_gates:
             f_gate, f = None, 1.0 - i_gate.y
         else:
             f_gate = self._activate(phi, _peep(params, "p_f", z["f"], c_prev))
@@ -205,7 +293,7 @@ class LSTMVariantEquations(Cell):
     ) -> tuple[Float[Array, "B G"], LSTMState]:
         """Differentiate F6 to F1, in this order."""
         h_prev, c_prev, c, f_gate, i_gate, candidate, o_gate, cell, f, m, h_norm, c_norm = cache
-        phi, gamma, eta = self.activations
+        phi, gamma, eta = self.variant.activations
         d_h, d_c = d_state
         # F6  m = o ⊙ η(N_c(c)),  h = W_proj m
         d_m = affine_backward(d_h, m, params, d_params, "W_proj") if "W_proj" in params else d_h
@@ -240,7 +328,7 @@ class LSTMVariantEquations(Cell):
         d_params["U"] += d_v.T @ h_prev
         return d_u, LSTMState(d_v @ params["U"], d_c_prev)
 
-    def project_backward(
+    def input_part_backward(
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
@@ -265,10 +353,10 @@ class LSTMVariantEquations(Cell):
         return LSTMState(h, c)
 
     def _activate(self, activation: GateActivation, z: Array) -> Activated:
-        if self.clip is None:
+        if self.variant.clip is None:
             return Activated(z, activation(z), None)
         xp = array_namespace(z)
-        limit = min(self.clip, float(xp.finfo(z.dtype).max))
+        limit = min(self.variant.clip, float(xp.finfo(z.dtype).max))
         clipped = xp.clip(z, -limit, limit)
         return Activated(clipped, activation(clipped), clipped == z)
 

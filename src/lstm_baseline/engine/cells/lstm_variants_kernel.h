@@ -14,15 +14,100 @@
 // needs a whole row and a projection all units: products of this thread's rows, each written to
 // memory that stays in the cache; then F1 to F6 of each row. Rows know nothing of each other, and
 // threads take rows.
+#pragma once
 
-/// Vectors without what stands behind the first n lanes.
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+#include "../native/batch.h"
+#include "gate_activations_kernel.h"
+
+namespace lb {
+
+/// Parameters by the names of lstm_variants.py, or their gradients; null where there is none.
+template <class Number>
+struct LSTMVariantParams {
+    Number *W, *U, *b;                          ///< (gates · H, I), (gates · H, P), (gates · H)
+    Number *p_f, *p_i, *p_o;                    ///< (H)
+    Number *gain_x, *gain_h, *gain_c, *bias_c;  ///< (gates · H) twice, (H) twice
+    Number* W_proj;                             ///< (P, H)
+};
+
+/// A variant's cell, as lstm_variants.py has it.
 template <class T>
-inline Vec<T> first_lanes(Vec<T> v, int n) {
-    if (n >= LANES<T>) return v;
-    T numbers[LANES<T>];
-    store(numbers, v);
-    return load(numbers, n);
-}
+struct LSTMVariant {
+    int I, H, P;  ///< P is H without a projection
+    int gates;    ///< three where they are coupled, i, c, o
+    bool clips;
+    double clip;
+    GateActivation phi, gamma, eta;
+    bool keeps_z;  ///< whether derivatives ask for pre-activations, not for gates alone
+    LSTMVariantParams<const T> params;
+};
+
+/// What regularization.py puts around a step.
+template <class T>
+struct Regularization {
+    const T* recurrent;                ///< r (B, P), or null for 1
+    bool zones_h, zones_c;             ///< whether there is zoneout of h and of c
+    const uint8_t *drawn_h, *drawn_c;  ///< z (B, T, P) and (B, T, H), or null where it is the rate
+    T rate_h, rate_c;
+};
+
+template <class T>
+struct LSTMVariantForward {
+    Batch batch;
+    LSTMVariant<T> cell;
+    Regularization<T> around;
+    const T* x;                  ///< (B, T, I)
+    const T *h_first, *c_first;  ///< (B, P) and (B, H), or null for zeros
+    T* y;                        ///< (B, T, P), or null where nobody asks for it
+    T *h_last, *c_last;          ///< (B, P) and (B, H)
+    bool keep;                   ///< whether backward is to follow
+    T* cache;                    ///< lstm_variant_cache_size numbers
+    T* work;                     ///< lstm_variant_forward_work numbers
+};
+
+template <class T>
+struct LSTMVariantBackward {
+    Batch batch;
+    LSTMVariant<T> cell;
+    Regularization<T> around;
+    const T* x;                    ///< (B, T, I)
+    T* cache;                      ///< as LSTMVariantForward left it
+    const T* d_y;                  ///< (B, T, P), or null for zeros
+    const T *d_h_last, *d_c_last;  ///< (B, P) and (B, H), or null for zeros
+    LSTMVariantParams<T> d_params;
+    T *d_h_first, *d_c_first;  ///< (B, P) and (B, H)
+    T* d_a;                    ///< (N, gates, H') gradients of W x
+    T* work;                   ///< lstm_variant_backward_work numbers
+};
+
+template <class T>
+struct LSTMVariantKernels {
+    size_t (*cache_size)(const Batch& batch, const LSTMVariant<T>& cell, bool keep);
+    size_t (*forward_work)(const Batch& batch, const LSTMVariant<T>& cell);
+    void (*forward)(const LSTMVariantForward<T>&, const Team&);
+    size_t (*backward_work)(const LSTMVariantBackward<T>&, int num_threads);
+    void (*backward)(const LSTMVariantBackward<T>&, const Team&);
+    void (*gate)(const Batch& batch, const LSTMVariant<T>& cell, T* cache, int which, T* result);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../native/column_product.h"
+#include "../native/outer_products.h"
+#include "../native/rows.h"
+#include "../native/slices.h"
+#include "../native/tiles.h"
+#include "affine_kernel.h"
+#include "layer_norm_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// z of a vector of units: the rate, or 1 and 0 where it was drawn.
 template <class T>
@@ -50,59 +135,14 @@ private:
     Vec<T> z_;
 };
 
-template <class T>
-inline T square_root_of(T a) {
-    return sizeof(T) == 4 ? T(__builtin_sqrtf(float(a))) : T(__builtin_sqrt(a));
-}
+/// Where a row's gates stand, or what belongs to them; f is null where gates are coupled.
+template <class Number>
+struct LSTMVariantGates {
+    Number *f, *i, *c, *o;
 
-/// f(vector, units that it holds) for all vectors of H units.
-template <class T, class F>
-inline void for_vectors(int H, F f) {
-    for (int unit = 0; unit < H; unit += LANES<T>) f(unit, H - unit);
-}
-
-/// Mean and 1 / √(variance + 1e-5) of gates · H numbers, padded gate by gate with zeros.
-template <class T>
-struct RowStatistics {
-    T mean, inverse;
-
-    RowStatistics(const T* x, int gates, int H) {
-        const ptrdiff_t width = padded<T>(H);
-        Vec<T> total = {}, squares = {};
-        for (const T* v = x; v < x + gates * width; v += LANES<T>) total += load(v);
-        mean = sum<T>(total) / T(gates * H);
-        for (int g = 0; g < gates; ++g)
-            for_vectors<T>(H, [&](int unit, int units) {
-                const Vec<T> centred = first_lanes<T>(load(x + g * width + unit) - mean, units);
-                squares = fma(centred, centred, squares);
-            });
-        inverse = T(1) / square_root_of<T>(sum<T>(squares) / T(gates * H) + T(LAYER_NORM_EPSILON));
-    }
-    /// x̂
-    Vec<T> normalise(Vec<T> x, int units) const {
-        return first_lanes<T>((x - mean) * inverse, units);
-    }
-};
-
-/// What the derivative of a layer norm sums over a row, with d_x̂ = gain ⊙ d_y:
-/// d_x = (d_x̂ − mean(d_x̂) − x̂ mean(d_x̂ ⊙ x̂)) / std.
-template <class T>
-struct NormBackward {
-    Vec<T> total = {}, products = {};
-    T mean = 0, slope = 0;
-
-    /// Lanes without a unit are left out: where a sum is NaN they are NaN too.
-    void add(Vec<T> d_x_hat, Vec<T> x_hat, int units) {
-        total += first_lanes<T>(d_x_hat, units);
-        products += first_lanes<T>(d_x_hat * x_hat, units);
-    }
-    void finish(int F) {
-        mean = sum<T>(total) / T(F);
-        slope = sum<T>(products) / T(F);
-    }
-    Vec<T> d_x(Vec<T> d_x_hat, Vec<T> x_hat, T inverse, int units) const {
-        return first_lanes<T>(fma(x_hat, splat(-slope), d_x_hat - mean) * inverse, units);
-    }
+    LSTMVariantGates(Number* first, int gates, ptrdiff_t width)
+        : f(gates == 4 ? first : nullptr), i(first + (gates - 3) * width), c(i + width),
+          o(c + width) {}
 };
 
 /// What forward leaves for backward; without `keep` there is room for one step, used again.
@@ -113,13 +153,13 @@ struct LSTMVariantCache {
     bool keep;
     const Batch& batch;
     ptrdiff_t width, width_h, gates_width;
-    T *h, *c;      ///< (B + N, P'), h as the step sees it; (B + N, H')
-    T* gates;      ///< (N, gates + 1, H') f, i, c̃, o and η
-    T* z;          ///< (N, gates, H') what the products gave; with keeps_z what is clipped
-    T *x_hat, *h_hat;           ///< (N, gates, H') N_x and N_h without gains
-    T *x_inverse, *h_inverse;   ///< (N) 1 / √(variance + 1e-5)
-    T *c_mean, *c_inverse;      ///< (N)
-    T* m;                       ///< (N, H')
+    T *h, *c;          ///< (B + N, P'), h as the step sees it; (B + N, H')
+    T* gates;          ///< (N, gates + 1, H') f, i, c̃, o and η
+    T* z;              ///< (N, gates, H') what the products gave; with keeps_z what is clipped
+    T *x_hat, *h_hat;  ///< (N, gates, H') N_x and N_h without gains
+    T *x_inverse, *h_inverse;  ///< (N) 1 / √(variance + 1e-5)
+    T *c_mean, *c_inverse;     ///< (N)
+    T* m;                      ///< (N, H')
     size_t size;
 
     LSTMVariantCache(const Batch& batch, const LSTMVariant<T>& cell, bool keep, T* memory)
@@ -149,6 +189,13 @@ struct LSTMVariantCache {
     }
     ptrdiff_t after(int t, int row) const { return keep ? before(t + 1, row) : row; }
     ptrdiff_t step(int t, int row) const { return keep ? batch.begin[t] + row : row; }
+    /// f, i, c̃ and o of a row at step t, and η.
+    LSTMVariantGates<T> gates_of(int t, int row, int number) const {
+        return {gates + step(t, row) * (gates_width + width), number, width};
+    }
+    T* eta_of(int t, int row) const {
+        return gates + step(t, row) * (gates_width + width) + gates_width;
+    }
     /// The row of z, which is only kept where backward asks for it.
     ptrdiff_t z_row(int t, int row, bool keeps_z) const { return keeps_z ? step(t, row) : row; }
 };
@@ -205,7 +252,7 @@ void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const
 /// Where lstm_variant_forward keeps what it needs for itself.
 template <class T>
 struct LSTMVariantForwardWork {
-    T *h, *h_new;       ///< (B, P') the state, and what the step gives
+    T *h, *h_new;  ///< (B, P') the state, and what the step gives
     T *packed, *packed_h, *packed_proj;
     size_t size;
 
@@ -217,8 +264,7 @@ struct LSTMVariantForwardWork {
         h_new = slices.take(B * size_t(padded<T>(cell.P)));
         packed = slices.take(lanes * size_t(1 + cell.I + cell.P));
         packed_h = slices.take(cell.params.gain_h ? lanes * size_t(1 + cell.P) : 0);
-        packed_proj =
-            slices.take(cell.params.W_proj ? packed_affine_size<T>(cell.P, cell.H) : 0);
+        packed_proj = slices.take(cell.params.W_proj ? packed_affine_size<T>(cell.P, cell.H) : 0);
         size = slices.size;
     }
 };
@@ -254,17 +300,17 @@ struct LSTMVariantStepper {
     void project(int t, int first, int last) const {
         const T* h = cache.h + cache.before(t, 0) * cache.width_h;
         const auto put = [&](const T* packed, int I, int P, T* to) {
-            const LSTMVariantProduct<T> product{run.x, run.batch, t,      cell.I,
+            const LSTMVariantProduct<T> product{run.x, run.batch,     t,      cell.I,
                                                 h,     cache.width_h, packed, {I, P}};
-            for_products<T>(product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
-                            [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
-                                constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                                for (int r = 0; r < R; ++r)
-                                    for (int n = 0; n < N; ++n)
-                                        store(to + (row + r) * cache.gates_width +
-                                                  (block + n) * LANES<T>,
-                                              z[r * N + n]);
-                            });
+            for_products<T>(
+                product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
+                [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
+                    constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                    for (int r = 0; r < R; ++r)
+                        for (int n = 0; n < N; ++n)
+                            store(to + (row + r) * cache.gates_width + (block + n) * LANES<T>,
+                                  z[r * N + n]);
+                });
         };
         if (!params.gain_x) {
             put(work.packed, cell.I, cell.P,
@@ -300,42 +346,44 @@ struct LSTMVariantStepper {
     void step(int t, int row) const {
         T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
         if (params.gain_x) add_norms(t, row, z);
-        const int forget = cell.gates - 4;  // −1 where there is no forget gate
-        const ptrdiff_t step = cache.step(t, row);
+        apply_gates(t, row, LSTMVariantGates<T>(z, cell.gates, width));
+        apply_output(t, row);
+    }
+
+    /// Apply F1 to F5 to a row; the new c also goes where η will stand.
+    void apply_gates(int t, int row, LSTMVariantGates<T> z) const {
         const T* c_before = cache.c + cache.before(t, row) * width;
         T* c_after = cache.c + cache.after(t, row) * width;
-        T* gates = cache.gates + step * (cache.gates_width + width);
-        T *gate_i = gates + (forget + 1) * width, *gate_c = gate_i + width, *gate_o = gate_c + width,
-          *eta = gate_o + width;
-        T *z_i = z + (forget + 1) * width, *z_c = z_i + width, *z_o = z_c + width;
+        const LSTMVariantGates<T> gates = cache.gates_of(t, row, cell.gates);
+        T* eta = cache.eta_of(t, row);
         const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
         for_vectors<T>(cell.H, [&](int unit, int units) {
             const Vec<T> c_prev = load(c_before + unit);
             // F2
-            const Vec<T> in_i = peep(params.p_i, unit, units, load(z_i + unit), c_prev);
+            const Vec<T> in_i = peep(params.p_i, unit, units, load(z.i + unit), c_prev);
             const Vec<T> i = activate<T>(cell.phi, clipped(in_i));
             // F1
             Vec<T> f = T(1) - i;
-            if (forget == 0) {
-                const Vec<T> in_f = peep(params.p_f, unit, units, load(z + unit), c_prev);
+            if (gates.f) {
+                const Vec<T> in_f = peep(params.p_f, unit, units, load(z.f + unit), c_prev);
                 f = activate<T>(cell.phi, clipped(in_f));
-                store(gates + unit, f);
-                if (cell.keeps_z) store(z + unit, in_f);
+                store(gates.f + unit, f);
+                if (cell.keeps_z) store(z.f + unit, in_f);
             }
             // F3
-            const Vec<T> c_tilde = activate<T>(cell.gamma, clipped(load(z_c + unit)));
+            const Vec<T> c_tilde = activate<T>(cell.gamma, clipped(load(z.c + unit)));
             // F5
             // Lanes without a unit stay 0: others may be a sum over them.
             const Vec<T> c = first_lanes<T>(fma(f, c_prev, i * c_tilde), units);
             // F4
-            const Vec<T> in_o = peep(params.p_o, unit, units, load(z_o + unit), c);
+            const Vec<T> in_o = peep(params.p_o, unit, units, load(z.o + unit), c);
             const Vec<T> o = activate<T>(cell.phi, clipped(in_o));
-            store(gate_i + unit, i);
-            store(gate_c + unit, c_tilde);
-            store(gate_o + unit, o);
+            store(gates.i + unit, i);
+            store(gates.c + unit, c_tilde);
+            store(gates.o + unit, o);
             if (cell.keeps_z) {
-                store(z_i + unit, in_i);
-                store(z_o + unit, in_o);
+                store(z.i + unit, in_i);
+                store(z.o + unit, in_o);
             }
             store(eta + unit, c);
             Vec<T> kept = c;
@@ -346,15 +394,22 @@ struct LSTMVariantStepper {
             }
             store(c_after + unit, kept);
         });
-        // F6
+    }
+
+    /// Apply F6 to a row, but for the projection.
+    void apply_output(int t, int row) const {
+        const ptrdiff_t step = cache.step(t, row);
+        const T* o = cache.gates_of(t, row, cell.gates).o;
+        T* eta = cache.eta_of(t, row);
         T* m = params.W_proj ? cache.m + step * width : work.h_new + row * width;
         const auto give = [&](int unit, int units, Vec<T> c_in) {
             const Vec<T> y = activate<T>(cell.eta, c_in);
             store(eta + unit, y);
-            store(m + unit, first_lanes<T>(load(gate_o + unit) * y, units));
+            store(m + unit, first_lanes<T>(load(o + unit) * y, units));
         };
         if (!params.gain_c) {
-            for_vectors<T>(cell.H, [&](int unit, int units) { give(unit, units, load(eta + unit)); });
+            for_vectors<T>(cell.H,
+                           [&](int unit, int units) { give(unit, units, load(eta + unit)); });
             return;
         }
         const RowStatistics<T> of_c(eta, 1, cell.H);
@@ -362,8 +417,9 @@ struct LSTMVariantStepper {
         cache.c_inverse[step] = of_c.inverse;
         for_vectors<T>(cell.H, [&](int unit, int units) {
             const Vec<T> gain = load(params.gain_c + unit, units);
-            give(unit, units, fma(gain, of_c.normalise(load(eta + unit), units),
-                                  load(params.bias_c + unit, units)));
+            give(unit, units,
+                 fma(gain, of_c.normalise(load(eta + unit), units),
+                     load(params.bias_c + unit, units)));
         });
     }
 
@@ -449,9 +505,9 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
 }
 
 /// Gradients of gains, of peepholes and, beside a layer norm, of biases: sums over rows and steps.
-/// Every row has sums of its own, which only its thread touches, made while all that they need is in
-/// the cache; at the end they are added up in the order of rows, whoever made them. What a row sums
-/// over time is kept in chains as short as those of products.
+/// Every row has sums of its own, which only its thread touches, made while all that they need is
+/// in the cache; at the end they are added up in the order of rows, whoever made them. What a row
+/// sums over time is kept in chains as short as those of products.
 template <class T>
 struct LSTMVariantSums {
     enum Kind { BIAS, GAIN_X, GAIN_H, PEEPHOLE, GAIN_C, BIAS_C };
@@ -504,17 +560,17 @@ struct LSTMVariantSums {
 /// Where lstm_variant_backward keeps what it needs for itself.
 template <class T>
 struct LSTMVariantBackwardWork {
-    T *d_h, *d_c;        ///< (B, P'), (B, H') gradients of the state after the step
-    T* d_h_around;       ///< (B, P') what of d_h goes by the step
-    T* d_h_new;          ///< (N, P') gradients of what the step gave; (B, P') without projection
-    T* d_m;              ///< (B, H')
-    T* d_z;              ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
-    T* d_v;              ///< (N, gates, H') gradients of U h'
-    T *c_hat, *d_c_in;   ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
-    T *packed, *packed_proj;            ///< columns of U and of W_proj
+    T *d_h, *d_c;       ///< (B, P'), (B, H') gradients of the state after the step
+    T* d_h_around;      ///< (B, P') what of d_h goes by the step
+    T* d_h_new;         ///< (N, P') gradients of what the step gave; (B, P') without projection
+    T* d_m;             ///< (B, H')
+    T* d_z;             ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
+    T* d_v;             ///< (N, gates, H') gradients of U h'
+    T *c_hat, *d_c_in;  ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
+    T *packed, *packed_proj;               ///< columns of U and of W_proj
     const T **x_rows, **h_rows, **m_rows;  ///< (N) x, h' and m of every stored row
-    T* outer;            ///< Σ of outer products
-    T* tiles;            ///< outer_products_work for each thread
+    T* outer;                              ///< Σ of outer products
+    T* tiles;                              ///< outer_products_work for each thread
     Slices<T> slices;
     LSTMVariantSums<T> sums;
     size_t size;
@@ -573,8 +629,8 @@ struct LSTMVariantBackwardStepper {
     void finish_backward(int t, int first, int last) const {
         for (int row = first; row < last; ++row) {
             const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
-            T *d_h = work.d_h + row * cache.width_h, *around = work.d_h_around + row * cache.width_h,
-              *to = d_h_new(t, row);
+            T *d_h = work.d_h + row * cache.width_h,
+              *around = work.d_h_around + row * cache.width_h, *to = d_h_new(t, row);
             for_vectors<T>(cell.P, [&](int unit, int units) {
                 Vec<T> d = load(d_h + unit);
                 if (run.d_y) d += load(run.d_y + user * cell.P + unit, units);
@@ -607,101 +663,132 @@ struct LSTMVariantBackwardStepper {
         return p ? fma(load(p + unit, units), d, d_c) : d_c;
     }
 
+    /// What the derivatives of a row's step read and write.
+    struct Row {
+        const LSTMVariant<T>& cell;
+        int t, row;
+        ptrdiff_t step;  ///< as LSTMVariantCache counts
+        LSTMVariantGates<T> gates, z, d_z;
+        const T *eta, *c_before, *d_m;
+        T *c_hat, *d_c_in, *d_c;
+
+        Vec<T> forget_gate(int unit) const {
+            return gates.f ? load(gates.f + unit) : T(1) - load(gates.i + unit);
+        }
+        Vec<T> new_c(int unit) const {
+            return fma(forget_gate(unit), load(c_before + unit),
+                       load(gates.i + unit) * load(gates.c + unit));
+        }
+        Vec<T> through_eta(int unit, Vec<T> c_in) const {
+            return load(d_m + unit) * load(gates.o + unit) *
+                   d_activate<T>(cell.eta, c_in, load(eta + unit));
+        }
+    };
+
+    Row row_at(int t, int row) const {
+        const ptrdiff_t step = cache.step(t, row);
+        T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
+        T* d_z = work.d_z + (params.gain_x ? row : step) * cache.gates_width;
+        return {cell,
+                t,
+                row,
+                step,
+                cache.gates_of(t, row, cell.gates),
+                {z, cell.gates, width},
+                {d_z, cell.gates, width},
+                cache.eta_of(t, row),
+                cache.c + cache.before(t, row) * width,
+                params.W_proj ? work.d_m + row * width : d_h_new(t, row),
+                work.c_hat + row * width,
+                work.d_c_in + row * width,
+                work.d_c + row * width};
+    }
+
     /// Differentiate F6 to F1 of a row, in this order.
     void step_backward(int t, int row) const {
-        const int forget = cell.gates - 4;
-        const ptrdiff_t step = cache.step(t, row);
-        const T* c_before = cache.c + cache.before(t, row) * width;
-        const T* gates = cache.gates + step * (cache.gates_width + width);
-        const T *gate_i = gates + (forget + 1) * width, *gate_c = gate_i + width,
-                *gate_o = gate_c + width, *eta = gate_o + width;
-        const T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
-        const T *z_i = z + (forget + 1) * width, *z_c = z_i + width, *z_o = z_c + width;
-        const T* d_m = params.W_proj ? work.d_m + row * width : d_h_new(t, row);
-        T* d_z = work.d_z + (params.gain_x ? row : step) * cache.gates_width;
-        T *d_z_i = d_z + (forget + 1) * width, *d_z_c = d_z_i + width, *d_z_o = d_z_c + width;
-        T *c_hat = work.c_hat + row * width, *d_c_in = work.d_c_in + row * width;
-        using Sums = LSTMVariantSums<T>;
-        const auto add_peephole = [&](int gate, int unit, Vec<T> d, Vec<T> c) {
-            if (params.p_i)
-                work.sums.add(row, Sums::PEEPHOLE, (gate + forget) * width + unit, d, c);
-        };
-        T* d_c_of = work.d_c + row * width;
-        const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
+        const Row of = row_at(t, row);
+        const NormBackward<T> of_c = params.gain_c ? output_backward(of) : NormBackward<T>{};
+        gates_backward(of, of_c);
+        if (params.gain_x) norms_backward(row, of.step, work.d_z + row * cache.gates_width);
+        work.sums.end_step(t, row);
+    }
 
-        const auto forget_gate = [&](int unit) {
-            return forget == 0 ? load(gates + unit) : T(1) - load(gate_i + unit);
-        };
-        const auto new_c = [&](int unit) {
-            return fma(forget_gate(unit), load(c_before + unit),
-                       load(gate_i + unit) * load(gate_c + unit));
-        };
-        const auto through_eta = [&](int unit, Vec<T> c_in) {
-            return load(d_m + unit) * load(gate_o + unit) *
-                   d_activate<T>(cell.eta, c_in, load(eta + unit));
-        };
-        // F6  m = o ⊙ η(N_c(c)),  h = W_proj m
+    /// Differentiate F6 as far as N_c(c), where there is a layer norm of c.
+    NormBackward<T> output_backward(Row of) const {
+        using Sums = LSTMVariantSums<T>;
         NormBackward<T> of_c;
-        if (params.gain_c) {
-            for_vectors<T>(cell.H, [&](int unit, int units) {
-                const Vec<T> gain = load(params.gain_c + unit, units);
-                const Vec<T> hat = first_lanes<T>(
-                    (new_c(unit) - cache.c_mean[step]) * cache.c_inverse[step], units);
-                const Vec<T> d = through_eta(unit, fma(gain, hat, load(params.bias_c + unit, units)));
-                store(c_hat + unit, hat);
-                store(d_c_in + unit, d);
-                work.sums.add(row, Sums::BIAS_C, unit, d);
-                work.sums.add(row, Sums::GAIN_C, unit, d, hat);
-                of_c.add(gain * d, hat, units);
-            });
-            of_c.finish(cell.H);
-        }
+        // F6  m = o ⊙ η(N_c(c)),  h = W_proj m
         for_vectors<T>(cell.H, [&](int unit, int units) {
-            const Vec<T> f = forget_gate(unit), i = load(gate_i + unit),
-                         c_tilde = load(gate_c + unit), o = load(gate_o + unit),
-                         c_prev = load(c_before + unit), c = new_c(unit);
-            Vec<T> d_c = load(d_c_of + unit), by_the_step = {};
+            const Vec<T> gain = load(params.gain_c + unit, units);
+            const Vec<T> hat = first_lanes<T>(
+                (of.new_c(unit) - cache.c_mean[of.step]) * cache.c_inverse[of.step], units);
+            const Vec<T> d =
+                of.through_eta(unit, fma(gain, hat, load(params.bias_c + unit, units)));
+            store(of.c_hat + unit, hat);
+            store(of.d_c_in + unit, d);
+            work.sums.add(of.row, Sums::BIAS_C, unit, d);
+            work.sums.add(of.row, Sums::GAIN_C, unit, d, hat);
+            of_c.add(gain * d, hat, units);
+        });
+        of_c.finish(cell.H);
+        return of_c;
+    }
+
+    /// Add to the sum of a peephole's gradient; gates are numbered as f, i, c̃, o.
+    void add_peephole(int row, int gate, int unit, Vec<T> d, Vec<T> c) const {
+        if (params.p_i)
+            work.sums.add(row, LSTMVariantSums<T>::PEEPHOLE, (gate + cell.gates - 4) * width + unit,
+                          d, c);
+    }
+
+    /// Differentiate the rest of F6, then F5 to F1.
+    void gates_backward(Row of, NormBackward<T> of_c) const {
+        const ptrdiff_t user = ptrdiff_t(run.batch.order[of.row]) * run.batch.T + of.t;
+        for_vectors<T>(cell.H, [&](int unit, int units) {
+            const Vec<T> f = of.forget_gate(unit), i = load(of.gates.i + unit),
+                         c_tilde = load(of.gates.c + unit), o = load(of.gates.o + unit),
+                         c_prev = load(of.c_before + unit), c = of.new_c(unit);
+            Vec<T> d_c = load(of.d_c + unit), by_the_step = {};
             if (run.around.zones_c) {
                 const Zones<T> zones(run.around.drawn_c, run.around.rate_c, user * cell.H + unit,
                                      units);
                 by_the_step = zones.mix(Vec<T>{}, d_c);
                 d_c = zones.mix(d_c, Vec<T>{});
             }
-            const Vec<T> d_o = load(d_m + unit) * load(eta + unit);
+            // F6  m = o ⊙ η(N_c(c)),  h = W_proj m
+            const Vec<T> d_o = load(of.d_m + unit) * load(of.eta + unit);
             if (params.gain_c) {
-                const Vec<T> d = load(params.gain_c + unit, units) * load(d_c_in + unit);
-                d_c += of_c.d_x(d, load(c_hat + unit), cache.c_inverse[step], units);
+                const Vec<T> d = load(params.gain_c + unit, units) * load(of.d_c_in + unit);
+                d_c += of_c.d_x(d, load(of.c_hat + unit), cache.c_inverse[of.step], units);
             } else {
-                d_c += through_eta(unit, c);
+                d_c += of.through_eta(unit, c);
             }
             // F4  o = φ([z_o + p_o ⊙ c])
-            const Vec<T> d_of_o = activate_backward(cell.phi, z_o + unit, o, d_o);
-            store(d_z_o + unit, d_of_o);
-            add_peephole(3, unit, d_of_o, c);
+            const Vec<T> d_of_o = activate_backward(cell.phi, of.z.o + unit, o, d_o);
+            store(of.d_z.o + unit, d_of_o);
+            add_peephole(of.row, 3, unit, d_of_o, c);
             d_c = peep_backward(params.p_o, unit, units, d_of_o, d_c);
             // F5  c = f ⊙ c' + i ⊙ c̃
             const Vec<T> d_f = d_c * c_prev;
             Vec<T> d_i = d_c * c_tilde;
             Vec<T> d_c_prev = fma(d_c, f, by_the_step);
             // F3  c̃ = γ([z_c])
-            store(d_z_c + unit, activate_backward(cell.gamma, z_c + unit, c_tilde, d_c * i));
+            store(of.d_z.c + unit, activate_backward(cell.gamma, of.z.c + unit, c_tilde, d_c * i));
             // F1  f = φ([z_f + p_f ⊙ c'])
-            if (forget == 0) {
-                const Vec<T> d_of_f = activate_backward(cell.phi, z + unit, f, d_f);
-                store(d_z + unit, d_of_f);
-                add_peephole(0, unit, d_of_f, c_prev);
+            if (of.gates.f) {
+                const Vec<T> d_of_f = activate_backward(cell.phi, of.z.f + unit, f, d_f);
+                store(of.d_z.f + unit, d_of_f);
+                add_peephole(of.row, 0, unit, d_of_f, c_prev);
                 d_c_prev = peep_backward(params.p_f, unit, units, d_of_f, d_c_prev);
             } else {
                 d_i -= d_f;
             }
             // F2  i = φ([z_i + p_i ⊙ c'])
-            const Vec<T> d_of_i = activate_backward(cell.phi, z_i + unit, i, d_i);
-            store(d_z_i + unit, d_of_i);
-            add_peephole(1, unit, d_of_i, c_prev);
-            store(d_c_of + unit, peep_backward(params.p_i, unit, units, d_of_i, d_c_prev));
+            const Vec<T> d_of_i = activate_backward(cell.phi, of.z.i + unit, i, d_i);
+            store(of.d_z.i + unit, d_of_i);
+            add_peephole(of.row, 1, unit, d_of_i, c_prev);
+            store(of.d_c + unit, peep_backward(params.p_i, unit, units, d_of_i, d_c_prev));
         });
-        if (params.gain_x) norms_backward(row, step, d_z);
-        work.sums.end_step(t, row);
     }
 
     /// Differentiate z = N_x(W x) + N_h(U h') + b.
@@ -740,8 +827,8 @@ struct LSTMVariantBackwardStepper {
 
     /// d_h' = r ⊙ Uᵀ d_v of step t, and what went by the step.
     void project_backward(int t, int first, int last) const {
-        const LSTMColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width,
-                                           work.packed, cell.H, cell.gates);
+        const ColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width, work.packed,
+                                       cell.H, cell.gates);
         for_products<T>(product, first, last, 0, num_blocks<T>(cell.P),
                         [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
                             constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
@@ -759,87 +846,77 @@ struct LSTMVariantBackwardStepper {
     }
 };
 
-/// give(vector, Σ) for this thread's vectors of d's columns: Σ over all stored rows of parts ⊗ d,
-/// whose M numbers for a lane lie 4 L apart; work has `outer` and `tiles`.
-template <class T, size_t PARTS, class Work, class Give>
-void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
-                   const Work& work, const Team& team, Give give) {
-    constexpr int L = LANES<T>;
-    int M = 0;
-    for (const Part<T>& part : parts) M += part.width;
-    const int vectors = int(stride / L), first = team.first(vectors), last = team.last(vectors);
-    // The room of a thread is that of the longest sum.
-    T* tiles = work.tiles + team.rank * outer_products_work<T>(M);
-    sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, first, last, work.outer, tiles);
-    for (int v = first; v < last; ++v) give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
-    team.wait();
-}
-
-/// Gradients of parameters, sums over all rows and steps.
+/// Gradients of weights, and of a bias that no layer norm stands beside: sums of outer products
+/// over all rows and steps.
 template <class T>
-void lstm_variant_sum_gradients(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
-                                const LSTMVariantBackwardWork<T>& work, const Team& team) {
+void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
+                              const LSTMVariantBackwardWork<T>& work, const Team& team) {
     constexpr int L = LANES<T>;
     const Batch& batch = run.batch;
-    const LSTMVariant<T>& cell = run.cell;
     const LSTMVariantParams<T>& d = run.d_params;
-    const int I = cell.I, H = cell.H, P = cell.P, blocks = num_blocks<T>(H);
-    const ptrdiff_t width = cache.width;
+    const int I = run.cell.I, H = run.cell.H, P = run.cell.P;
     const int64_t N = batch.begin[batch.T];
     for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
         for (int row = 0; row < batch.live[t]; ++row) {
             const ptrdiff_t k = cache.step(t, row);
             work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
             work.h_rows[k] = cache.h + cache.before(t, row) * cache.width_h;
-            if (d.W_proj) work.m_rows[k] = cache.m + k * width;
+            if (d.W_proj) work.m_rows[k] = cache.m + k * cache.width;
         }
     team.wait();
     const Part<T> x{work.x_rows, I}, one{nullptr, 1}, h{work.h_rows, P}, m{work.m_rows, H};
-    // Lanes of a gate's units, and where they stand in W, U and b.
-    const auto units_of = [&](int v) { return H - v % blocks * L < L ? H - v % blocks * L : L; };
-    const auto row_of = [&](int v) { return ptrdiff_t(v / blocks) * H + v % blocks * L; };
+    const GatePlaces<T> at{H};
     const auto give_W = [&](int v, const T* from) {
-        unpack_transposed(from, 4 * L, units_of(v), I, d.W + row_of(v) * I, I);
+        unpack_transposed(from, 4 * L, at.units(v), I, d.W + at.row(v) * I, I);
     };
     const auto give_U = [&](int v, const T* from) {
-        unpack_transposed(from, 4 * L, units_of(v), P, d.U + row_of(v) * P, P);
+        unpack_transposed(from, 4 * L, at.units(v), P, d.U + at.row(v) * P, P);
     };
     if (d.gain_x) {
         sum_over_rows<T>({x}, run.d_a, cache.gates_width, N, work, team, give_W);
         sum_over_rows<T>({h}, work.d_v, cache.gates_width, N, work, team, give_U);
     } else {
-        sum_over_rows<T>({x, one, h}, work.d_z, cache.gates_width, N, work, team,
-                         [&](int v, const T* from) {
-                             give_W(v, from);
-                             if (d.b) store(d.b + row_of(v), load(from + ptrdiff_t(I) * 4 * L), units_of(v));
-                             give_U(v, from + ptrdiff_t(I + 1) * 4 * L);
-                         });
+        sum_over_rows<T>(
+            {x, one, h}, work.d_z, cache.gates_width, N, work, team, [&](int v, const T* from) {
+                give_W(v, from);
+                if (d.b) store(d.b + at.row(v), load(from + ptrdiff_t(I) * 4 * L), at.units(v));
+                give_U(v, from + ptrdiff_t(I + 1) * 4 * L);
+            });
     }
     if (d.W_proj)
-        sum_over_rows<T>({m}, work.d_h_new, cache.width_h, N, work, team,
-                         [&](int v, const T* from) {
-                             const int rows = P - v * L < L ? P - v * L : L;
-                             unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H,
-                                               H);
-                         });
+        sum_over_rows<T>(
+            {m}, work.d_h_new, cache.width_h, N, work, team, [&](int v, const T* from) {
+                const int rows = P - v * L < L ? P - v * L : L;
+                unpack_transposed(from, 4 * L, rows, H, d.W_proj + ptrdiff_t(v) * L * H, H);
+            });
+}
+
+/// Gradients of gains, of peepholes and, beside a layer norm, of biases.
+template <class T>
+void lstm_variant_sum_vectors(const LSTMVariantBackward<T>& run,
+                              const LSTMVariantBackwardWork<T>& work, const Team& team) {
+    constexpr int L = LANES<T>;
     using Sums = LSTMVariantSums<T>;
+    const LSTMVariantParams<T>& d = run.d_params;
+    const int gates = run.cell.gates;
+    const GatePlaces<T> at{run.cell.H};
     const auto put = [&](T* to, typename Sums::Kind kind, ptrdiff_t place, int units) {
-        if (to) store(to, work.sums.over_rows(batch.B, kind, place), units);
+        if (to) store(to, work.sums.over_rows(run.batch.B, kind, place), units);
     };
     const auto part = [](T* of, ptrdiff_t lane) { return of ? of + lane : nullptr; };
-    for (int v = team.first(cell.gates * blocks); v < team.last(cell.gates * blocks); ++v) {
-        const int gate = v / blocks + 4 - cell.gates, unit = v % blocks * L;
+    for (int v = team.first(gates * at.blocks); v < team.last(gates * at.blocks); ++v) {
+        const int gate = v / at.blocks + 4 - gates, unit = v % at.blocks * L;
         if (d.gain_x) {
-            put(part(d.b, row_of(v)), Sums::BIAS, v * L, units_of(v));
-            put(d.gain_x + row_of(v), Sums::GAIN_X, v * L, units_of(v));
-            put(d.gain_h + row_of(v), Sums::GAIN_H, v * L, units_of(v));
+            put(part(d.b, at.row(v)), Sums::BIAS, v * L, at.units(v));
+            put(d.gain_x + at.row(v), Sums::GAIN_X, v * L, at.units(v));
+            put(d.gain_h + at.row(v), Sums::GAIN_H, v * L, at.units(v));
         }
         T* peepholes[] = {d.p_f, d.p_i, nullptr, d.p_o};
-        put(part(peepholes[gate], unit), Sums::PEEPHOLE, v * L, units_of(v));
+        put(part(peepholes[gate], unit), Sums::PEEPHOLE, v * L, at.units(v));
     }
-    for (int v = team.first(blocks); v < team.last(blocks) && d.gain_c; ++v) {
-        put(d.gain_c + v * L, Sums::GAIN_C, v * L, units_of(v));
-        put(d.bias_c + v * L, Sums::BIAS_C, v * L, units_of(v));
+    for (int v = team.first(at.blocks); v < team.last(at.blocks) && d.gain_c; ++v) {
+        put(d.gain_c + v * L, Sums::GAIN_C, v * L, at.units(v));
+        put(d.bias_c + v * L, Sums::BIAS_C, v * L, at.units(v));
     }
 }
 
@@ -854,7 +931,7 @@ void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) 
     const LSTMVariantBackwardWork<T> work(run, team.size);
     const LSTMVariantBackwardStepper<T> stepper{run, cache, work};
     const int blocks = num_blocks<T>(P);
-    lstm_pack_columns(cell.params.U, P, H, cell.gates, team.first(blocks), team.last(blocks),
+    pack_gate_columns(cell.params.U, P, H, cell.gates, team.first(blocks), team.last(blocks),
                       work.packed);
     if (cell.params.W_proj && team.rank == 0)
         for (int n = 0; n < num_blocks<T>(H); ++n) {
@@ -885,7 +962,8 @@ void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) 
         __builtin_memcpy(run.d_c_first + user * H, work.d_c + row * cache.width, sizeof(T) * H);
     }
     team.wait();
-    lstm_variant_sum_gradients(run, cache, work, team);
+    lstm_variant_sum_weights(run, cache, work, team);
+    lstm_variant_sum_vectors(run, work, team);
 }
 
 /// A gate's values at every step, (B, T, H), zeros past a row's end.
@@ -902,3 +980,21 @@ void lstm_variant_gate(const Batch& batch, const LSTMVariant<T>& cell, T* memory
                              sizeof(T) * cell.H);
         }
 }
+
+/// This set's functions.
+template <class T>
+constexpr LSTMVariantKernels<T> lstm_variants_kernels() {
+    LSTMVariantKernels<T> table{};
+    table.cache_size = lstm_variant_cache_size<T>;
+    table.forward_work = lstm_variant_forward_work<T>;
+    table.forward = lstm_variant_forward<T>;
+    table.backward_work = lstm_variant_backward_work<T>;
+    table.backward = lstm_variant_backward<T>;
+    table.gate = lstm_variant_gate<T>;
+    return table;
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

@@ -11,63 +11,31 @@ u is the part of a step that depends on x alone.
 """
 
 import math
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
+from lstm_baseline.engine.cells.cell import Cell
 from lstm_baseline.engine.cells.regularization import Regularization
-from lstm_baseline.engine.shapes import Array, Params
-
-State = tuple[Array, ...]
-"""A cell's state: a named tuple of arrays with B rows each; the first one is the output."""
+from lstm_baseline.engine.shapes import Array, Params, State
 
 
-class Cell(ABC):
-    """The equations of one recurrent cell.
+class CellGradients(NamedTuple):
+    """Gradients of a cell that was run over time."""
 
-    Parameters come in by name and are never changed. Gradients of parameters are added to the
-    arrays in ``d_params``, next to the line that they differentiate.
-    """
-
-    state_type: ClassVar[type[Any]]
-    """The named tuple of the state's arrays."""
-    gate_fields: ClassVar[dict[str, str]] = {}
-    """Gates by their names, and the fields of a step's cache that hold their values."""
-
-    @abstractmethod
-    def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
-        """Return u, what a step needs of x, for all steps at once."""
-
-    @abstractmethod
-    def step(self, params: Params, u_t: Float[Array, "B G"], state: Any) -> tuple[Any, Any]:
-        """Return the next state and what ``step_backward`` needs."""
-
-    @abstractmethod
-    def step_backward(
-        self, params: Params, d_state: Any, cache: Any, d_params: Params
-    ) -> tuple[Float[Array, "B G"], Any]:
-        """Return the gradients of u_t and of the previous state; add to ``d_params``."""
-
-    @abstractmethod
-    def project_backward(
-        self,
-        params: Params,
-        d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
-        d_params: Params,
-    ) -> Float[Array, "B T I"]:
-        """Return the gradient of x; add to ``d_params``."""
-
-    @abstractmethod
-    def initial_state(self, params: Params, num_rows: int) -> Any:
-        """Return the state before the first step, (B, …) arrays of the parameters' library."""
+    params: Params
+    x: Callable[[], Array]
+    """Computes (B, T, I), zero in the padding: training never asks, and it costs a product."""
+    initial_state: State
 
 
 class Cache(NamedTuple):
-    """What ``unroll_backward`` needs of a forward pass."""
+    """What the derivative of ``unroll`` needs of a forward pass."""
 
+    cell: Cell[Any, Any]
+    params: Params
     x: Array
     """(B, T, I), padding set to zero."""
     live: Array | None
@@ -83,9 +51,14 @@ class Cache(NamedTuple):
         values = [getattr(step, field) for step in self.steps]
         return array_namespace(self.x).stack(values, axis=1)
 
+    def backward(self, d_outputs: Array | None, d_state: State | None = None) -> CellGradients:
+        """Differentiate ``unroll``; see ``unroll_backward``."""
+        d_params, d_x, d_initial = unroll_backward(self.cell, self.params, d_outputs, self, d_state)
+        return CellGradients(d_params, lambda: d_x, d_initial)
+
 
 def unroll(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Params,
     x: Float[Array, "B T I"],
     state: State,
@@ -118,7 +91,7 @@ def unroll(
     state
         State after each row's last valid step.
     cache
-        For ``unroll_backward``; None without ``keep_cache``.
+        Its ``backward`` differentiates the call; None without ``keep_cache``.
     """
     xp = array_namespace(x)
     num_steps = x.shape[1]
@@ -133,7 +106,7 @@ def unroll(
     for t in range(num_steps):
         seen = regularization.before_step(state)
         # Step by step, as the bits of a product of all steps would depend on their number.
-        u_t = cell.project(params, x[:, t : t + 1, :])[:, 0, :]
+        u_t = cell.input_part(params, x[:, t : t + 1, :])[:, 0, :]
         new_state, step_cache = cell.step(params, u_t, seen)
         new_state = regularization.after_step(new_state, state, t)
         state = new_state if live is None else _select(live[:, t], new_state, state)
@@ -146,11 +119,13 @@ def unroll(
         y = xp.zeros((x.shape[0], 0, width), dtype=x.dtype, device=device(x))
     if live is not None:
         y = xp.where(live[:, :, None], y, xp.zeros_like(y))
-    return y, state, Cache(x, live, steps, state, regularization) if keep_cache else None
+    if not keep_cache:
+        return y, state, None
+    return y, state, Cache(cell, params, x, live, steps, state, regularization)
 
 
 def unroll_backward(
-    cell: Cell,
+    cell: Cell[Any, Any],
     params: Params,
     d_outputs: Float[Array, "B T H"] | None,
     cache: Cache,
@@ -175,7 +150,7 @@ def unroll_backward(
     d_params, d_x, d_initial_state
         Gradients with the shapes of what they belong to; d_x is zero in the padding.
     """
-    x, live, steps, last_state, regularization = cache
+    _, _, x, live, steps, last_state, regularization = cache
     xp = array_namespace(x)
     d_params = {name: xp.zeros_like(value) for name, value in params.items()}
     if d_state is None:
@@ -190,7 +165,7 @@ def unroll_backward(
             d_new = _rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
         d_kept = None
         if live is not None:
-            # A row past its end kept its state: the gradient goes by the step, not through it.
+            # Past its end a row's state is copied, so its gradient bypasses the step.
             nothing = _rebuild(d_state, [xp.zeros_like(part) for part in d_state])
             d_new, d_kept = (
                 _select(live[:, t], d_new, nothing),
@@ -203,7 +178,7 @@ def unroll_backward(
             if by_the_step is not None:
                 d_state = _add(d_state, by_the_step)
         d_u.append(d_u_t)
-    d_x = cell.project_backward(params, xp.stack(d_u[::-1], axis=1), x, d_params)
+    d_x = cell.input_part_backward(params, xp.stack(d_u[::-1], axis=1), x, d_params)
     return d_params, d_x, d_state
 
 

@@ -23,9 +23,10 @@ published code: the layer norm in R3, no projection after R5, no output gate aft
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
+import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
@@ -46,8 +47,9 @@ from lstm_baseline.engine.cells.blocks import (
     layer_norm,
     layer_norm_backward,
 )
-from lstm_baseline.engine.cells.recurrence import Cell
-from lstm_baseline.engine.shapes import Array, Params, join_gates, split_gates
+from lstm_baseline.engine.cells.cell import Cell
+from lstm_baseline.engine.initializers import lecun_initializer
+from lstm_baseline.engine.shapes import Array, Params, Shapes, join_gates, split_gates
 
 
 class RelationalState(NamedTuple):
@@ -91,7 +93,7 @@ class RelationalStep(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class RelationalEquations(Cell):
+class RelationalEquations(Cell[RelationalState, RelationalStep]):
     """The relational memory cell.
 
     Parameters: W_in (F, I), b_in (F); for block k W_qkv_k (H(2K+V), F), b_qkv_k, and gain_ and
@@ -101,6 +103,9 @@ class RelationalEquations(Cell):
 
     state_type: ClassVar[type[Any]] = RelationalState
     gate_fields: ClassVar[dict[str, str]] = {"forget gate": "f", "input gate": "i"}
+    gates = ()
+    input_weights = ("W_in", "b_in")
+    recurrent_weights: ClassVar[tuple[str, ...]] = ("U_g",)
 
     num_slots: int
     num_heads: int
@@ -117,7 +122,56 @@ class RelationalEquations(Cell):
         """Width of a memory slot, F = H·V."""
         return self.num_heads * self.head_size
 
-    def project(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    @property
+    def qkv_size(self) -> int:
+        """Width of queries, keys and values of all heads, H(2K + V)."""
+        return self.num_heads * (2 * self.key_size + self.head_size)
+
+    @property
+    def num_gates(self) -> int:
+        """Input and forget gates of one slot."""
+        return 2 * self.slot_size if self.gate == "unit" else 2
+
+    @property
+    def output_size(self) -> int:
+        """S·F, the memory flattened."""
+        return self.num_slots * self.slot_size
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All sizes and constants, as ``RelationalRNN`` takes them."""
+        return asdict(self)
+
+    def shapes(self, input_size: int) -> Shapes:
+        """Return the shape of every parameter."""
+        F, P, G = self.slot_size, self.qkv_size, self.num_gates
+        shapes: Shapes = {"W_in": (F, input_size), "b_in": (F,)}
+        for k in range(self.num_blocks):
+            shapes |= {f"W_qkv_{k}": (P, F), f"b_qkv_{k}": (P,)}
+            for norm, width in (("qkv", P), ("attention", F), ("mlp", F)):
+                shapes |= {f"gain_{norm}_{k}": (width,), f"bias_{norm}_{k}": (width,)}
+        for j in range(self.mlp_layers):
+            shapes |= {f"W_mlp_{j}": (F, F), f"b_mlp_{j}": (F,)}
+        return shapes | {"W_g": (G, F), "b_g": (G,), "U_g": (G, F), "b_u": (G,)}
+
+    def initial_params(self, input_size: int, rng: np.random.Generator) -> Params:
+        """Draw weights as the authors' code does; biases start at 0, layer-norm gains at 1."""
+        return {
+            name: lecun_initializer(shape, rng=rng, dtype=np.float64)
+            if len(shape) == 2
+            else np.full(shape, float(name.startswith("gain_")))
+            for name, shape in self.shapes(input_size).items()
+        }
+
+    def flops_per_step(self, input_size: int) -> int:
+        """Return the operations of R1, R3 to R6 and R8."""
+        S, F = self.num_slots, self.slot_size
+        attention = self.num_heads * (S + 1) ** 2 * (self.key_size + self.head_size)
+        block = (S + 1) * F * self.qkv_size + attention + self.mlp_layers * (S + 1) * F * F
+        gates = (1 + S) * F * self.num_gates
+        return 2 * (input_size * F + self.num_blocks * block + gates)
+
+    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return R1 and the input's part of R8, side by side."""
         # R1
         e = affine(x, params["W_in"], params["b_in"])
@@ -178,7 +232,7 @@ class RelationalEquations(Cell):
         d_e = d_X[:, -1, :]
         return join_gates([d_e, d_gates_of_e]), RelationalState(d_M_prev)
 
-    def project_backward(
+    def input_part_backward(
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
@@ -207,7 +261,7 @@ class RelationalEquations(Cell):
 
         There are N = S + 1 rows, the slots and last the input: row n says where row n looks.
         """
-        _, step = self.step(params, self.project(params, x)[:, 0, :], state)
+        _, step = self.step(params, self.input_part(params, x)[:, 0, :], state)
         return array_namespace(x).stack([block.A for block in step.blocks], axis=1)
 
     def _block(

@@ -13,28 +13,130 @@
 //
 // L batch rows make a group, one in each lane, and a group goes through all its steps by itself, so
 // threads take groups and never wait. In a group an array is [feature][slot][lane]: see
-// blocks_kernel.h. Because of R7 nothing follows from the last block's output for e, and its R5 and
-// R6 leave that row out.
+// native/columns.h. Because of R7 nothing follows from the last block's output for e, and its R5
+// and R6 leave that row out.
 //
 // Lanes without a row repeat the group's first row, whose numbers are as good as any; their
 // gradients are zero. Gradients of parameters are summed in a fixed number of parts, each over its
 // own groups in order, and then over the parts: the same numbers whatever the number of threads.
+#pragma once
 
-/// Memory from which parts are taken one after the other; without a place, only their size.
-template <class T>
-struct Arena {
-    T* place;
-    size_t taken = 0;
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
 
-    T* take(ptrdiff_t numbers) {
-        T* part = place ? place + taken : nullptr;
-        taken += size_t(numbers);
-        return part;
-    }
-    Columns<T> take(ptrdiff_t features, int columns) {
-        return {take(features * columns * LANES<T>), columns};
-    }
+#include "../native/batch.h"
+
+namespace lb {
+
+/// Sizes and constants of a relational memory, as relational.py names them.
+struct RelationalSizes {
+    int I, S, H, V, K, num_blocks, mlp_layers;
+    int gate_width;  ///< F where every unit has gates, 1 where every slot has
+    double forget_bias, input_bias;
 };
+
+/// Size of a parameter; vectors have no columns.
+struct ParamSize {
+    int rows, columns;
+};
+
+// Static, as every instruction set must have its own: see target.h.
+static inline int relational_num_params(const RelationalSizes& sizes) {
+    return 2 + 8 * sizes.num_blocks + 2 * sizes.mlp_layers + 4;
+}
+
+static inline ParamSize relational_param_size(const RelationalSizes& sizes, int param) {
+    const int F = sizes.H * sizes.V, P = sizes.H * (2 * sizes.K + sizes.V);
+    const int blocks_end = 2 + 8 * sizes.num_blocks, mlp_end = blocks_end + 2 * sizes.mlp_layers;
+    if (param < 2) return {F, param == 0 ? sizes.I : 0};
+    if (param >= mlp_end) return {2 * sizes.gate_width, (param - mlp_end) % 2 == 0 ? F : 0};
+    if (param >= blocks_end) return {F, (param - blocks_end) % 2 == 0 ? F : 0};
+    const int which = (param - 2) % 8;
+    return {which < 4 ? P : F, which == 0 ? F : 0};
+}
+
+/// Parameters come in the order in which RelationalRNN.shapes lists them: W_in, b_in; for every
+/// block W_qkv, b_qkv, gain and bias of qkv, attention and mlp; for every layer W_mlp, b_mlp; and
+/// W_g, b_g, U_g, b_u.
+template <class T>
+struct RelationalForward {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* x;             ///< (B, T, I)
+    const T* memory_first;  ///< (B, S, F)
+    const T* const* params;
+    T* y;            ///< (B, T, S·F), or null where nobody asks for it
+    T* memory_last;  ///< (B, S, F)
+    T* cache;        ///< relational_cache_size numbers for backward, or null
+    T* work;         ///< relational_forward_work numbers
+};
+
+template <class T>
+struct RelationalBackward {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* x;  ///< (B, T, I)
+    const T* const* params;
+    T* cache;                ///< as RelationalForward left it
+    const T* d_y;            ///< (B, T, S·F), or null for zeros
+    const T* d_memory_last;  ///< (B, S, F), or null for zeros
+    T* const* d_params;
+    T* d_memory_first;  ///< (B, S, F)
+    T* d_e;             ///< relational_d_e_size numbers, for the gradient of x
+    T* work;            ///< relational_backward_work numbers
+};
+
+template <class T>
+struct RelationalInputGradientArguments {
+    Batch batch;
+    RelationalSizes sizes;
+    const T* W_in;  ///< (F, I)
+    const T* d_e;   ///< as RelationalBackward left it
+    T* d_x;         ///< (B, T, I)
+    T* work;        ///< relational_input_gradient_work numbers
+};
+
+template <class T>
+struct RelationalGates {
+    Batch batch;
+    RelationalSizes sizes;
+    T* cache;  ///< as RelationalForward left it
+    T *i, *f;  ///< (B, T, S, F or 1)
+};
+
+template <class T>
+struct RelationalKernels {
+    size_t (*cache_size)(const Batch& batch, const RelationalSizes& sizes);
+    size_t (*forward_work)(const RelationalSizes& sizes, bool keep, int num_threads);
+    void (*forward)(const RelationalForward<T>&, const Team&);
+    size_t (*d_e_size)(const Batch& batch, const RelationalSizes& sizes);
+    size_t (*backward_work)(const Batch& batch, const RelationalSizes& sizes, int num_threads);
+    void (*backward)(const RelationalBackward<T>&, const Team&);
+    size_t (*input_gradient_work)(const RelationalSizes& sizes, int num_threads);
+    void (*input_gradient)(const RelationalInputGradientArguments<T>&, const Team&);
+    void (*gates)(const RelationalGates<T>&);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../activations_kernel.h"
+#include "../native/columns.h"
+#include "../native/rows.h"
+#include "../native/slices.h"
+#include "../softmax_kernel.h"
+#include "layer_norm_kernel.h"
+
+namespace lb::LB_TARGET {
+namespace {
+
+/// The next part, as an array of columns.
+template <class T>
+Columns<T> take_columns(Slices<T>& slices, ptrdiff_t features, int columns) {
+    return {slices.take(size_t(features) * size_t(columns) * LANES<T>), columns};
+}
 
 /// What the derivative of one attention block needs.
 template <class T>
@@ -67,43 +169,43 @@ struct RelationalShape {
     explicit RelationalShape(const RelationalSizes& sizes)
         : I(sizes.I), S(sizes.S), H(sizes.H), V(sizes.V), K(sizes.K), num_blocks(sizes.num_blocks),
           mlp_layers(sizes.mlp_layers), gate_width(sizes.gate_width) {
-        Arena<T> block{nullptr}, gates{nullptr};
+        Slices<T> block{nullptr}, gates{nullptr};
         take_block(block, N);
         take_gates(gates);
-        block_size = block.taken;
-        step_size = num_blocks * block_size + gates.taken;
+        block_size = block.size;
+        step_size = num_blocks * block_size + gates.size;
     }
 
     BlockCache<T> block_cache(T* step, int k) const {
-        Arena<T> arena{step + k * block_size};
-        return take_block(arena, k + 1 < num_blocks ? N : S);
+        Slices<T> slices{step + k * block_size};
+        return take_block(slices, k + 1 < num_blocks ? N : S);
     }
     StepCache<T> step_cache(T* step) const {
-        Arena<T> arena{step + num_blocks * block_size};
-        StepCache<T> cache = take_gates(arena);
+        Slices<T> slices{step + num_blocks * block_size};
+        StepCache<T> cache = take_gates(slices);
         cache.M_prev = block_cache(step, 0).X;
         return cache;
     }
 
 private:
-    BlockCache<T> take_block(Arena<T>& arena, int rows) const {
+    BlockCache<T> take_block(Slices<T>& slices, int rows) const {
         constexpr ptrdiff_t L = LANES<T>;
         BlockCache<T> cache;
         cache.rows = rows;
-        cache.X = arena.take(F, N);
-        cache.qkv_norm = {arena.take(P, N), arena.take(N * L)};
-        cache.A = arena.take(ptrdiff_t(H) * rows, N);
-        cache.attention_norm = {arena.take(F, rows), arena.take(rows * L)};
-        cache.mlp = arena.take(ptrdiff_t(mlp_layers) * F, rows);
-        cache.mlp_norm = {arena.take(F, rows), arena.take(rows * L)};
+        cache.X = take_columns(slices, F, N);
+        cache.qkv_norm = {take_columns(slices, P, N), slices.take(N * L)};
+        cache.A = take_columns(slices, ptrdiff_t(H) * rows, N);
+        cache.attention_norm = {take_columns(slices, F, rows), slices.take(rows * L)};
+        cache.mlp = take_columns(slices, ptrdiff_t(mlp_layers) * F, rows);
+        cache.mlp_norm = {take_columns(slices, F, rows), slices.take(rows * L)};
         return cache;
     }
-    StepCache<T> take_gates(Arena<T>& arena) const {
+    StepCache<T> take_gates(Slices<T>& slices) const {
         StepCache<T> cache;
-        cache.tanh_M_prev = arena.take(F, S);
-        cache.i = arena.take(gate_width, S);
-        cache.f = arena.take(gate_width, S);
-        cache.tanh_M_tilde = arena.take(F, S);
+        cache.tanh_M_prev = take_columns(slices, F, S);
+        cache.i = take_columns(slices, gate_width, S);
+        cache.f = take_columns(slices, gate_width, S);
+        cache.tanh_M_tilde = take_columns(slices, F, S);
         return cache;
     }
 };
@@ -179,11 +281,13 @@ struct RelationalForwardWork {
     Columns<T> X_last;            ///< [F][N] takes the memory after the last step
     T* step;                      ///< takes a step's cache where it is not kept
 
-    RelationalForwardWork(const RelationalShape<T>& shape, bool keep, Arena<T>& arena)
-        : x(arena.take(shape.I, TILE_COLUMNS)), e(arena.take(shape.F, TILE_COLUMNS)),
-          gates_of_e(arena.take(shape.G, TILE_COLUMNS)), head(arena.take(shape.D, shape.N)),
-          mean(arena.take(shape.N * LANES<T>)), X_last(arena.take(shape.F, shape.N)),
-          step(arena.take(keep ? 0 : shape.step_size)) {}
+    RelationalForwardWork(const RelationalShape<T>& shape, bool keep, Slices<T>& slices)
+        : x(take_columns(slices, shape.I, TILE_COLUMNS)),
+          e(take_columns(slices, shape.F, TILE_COLUMNS)),
+          gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)),
+          head(take_columns(slices, shape.D, shape.N)), mean(slices.take(shape.N * LANES<T>)),
+          X_last(take_columns(slices, shape.F, shape.N)),
+          step(slices.take(keep ? 0 : shape.step_size)) {}
 };
 
 template <class T>
@@ -194,8 +298,8 @@ struct RelationalStepper {
     const RelationalForwardWork<T> work;
     const RelationalParams<const T*> params;
 
-    RelationalStepper(const RelationalForward<T>& run, Arena<T> arena)
-        : run(run), shape(run.sizes), work(shape, run.cache != nullptr, arena),
+    RelationalStepper(const RelationalForward<T>& run, Slices<T> slices)
+        : run(run), shape(run.sizes), work(shape, run.cache != nullptr, slices),
           params(run.params, run.sizes) {}
 
     /// R1 and the input's part of R8 for some steps from t on.
@@ -311,8 +415,7 @@ struct RelationalStepper {
         const int F = shape.F, M_size = shape.S * F, steps = group.steps();
         const ptrdiff_t step_size = run.cache ? shape.step_size : 0;
         T* cache = work.step;
-        if (run.cache)
-            cache = run.cache + steps_before<T>(run.batch, group.first / L) * step_size;
+        if (run.cache) cache = run.cache + steps_before<T>(run.batch, group.first / L) * step_size;
         if (steps > 0) {
             const T* rows[L];
             for (int lane = 0; lane < L; ++lane)
@@ -321,8 +424,7 @@ struct RelationalStepper {
         }
         for (int t = 0; t < steps; ++t, cache += step_size) {
             const int left = steps - t;
-            if (t % TILE_COLUMNS == 0)
-                project(group, t, left < TILE_COLUMNS ? left : TILE_COLUMNS);
+            if (t % TILE_COLUMNS == 0) project(group, t, left < TILE_COLUMNS ? left : TILE_COLUMNS);
             const Columns<T> X_next =
                 left > 1 ? shape.step_cache(cache + step_size).M_prev : work.X_last;
             step(t, cache, X_next);
@@ -372,9 +474,9 @@ size_t relational_cache_size(const Batch& batch, const RelationalSizes& sizes) {
 
 template <class T>
 size_t relational_forward_work(const RelationalSizes& sizes, bool keep, int num_threads) {
-    Arena<T> arena{nullptr};
-    const RelationalForwardWork<T> work(RelationalShape<T>(sizes), keep, arena);
-    return arena.taken * num_threads;
+    Slices<T> slices{nullptr};
+    const RelationalForwardWork<T> work(RelationalShape<T>(sizes), keep, slices);
+    return slices.size * num_threads;
 }
 
 /// The loop over time of recurrence.py.
@@ -382,7 +484,7 @@ template <class T>
 void relational_forward(const RelationalForward<T>& run, const Team& team) {
     if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
     const size_t size = relational_forward_work<T>(run.sizes, run.cache != nullptr, 1);
-    const RelationalStepper<T> stepper(run, Arena<T>{run.work + team.rank * size});
+    const RelationalStepper<T> stepper(run, Slices<T>{run.work + team.rank * size});
     for (int g = team.rank; g < num_groups<T>(run.batch); g += team.size)
         stepper.unroll(Group<T>{run.batch, g * LANES<T>});
 }
@@ -428,22 +530,26 @@ struct RelationalBackwardWork {
     T* rows;                       ///< what d_W takes row by row: [slot or step][lane][feature]
     T** d_params;                  ///< where each parameter's gradient is summed
 
-    RelationalBackwardWork(const RelationalShape<T>& shape, int num_params, Arena<T>& arena)
-        : d_M(arena.take(shape.F, shape.S)), d_given(arena.take(shape.F, shape.S)),
-          d_gates(arena.take(shape.G, shape.S)), d_e(arena.take(shape.F, TILE_COLUMNS)),
-          d_gates_of_e(arena.take(shape.G, TILE_COLUMNS)), d_qkv(arena.take(shape.P, shape.N)),
-          head(arena.take(shape.D, shape.N)), d_A(arena.take(shape.N, shape.N)) {
+    RelationalBackwardWork(const RelationalShape<T>& shape, int num_params, Slices<T>& slices)
+        : d_M(take_columns(slices, shape.F, shape.S)),
+          d_given(take_columns(slices, shape.F, shape.S)),
+          d_gates(take_columns(slices, shape.G, shape.S)),
+          d_e(take_columns(slices, shape.F, TILE_COLUMNS)),
+          d_gates_of_e(take_columns(slices, shape.G, TILE_COLUMNS)),
+          d_qkv(take_columns(slices, shape.P, shape.N)),
+          head(take_columns(slices, shape.D, shape.N)),
+          d_A(take_columns(slices, shape.N, shape.N)) {
         constexpr ptrdiff_t L = LANES<T>;
-        d_X = arena.take(shape.F, shape.N).data;
-        d_sum = arena.take(shape.F, shape.N).data;
-        d_mlp[0] = arena.take(shape.F, shape.N).data;
-        d_mlp[1] = arena.take(shape.F, shape.N).data;
-        sums = {arena.take(shape.N * L), arena.take(shape.N * L)};
+        d_X = take_columns(slices, shape.F, shape.N).data;
+        d_sum = take_columns(slices, shape.F, shape.N).data;
+        d_mlp[0] = take_columns(slices, shape.F, shape.N).data;
+        d_mlp[1] = take_columns(slices, shape.F, shape.N).data;
+        sums = {slices.take(shape.N * L), slices.take(shape.N * L)};
         const ptrdiff_t slots = shape.N * padded<T>(shape.F);
         const ptrdiff_t steps = TILE_COLUMNS * padded<T>(shape.F < shape.I ? shape.I : shape.F);
-        rows = arena.take((slots < steps ? steps : slots) * L);
+        rows = slices.take((slots < steps ? steps : slots) * L);
         const size_t pointers = num_params * sizeof(T*) / sizeof(T);
-        d_params = reinterpret_cast<T**>(arena.take((pointers + L) / L * L));
+        d_params = reinterpret_cast<T**>(slices.take((pointers + L) / L * L));
     }
 };
 
@@ -456,8 +562,8 @@ struct RelationalBackwardStepper {
     const RelationalParams<const T*> params;
     const RelationalParams<T*> d_params;  ///< sums of the part under way
 
-    RelationalBackwardStepper(const RelationalBackward<T>& run, Arena<T> arena)
-        : run(run), shape(run.sizes), work(shape, relational_num_params(run.sizes), arena),
+    RelationalBackwardStepper(const RelationalBackward<T>& run, Slices<T> slices)
+        : run(run), shape(run.sizes), work(shape, relational_num_params(run.sizes), slices),
           params(run.params, run.sizes), d_params(work.d_params, run.sizes) {}
 
     /// Begin a part: gradients of parameters are summed here.
@@ -696,10 +802,10 @@ size_t relational_d_e_size(const Batch& batch, const RelationalSizes& sizes) {
 /// Numbers of a thread's own memory for backward.
 template <class T>
 size_t relational_backward_own(const RelationalSizes& sizes) {
-    Arena<T> arena{nullptr};
+    Slices<T> slices{nullptr};
     const RelationalBackwardWork<T> work(RelationalShape<T>(sizes), relational_num_params(sizes),
-                                         arena);
-    return arena.taken;
+                                         slices);
+    return slices.size;
 }
 
 template <class T>
@@ -737,7 +843,7 @@ void relational_backward(const RelationalBackward<T>& run, const Team& team) {
     const int groups = num_groups<T>(run.batch), parts = num_parts<T>(run.batch);
     const size_t part_size = sums_size<T>(run.sizes);
     T* own = run.work + parts * part_size + team.rank * relational_backward_own<T>(run.sizes);
-    const RelationalBackwardStepper<T> stepper(run, Arena<T>{own});
+    const RelationalBackwardStepper<T> stepper(run, Slices<T>{own});
     for (int part = team.rank; part < parts; part += team.size) {
         stepper.start_part(run.work + part * part_size);
         for (int g = part; g < groups; g += parts)
@@ -754,7 +860,7 @@ size_t relational_input_gradient_work(const RelationalSizes& sizes, int num_thre
 
 /// d_x = W_inᵀ d_e, zero past each row's end.
 template <class T>
-void relational_input_gradient(const RelationalInputGradient<T>& run, const Team& team) {
+void relational_input_gradient(const RelationalInputGradientArguments<T>& run, const Team& team) {
     constexpr int L = LANES<T>;
     const int I = run.sizes.I, F = run.sizes.H * run.sizes.V;
     const ptrdiff_t T_ = run.batch.T;
@@ -815,3 +921,24 @@ void relational_gates(const RelationalGates<T>& run) {
         }
     }
 }
+
+/// This set's functions.
+template <class T>
+constexpr RelationalKernels<T> relational_kernels() {
+    RelationalKernels<T> table{};
+    table.cache_size = relational_cache_size<T>;
+    table.forward_work = relational_forward_work<T>;
+    table.forward = relational_forward<T>;
+    table.d_e_size = relational_d_e_size<T>;
+    table.backward_work = relational_backward_work<T>;
+    table.backward = relational_backward<T>;
+    table.input_gradient_work = relational_input_gradient_work<T>;
+    table.input_gradient = relational_input_gradient<T>;
+    table.gates = relational_gates<T>;
+    return table;
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

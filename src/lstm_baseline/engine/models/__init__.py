@@ -1,44 +1,26 @@
-"""Recurrent models: a cell run over time, with an optional readout."""
+"""Recurrent models: cells run over time, with an optional readout."""
 
-from pathlib import Path
-
-from lstm_baseline.engine.errors import FileError
-from lstm_baseline.engine.models.base import FORMAT, Gradients, ModelCache, RecurrentModel
 from lstm_baseline.engine.models.frozen import FrozenLSTM
+from lstm_baseline.engine.models.gated_model import GatedModel
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
+from lstm_baseline.engine.models.min_gru import MinGRU
+from lstm_baseline.engine.models.registry import MODELS, LineStyle, ModelKind, load_model
 from lstm_baseline.engine.models.relational import RelationalRNN
-from lstm_baseline.engine.storage import read_tensors
-
-MODELS: dict[str, type[RecurrentModel]] = {"lstm": LSTM, "gru": GRU, "relational": RelationalRNN}
-"""The models by the names that the command line takes."""
-
-
-def load_model(path: str | Path) -> RecurrentModel:
-    """Read a model of any kind, as its ``save`` wrote it.
-
-    Raises
-    ------
-    FileError
-        If the file is missing, damaged, or holds no model of this package.
-    """
-    _, about = read_tensors(path, FORMAT)
-    for model in MODELS.values():
-        if model.__name__ == about.get("model"):
-            return model.load(path)
-    raise FileError(
-        f"{path} holds a model {about.get('model')!r}, which this version does not know"
-    )
-
+from lstm_baseline.engine.models.sequence_model import Gradients, ModelCache, SequenceModel
 
 __all__ = [
     "GRU",
     "LSTM",
     "MODELS",
     "FrozenLSTM",
+    "GatedModel",
     "Gradients",
+    "LineStyle",
+    "MinGRU",
     "ModelCache",
-    "RecurrentModel",
+    "ModelKind",
     "RelationalRNN",
+    "SequenceModel",
     "load_model",
 ]

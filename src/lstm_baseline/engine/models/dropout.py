@@ -1,4 +1,4 @@
-"""What an LSTM drops out in training: rates, and the masks that are drawn with them.
+"""What a model drops out in training: rates, and the masks that are drawn with them.
 
 =================  =========================================================  ====================
 rate               what it sets to 0, or keeps                                drawn anew
@@ -20,14 +20,15 @@ held over a sequence, Gal and Ghahramani 2016 (arXiv 1512.05287); weight drop, M
 Socher 2018 (arXiv 1708.02182); zoneout, Krueger et al. 2017 (arXiv 1606.01305).
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.cells import Regularization
+from lstm_baseline.engine.cells import Regularization, State
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_number
-from lstm_baseline.engine.shapes import FloatArray, NDArray, Params
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, NDArray, Params
 
 _PARTS = 2**16
 
@@ -40,8 +41,8 @@ class DropoutRates(NamedTuple):
     output_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     weight_drop: float = 0.0
-    zoneout: tuple[float, float] = (0.0, 0.0)
-    """Of h and of c."""
+    zoneout: tuple[float, ...] = (0.0, 0.0)
+    """Of each array of the state: of h and of c."""
 
     @property
     def in_evaluation(self) -> bool:
@@ -49,8 +50,8 @@ class DropoutRates(NamedTuple):
         return any(self.zoneout)
 
     @classmethod
-    def checked(cls, zoneout: Any = 0.0, **rates: Any) -> "DropoutRates":
-        """Return rates from what a user gives; zoneout may be one number for both.
+    def checked(cls, zoneout: float | Sequence[float] = 0.0, **rates: float) -> "DropoutRates":
+        """Return rates from what a user gives; zoneout may be one number for h and c.
 
         Raises
         ------
@@ -62,6 +63,9 @@ class DropoutRates(NamedTuple):
             raise InputError(f"zoneout is {zoneout!r}; give one rate, or two: of h and of c")
         of_h, of_c = (_as_rate("zoneout", rate) for rate in pair)
         return cls(**{n: _as_rate(n, rate) for n, rate in rates.items()}, zoneout=(of_h, of_c))
+
+
+NO_DROPOUT = DropoutRates()
 
 
 class Masks:
@@ -88,11 +92,12 @@ class Masks:
         """Return what to multiply the output (B, T, ·) of the last layer with; None for 1."""
         return self._dropped("output_dropout", (len(y), 1, y.shape[2]), y.dtype)
 
-    def for_weights(self, params: Params) -> FloatArray | None:
-        """Return what to multiply a layer's U with; None for 1."""
-        return self._dropped("weight_drop", params["U"].shape, params["U"].dtype)
+    def for_weights(self, params: Params, names: Sequence[str]) -> dict[str, FloatArray]:
+        """Return by name what to multiply a layer's recurrent weights with; nothing for 1."""
+        masks = {n: self._dropped("weight_drop", params[n].shape, params[n].dtype) for n in names}
+        return {name: mask for name, mask in masks.items() if mask is not None}
 
-    def for_steps(self, shape: tuple[int, ...], state: Any) -> Regularization | None:
+    def for_steps(self, shape: tuple[int, ...], state: State) -> Regularization | None:
         """Return what is done before and after each of (B, T) steps; None for nothing.
 
         Parameters
@@ -106,12 +111,13 @@ class Masks:
         zoneout = None
         if any(self.rates.zoneout):
             zoneout = tuple(
-                self._zones(rate, (*shape, part.shape[1]))
-                for rate, part in zip(self.rates.zoneout, state, strict=True)
+                self._zones(rate, (*shape, *part.shape[1:]))
+                # A cell whose state is one array has one rate.
+                for rate, part in zip(self.rates.zoneout, state, strict=False)
             )
         return None if recurrent is None and zoneout is None else Regularization(recurrent, zoneout)
 
-    def _dropped(self, name: str, shape: tuple[int, ...], dtype: Any) -> FloatArray | None:
+    def _dropped(self, name: str, shape: tuple[int, ...], dtype: FloatDType) -> FloatArray | None:
         """Return a mask of 0 and 1 / (1 − rate)."""
         rate: float = getattr(self.rates, name)
         if self.rng is None or not rate:
@@ -137,7 +143,8 @@ def _parts(rate: float) -> int:
     return min(round(rate * _PARTS), _PARTS - 1)
 
 
-def _as_rate(name: str, value: Any) -> float:
-    if not 0.0 <= as_number(name, value) < 1.0:
+def _as_rate(name: str, value: object) -> float:
+    rate = as_number(name, value)
+    if not 0.0 <= rate < 1.0:
         raise InputError(f"{name} is {value!r}; give a rate from 0 to below 1")
-    return float(value)
+    return rate

@@ -1,13 +1,16 @@
 """An LSTM that no longer learns: for streams and for inference."""
 
-from typing import Any, final
+from typing import Any, Literal, final, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from lstm_baseline.engine.cells.lstm import LSTMEquations, LSTMState
+from lstm_baseline.engine.core import load_core
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_lengths, as_real, as_sequence, as_state_parts
-from lstm_baseline.engine.native.core import load_core
+from lstm_baseline.engine.models.options import by_layer
+from lstm_baseline.engine.models.sequence_model import SequenceModel, StateLike
 from lstm_baseline.engine.shapes import FloatArray
 
 
@@ -20,14 +23,14 @@ class FrozenLSTM:
     number of threads may share it. Without the compiled core the reference runs it.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.input_size: int = model.input_size
-        self.hidden_size: int = model.hidden_size
-        self.output_size: int | None = model.output_size
-        self.dtype: np.dtype[Any] = model.dtype
+    def __init__(self, model: SequenceModel) -> None:
+        self.input_size = model.input_size
+        self.hidden_size: int = by_layer(model.stack.cells)
+        self.output_size = model.output_size
+        self.dtype = model.dtype
         self._model = model
         self._core: Any = None
-        one_layer = isinstance(model.cell, LSTMEquations) and model.batch_axis == 0
+        one_layer = isinstance(model.cell, LSTMEquations) and len(model.suffixes) == 1
         plain = one_layer and not model.rates.in_evaluation
         if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
@@ -42,7 +45,7 @@ class FrozenLSTM:
             f"output_size={self.output_size}, dtype={self.dtype.name})>"
         )
 
-    def step(self, x_t: FloatArray, state: Any = None) -> tuple[FloatArray, LSTMState]:
+    def step(self, x_t: FloatArray, state: StateLike | None = None) -> tuple[FloatArray, LSTMState]:
         """Advance by one step: streaming.
 
         Parameters
@@ -65,8 +68,40 @@ class FrozenLSTM:
         InputError
             If a shape or dtype does not fit.
         """
-        y_t, state = self._model.step(x_t, state)
-        return y_t, state
+        return self._model.step(x_t, state)
+
+    @overload
+    def forward(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        return_state: Literal[False] = False,
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray: ...
+
+    @overload
+    def forward(
+        self,
+        x: FloatArray,
+        return_sequences: bool,
+        return_state: Literal[True],
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
+
+    @overload
+    def forward(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        *,
+        return_state: Literal[True],
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
 
     def forward(
         self,
@@ -74,20 +109,25 @@ class FrozenLSTM:
         return_sequences: bool = True,
         return_state: bool = False,
         *,
-        initial_state: Any = None,
-        lengths: Any = None,
-    ) -> Any:
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray | tuple[FloatArray, ...]:
         """Run over a batch of sequences; arguments and returns are those of ``LSTM.forward``."""
         if self._core is None:
-            return self._model.forward(
-                x, return_sequences, return_state, initial_state=initial_state, lengths=lengths
+            y, *state = self._model.forward(
+                x, return_sequences, True, initial_state=initial_state, lengths=lengths
             )
+            return (y, *state) if return_state else y
         x = np.ascontiguousarray(as_sequence(x, self.input_size, self.dtype, "LSTM"))
-        if lengths is not None:
-            lengths = as_lengths(lengths, x.shape[0], x.shape[1])
-        if initial_state is not None:
-            initial_state = _as_state("initial_state", initial_state, self, x.shape[0])
-        return self._core.forward(x, return_sequences, return_state, initial_state, lengths)
+        num_rows, num_steps, _ = x.shape
+        valid = None if lengths is None else as_lengths(lengths, num_rows, num_steps)
+        start = initial_state
+        if start is not None:
+            start = _as_state("initial_state", start, self, num_rows)
+        outputs: FloatArray | tuple[FloatArray, ...] = self._core.forward(
+            x, return_sequences, return_state, start, valid
+        )
+        return outputs
 
 
 class _Converter:
@@ -97,17 +137,16 @@ class _Converter:
         self.input_size, self.hidden_size = frozen.input_size, frozen.hidden_size
         self.dtype = frozen.dtype
 
-    def __call__(self, x_t: Any, state: Any) -> tuple[FloatArray, Any]:
-        x_t = as_real("x_t", x_t, self.dtype)
-        if x_t.ndim != 2:
-            raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
-        x_t = as_sequence(x_t[:, None, :], self.input_size, self.dtype, "LSTM")[:, 0]
-        if state is not None:
-            state = _as_state("state", state, self, x_t.shape[0])
-        return np.ascontiguousarray(x_t), state
+    def __call__(self, x_t: object, state: object) -> tuple[FloatArray, LSTMState | None]:
+        rows = as_real("x_t", x_t, self.dtype)
+        if rows.ndim != 2:
+            raise InputError(f"x_t has shape {rows.shape}; give two axes (batch, features)")
+        rows = as_sequence(rows[:, None, :], self.input_size, self.dtype, "LSTM")[:, 0]
+        start = None if state is None else _as_state("state", state, self, len(rows))
+        return np.ascontiguousarray(rows), start
 
 
-def _as_state(name: str, state: Any, sizes: FrozenLSTM | _Converter, num_rows: int) -> LSTMState:
+def _as_state(name: str, state: object, sizes: FrozenLSTM | _Converter, num_rows: int) -> LSTMState:
     shapes = [(num_rows, sizes.hidden_size)] * 2
     parts = as_state_parts(name, state, LSTMState._fields, shapes, sizes.dtype)
     return LSTMState(*(np.ascontiguousarray(part) for part in parts))

@@ -1,21 +1,24 @@
 """Layers over layers, each in one direction or both.
 
 Layer k sees the outputs of layer k − 1, and the first one x. A layer in two directions runs once
-from each end of every row's valid part; its outputs are put side by side, added or averaged. Cells,
-parameters and states are listed by layer, then by direction: [forward, backward] where there are
+from each end of every row's valid part; its outputs are put side by side, added or averaged.
+Parameters and states are listed by layer, then by direction: [forward, backward] where there are
 two.
 
 Source: Schuster and Paliwal 1997 for both directions; Graves, Mohamed and Hinton 2013 for both in
 every layer, as PyTorch, Keras and ONNX have them.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from lstm_baseline.engine.backend import Engine
-from lstm_baseline.engine.cells.recurrence import Cell
+from lstm_baseline.engine.backend import Engine, UnrolledCache
+from lstm_baseline.engine.cells import Cell, State
+from lstm_baseline.engine.inputs import as_size, one_of
 from lstm_baseline.engine.models.dropout import Masks
 from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
 
@@ -23,193 +26,293 @@ MERGES = ("concatenate", "sum", "mean")
 """How the outputs of both directions become one."""
 
 
-class StackCache(NamedTuple):
-    """What ``Stack.unroll_backward`` needs."""
+class Layers(NamedTuple):
+    """How many layers there are, and in which directions they run."""
 
-    caches: list[Any]
-    """Of every layer and direction, from the engine."""
-    state: Any
-    """The last state, as ``Stack.unroll`` gives it."""
-    lengths: IntArray | None
-    params: list[Params]
-    """As the cells had them: some weights may have been dropped."""
-    weight_masks: list[FloatArray | None]
-    """Of every layer and direction."""
-    input_masks: list[FloatArray | None]
-    """Of every layer."""
-    output_mask: FloatArray | None
+    num_layers: int = 1
+    bidirectional: bool = False
+    merge: str = MERGES[0]
+    """How the outputs of both directions become one."""
 
     @property
-    def x(self) -> FloatArray:
-        """(B, T, I) as the first layer saw it."""
-        x: FloatArray = self.caches[0].x
-        return x
+    def suffixes(self) -> list[str]:
+        """What names of parameters end in, by layer and direction; nothing where there is one."""
+        directions = ("", "_reverse") if self.bidirectional else ("",)
+        if self.num_layers == len(directions) == 1:
+            return [""]
+        return [f"_l{k}{direction}" for k in range(self.num_layers) for direction in directions]
 
-    def gate(self, field: str) -> FloatArray:
-        """Return a gate's values at every step, layers side by side; for one direction only."""
-        return np.concatenate([cache.gate(field) for cache in self.caches], axis=-1)
+    @classmethod
+    def checked(cls, **given: Any) -> "Layers":
+        """Return what a user's arguments describe.
+
+        Raises
+        ------
+        InputError
+            If the number of layers or the merge cannot be.
+        """
+        taken = cls(**given)
+        return cls(
+            as_size("num_layers", taken.num_layers),
+            bool(taken.bidirectional),
+            one_of("merge", taken.merge, MERGES),
+        )
 
 
-class Stack(NamedTuple):
-    """Runs one kind of cell in several layers and directions.
+ONE_LAYER = Layers()
 
-    One layer in one direction has the cell's own state, (B, ·) each; otherwise states are
-    (LD, B, ·).
+
+class StackGradients(NamedTuple):
+    """Gradients by layer and direction, of x, and of the initial state."""
+
+    params: list[Params]
+    x: Callable[[], FloatArray]
+    initial_state: State
+
+
+class Stack:
+    """Cells in several layers and directions.
+
+    One layer in one direction has the cell's own state, (B, …) each. Layers of one size have
+    states (LD, B, …). Layers that differ in size have states of their own, (B, …) each, which one
+    named tuple holds by their names: h_l0, c_l0, h_l1 and so on.
+
+    Parameters
+    ----------
+    cells
+        Of each layer; both directions share the sizes.
+    layers
+        Their directions.
     """
 
-    engine: Engine
-    cell: Cell
-    num_directions: int
-    merge: str
+    def __init__(self, cells: Sequence[Cell[Any, Any]], layers: Layers) -> None:
+        self.cells, self.layers = tuple(cells), layers
+        self.num_directions = 2 if layers.bidirectional else 1
+        self.suffixes = layers.suffixes
+        self.is_uniform = all(cell.config == self.cells[0].config for cell in self.cells)
+        """Whether all layers are of one size."""
+        self.batch_axis = 1 if self.is_uniform and len(self.suffixes) > 1 else 0
+        """The axis of the state's arrays that counts rows."""
+        side_by_side = layers.bidirectional and layers.merge == "concatenate"
+        self.widths = [cell.output_size * (2 if side_by_side else 1) for cell in self.cells]
+        """Features of each layer's output."""
 
-    def initial_state(self, params: list[Params], num_rows: int) -> Any:
+    def inputs(self, input_size: int) -> list[tuple[Cell[Any, Any], int]]:
+        """Return the cell of every layer and direction, and the features that it sees."""
+        seen = [input_size, *self.widths[:-1]]
+        D = self.num_directions
+        return [pair for pair in zip(self.cells, seen, strict=True) for _ in range(D)]
+
+    def initial_state(self, params: list[Params], num_rows: int) -> State:
         """Return the state before the first step."""
-        return _join([self.cell.initial_state(p, num_rows) for p in params])
+        D = self.num_directions
+        return self._join(
+            [self.cells[k // D].initial_state(p, num_rows) for k, p in enumerate(params)]
+        )
 
     def unroll(
         self,
+        engine: Engine,
         params: list[Params],
         x: FloatArray,
-        state: Any,
+        state: State | None,
         lengths: IntArray | None,
         keep_cache: bool,
         masks: Masks | None,
-    ) -> tuple[FloatArray, Any, Any]:
+    ) -> tuple[FloatArray, State, "StackCache | None"]:
         """Run over time.
 
         Arguments and returns are those of an engine, but for lists of params, and the masks of
         what is dropped out (None for nothing).
         """
-        if len(params) == 1 and masks is None:
-            return self.engine.unroll(self.cell, params[0], x, state, lengths, keep_cache)
+        if len(params) == 1 and masks is None and not keep_cache:
+            y, last, _ = engine.unroll(self.cells[0], params[0], x, state, lengths, False)
+            return y, last, None
         D = self.num_directions
-        starts = _split(state, len(params))
-        kept = StackCache([], None, lengths, [], [], [], None)
+        starts = self._split(state)
+        kept = StackCache(self, lengths)
         lasts = []
-        for first in range(0, len(params), D):
-            mask = None if masks is None else masks.for_layer_input(x, first == 0)
+        for layer, cell in enumerate(self.cells):
+            mask = None if masks is None else masks.for_layer_input(x, layer == 0)
             kept.input_masks.append(mask)
             x = _times(x, mask)
             outputs = []
-            for k in range(first, first + D):
-                own, dropped, around = params[k], None, None
+            for k in range(D * layer, D * (layer + 1)):
+                own, dropped, around = params[k], dict[str, FloatArray](), None
                 if masks is not None:
-                    dropped = masks.for_weights(own)
-                    own = own | {"U": _times(own["U"], dropped)}
-                    around = masks.for_steps(x.shape[:2], self.cell.initial_state(own, len(x)))
-                y, last, cache = self.engine.unroll(
-                    self.cell,
+                    dropped = masks.for_weights(own, cell.recurrent_weights)
+                    own = own | {name: own[name] * mask for name, mask in dropped.items()}
+                    around = masks.for_steps(x.shape[:2], cell.initial_state(own, len(x)))
+                backwards = k > D * layer
+                y, last, cache = engine.unroll(
+                    cell,
                     own,
-                    _turned(x, lengths, k > first),
+                    _turned(x, lengths, backwards),
                     starts[k],
                     lengths,
                     keep_cache,
                     around,
                 )
-                outputs.append(_turned(y, lengths, k > first))
+                outputs.append(_turned(y, lengths, backwards))
                 lasts.append(last)
-                kept.caches.append(cache)
-                kept.params.append(own)
                 kept.weight_masks.append(dropped)
-            x = self._merge(outputs)
-        mask = None if masks is None else masks.for_output(x)
-        final = _join(lasts)
-        if not keep_cache:
-            return _times(x, mask), final, None
-        return _times(x, mask), final, kept._replace(state=final, output_mask=mask)
+                if cache is not None:
+                    kept.caches.append(cache)
+            x = self.merge(outputs)
+        kept.output_mask = None if masks is None else masks.for_output(x)
+        kept.state = self._join(lasts)
+        return _times(x, kept.output_mask), kept.state, kept if keep_cache else None
 
-    def unroll_backward(
-        self, params: list[Params], d_outputs: FloatArray | None, cache: Any, d_state: Any
-    ) -> tuple[list[Params], Callable[[], FloatArray], Any]:
-        """Differentiate ``unroll``."""
-        if not isinstance(cache, StackCache):
-            d_own, d_x, d_initial = self.engine.unroll_backward(
-                self.cell, params[0], d_outputs, cache, d_state
-            )
-            return [d_own], d_x, d_initial
-        D, lengths = self.num_directions, cache.lengths
-        d_lasts = _split(d_state, len(params))
-        d_params: list[Params] = [{} for _ in params]
-        d_states: list[Any] = [None] * len(params)
-        d_outputs = None if d_outputs is None else _times(d_outputs, cache.output_mask)
-        gradient_of_x: Callable[[], FloatArray] | None = None
-        for first in range(len(params) - D, -1, -D):
-            if gradient_of_x is not None:
-                d_outputs = gradient_of_x()
-            d_ys = [None] * D if d_outputs is None else self._merge_backward(d_outputs)
-            parts: list[Callable[[], FloatArray]] = []
-            for k, d_y in zip(range(first, first + D), d_ys, strict=True):
-                backwards = k > first
-                d_params[k], d_source, d_states[k] = self.engine.unroll_backward(
-                    self.cell,
-                    cache.params[k],
-                    None if d_y is None else _turned(d_y, lengths, backwards),
-                    cache.caches[k],
-                    d_lasts[k],
-                )
-                if (dropped := cache.weight_masks[k]) is not None:
-                    d_params[k]["U"] *= dropped
-                parts.append(_reversed(d_source, lengths) if backwards else d_source)
-            gradient_of_x = _sum_of(parts, cache.input_masks[first // D])
-        assert gradient_of_x is not None
-        return d_params, gradient_of_x, _join(d_states)
+    def last_output(self, state: State, mask: FloatArray | None) -> FloatArray:
+        """Return each row's last output, the last layer's directions merged.
 
-    def last_output(self, state: Any, cache: Any) -> FloatArray:
-        """Return each row's last output, the last layer's directions merged."""
-        h = state[0]
-        y = self._merge([h] if h.ndim == 2 else list(h[-self.num_directions :]))
-        mask = _output_mask(cache)
-        return y.copy() if mask is None else y * mask[:, 0]
+        ``mask`` is that of the outputs, (B, 1, ·), or None.
+        """
+        D = self.num_directions
+        last = [part[0] for part in self._split(state)[-D:]]
+        size = self.cells[-1].output_size
+        y = self.merge([part.reshape(len(part), size) for part in last])
+        if mask is not None:
+            return y * mask[:, 0]
+        return y.copy() if D == 1 else y
 
-    def last_output_backward(self, d_last: FloatArray, cache: Any) -> FloatArray:
-        """Return the gradient of the state's first array."""
-        mask, h = _output_mask(cache), cache.state[0]
+    def last_output_backward(
+        self, d_last: FloatArray, state: State, mask: FloatArray | None, d_state: State | None
+    ) -> State:
+        """Return the gradient of the last state: ``d_state``, and what the last output adds."""
+        D = self.num_directions
         if mask is not None:
             d_last = d_last * mask[:, 0]
-        if h.ndim == 2:
-            return d_last
-        d_h: FloatArray = np.zeros_like(h)
-        d_h[-self.num_directions :] = self._merge_backward(d_last)
-        return d_h
+        lasts = self._split(state)
+        d_lasts = self._split(d_state)
+        for k, d_y in zip(range(-D, 0), self.merge_backward(d_last), strict=True):
+            d_h = d_y.reshape(lasts[k][0].shape)
+            given = d_lasts[k]
+            if given is None:
+                rest = [np.zeros_like(part) for part in lasts[k][1:]]
+            else:
+                d_h, rest = given[0] + d_h, list(given[1:])
+            d_lasts[k] = self._state_type(d_h, *rest)
+        return self._join(
+            [
+                self._state_type(*map(np.zeros_like, last)) if d_last is None else d_last
+                for last, d_last in zip(lasts, d_lasts, strict=True)
+            ]
+        )
 
-    def _merge(self, outputs: list[FloatArray]) -> FloatArray:
+    def merge(self, outputs: list[FloatArray]) -> FloatArray:
         """Make one output of those of each direction."""
         if len(outputs) == 1:
             return outputs[0]
-        if self.merge == "concatenate":
+        if self.layers.merge == "concatenate":
             return np.concatenate(outputs, axis=-1)
         total = outputs[0] + outputs[1]
-        return total if self.merge == "sum" else total / 2
+        return total if self.layers.merge == "sum" else total / 2
 
-    def _merge_backward(self, d_output: FloatArray) -> list[FloatArray]:
+    def merge_backward(self, d_output: FloatArray) -> list[FloatArray]:
         """Return the gradient of each direction's output."""
-        if self.num_directions == 1:
+        if not self.layers.bidirectional:
             return [d_output]
-        if self.merge == "concatenate":
+        if self.layers.merge == "concatenate":
             return np.split(d_output, 2, axis=-1)
-        return [d_output if self.merge == "sum" else d_output / 2] * 2
+        return [d_output if self.layers.merge == "sum" else d_output / 2] * 2
+
+    @property
+    def _state_type(self) -> type[Any]:
+        """The named tuple of one layer's state."""
+        return self.cells[0].state_type
+
+    def _join(self, states: Sequence[State]) -> State:
+        """Return one state of those of all layers and directions."""
+        if len(states) == 1:
+            return states[0]
+        if self.is_uniform:
+            parts = [np.stack(parts) for parts in zip(*states, strict=True)]
+            uniform: State = self._state_type(*parts)
+            return uniform
+        kind = _named(self._state_type.__name__, self._state_type._fields, tuple(self.suffixes))
+        named: State = kind(*(part for own in states for part in own))
+        return named
+
+    @overload
+    def _split(self, state: State) -> list[State]: ...
+
+    @overload
+    def _split(self, state: State | None) -> list[State | None]: ...
+
+    def _split(self, state: State | None) -> list[State] | list[State | None]:
+        """Return the state of every layer and direction; None for each where there is none."""
+        number = len(self.suffixes)
+        if state is None:
+            nothing: list[State | None] = [None] * number
+            return nothing
+        if number == 1:
+            return [state]
+        if self.is_uniform:
+            return [self._state_type(*(part[k] for part in state)) for k in range(number)]
+        size = len(self._state_type._fields)
+        return [self._state_type(*state[size * k : size * (k + 1)]) for k in range(number)]
 
 
-def _split(state: Any, number: int) -> list[Any]:
-    """Return the state of every layer and direction."""
-    if state is None or number == 1:
-        return [state] * number
-    return [type(state)(*(part[k] for part in state)) for k in range(number)]
+class StackCache:
+    """What the derivative of ``Stack.unroll`` needs."""
+
+    def __init__(self, stack: Stack, lengths: IntArray | None) -> None:
+        self.stack, self.lengths = stack, lengths
+        self.state: State = ()
+        """The last state, as ``Stack.unroll`` gives it."""
+        self.caches: list[UnrolledCache] = []
+        """Of every layer and direction, from the engine."""
+        self.weight_masks: list[dict[str, FloatArray]] = []
+        """Of every layer and direction."""
+        self.input_masks: list[FloatArray | None] = []
+        """Of every layer."""
+        self.output_mask: FloatArray | None = None
+
+    @property
+    def x(self) -> FloatArray:
+        """(B, T, I) as the first layer saw it."""
+        return self.caches[0].x
+
+    def gate(self, field: str) -> FloatArray:
+        """Return a gate's values at every step, layers side by side; for one direction only."""
+        values = [cache.gate(field) for cache in self.caches]
+        return values[0] if len(values) == 1 else np.concatenate(values, axis=-1)
+
+    def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> StackGradients:
+        """Differentiate the pass."""
+        D, lengths, number = self.stack.num_directions, self.lengths, len(self.caches)
+        d_lasts = self.stack._split(d_state)
+        d_params: list[Params] = [{} for _ in range(number)]
+        d_states: list[State] = [()] * number
+        d_outputs = None if d_outputs is None else _times(d_outputs, self.output_mask)
+        gradient_of_x: Callable[[], FloatArray] | None = None
+        for layer in range(number // D - 1, -1, -1):
+            if gradient_of_x is not None:
+                d_outputs = gradient_of_x()
+            d_ys = [None] * D if d_outputs is None else self.stack.merge_backward(d_outputs)
+            parts: list[Callable[[], FloatArray]] = []
+            for k, d_y in zip(range(D * layer, D * (layer + 1)), d_ys, strict=True):
+                backwards = k > D * layer
+                d_params[k], d_source, d_states[k] = self.caches[k].backward(
+                    None if d_y is None else _turned(d_y, lengths, backwards), d_lasts[k]
+                )
+                for name, mask in self.weight_masks[k].items():
+                    d_params[k][name] *= mask
+                parts.append(_reversed(d_source, lengths) if backwards else d_source)
+            gradient_of_x = _sum_of(parts, self.input_masks[layer])
+        assert gradient_of_x is not None
+        return StackGradients(d_params, gradient_of_x, self.stack._join(d_states))
+
+
+@cache
+def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
+    """Return the named tuple of the states of layers that differ in size."""
+    return namedtuple(name, [f"{field}{suffix}" for suffix in suffixes for field in fields])
 
 
 def _times(x: FloatArray, mask: FloatArray | None) -> FloatArray:
     return x if mask is None else x * mask
-
-
-def _output_mask(cache: Any) -> FloatArray | None:
-    return cache.output_mask if isinstance(cache, StackCache) else None
-
-
-def _join(states: list[Any]) -> Any:
-    """Return one state of those of all layers and directions."""
-    if len(states) == 1:
-        return states[0]
-    return type(states[0])(*(np.stack(parts) for parts in zip(*states, strict=True)))
 
 
 def reverse(x: FloatArray, lengths: IntArray | None) -> FloatArray:
@@ -234,6 +337,9 @@ def _reversed(
 def _sum_of(
     gradients: list[Callable[[], FloatArray]], mask: FloatArray | None
 ) -> Callable[[], FloatArray]:
+    if len(gradients) == 1 and mask is None:
+        return gradients[0]
+
     def sum_up() -> FloatArray:
         total, *others = (gradient() for gradient in gradients)
         return _times(total + others[0] if others else total, mask)

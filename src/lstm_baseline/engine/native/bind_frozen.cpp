@@ -1,6 +1,8 @@
 // An LSTM whose weights are packed once, for streams and for inference.
 
-#include "arrays.h"
+#include "../cells/affine_kernel.h"
+#include "bind.h"
+#include "bind_lstm.h"
 
 namespace lb {
 namespace {
@@ -21,45 +23,37 @@ private:
     T* data_;
 };
 
-class FrozenLSTMBase {
-public:
-    virtual ~FrozenLSTMBase() = default;
-    virtual nb::object step(nb::handle x_t, nb::handle state) const = 0;
-    virtual nb::object forward(nb::handle x, bool return_sequences, bool return_state,
-                               nb::handle state, nb::handle lengths) const = 0;
-};
-
 template <class T>
-class FrozenLSTMOf final : public FrozenLSTMBase {
+class FrozenLSTM {
 public:
-    FrozenLSTMOf(nb::handle W, nb::handle U, nb::handle b, nb::handle W_out, nb::handle b_out,
-                 nb::handle state_type, nb::handle convert)
+    FrozenLSTM(nb::handle W, nb::handle U, nb::handle b, nb::handle W_out, nb::handle b_out,
+               nb::handle state_type, nb::handle convert)
         : kernels_(lb::kernels<T>()), I_(int(size_of(W, 1))), H_(int(size_of(U, 1))),
-          O_(W_out.is_none() ? 0 : int(size_of(W_out, 0))), state_type_(nb::borrow(state_type)),
-          convert_(nb::borrow(convert)) {
+          O_(W_out.is_none() ? 0 : int(size_of(W_out, 0))), width_(padded(H_, kernels_)),
+          state_type_(nb::borrow(state_type)), convert_(nb::borrow(convert)) {
         const npy_intp I = I_, H = H_, O = O_;
-        width_ = (H_ + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
-        packed_ = Buffer(kernels_.lstm_packed_size(I_, H_) * sizeof(T));
-        kernels_.lstm_pack(I_, H_, numbers<T>(W, {4 * H, I}, "W"), numbers<T>(U, {4 * H, H}, "U"),
-                           numbers<T>(b, {4 * H}, "b"), packed_.as<T>());
+        packed_ = Buffer(kernels_.lstm->packed_size(I_, H_) * sizeof(T));
+        kernels_.lstm->pack(I_, H_, numbers<T>(W, {4 * H, I}, "W"), numbers<T>(U, {4 * H, H}, "U"),
+                            numbers<T>(b, {4 * H}, "b"), packed_.as<T>());
         if (O_ > 0) {
-            readout_ = Buffer(kernels_.packed_affine_size(O_, H_) * sizeof(T));
-            kernels_.pack_affine(O_, H_, numbers<T>(W_out, {O, H}, "W_out"),
-                                 numbers<T>(b_out, {O}, "b_out"), readout_.as<T>());
+            readout_ = Buffer(kernels_.affine->packed_size(O_, H_) * sizeof(T));
+            kernels_.affine->pack(O_, H_, numbers<T>(W_out, {O, H}, "W_out"),
+                                  numbers<T>(b_out, {O}, "b_out"), readout_.as<T>());
         }
     }
 
-    nb::object step(nb::handle x_t, nb::handle state) const override {
+    nb::object step(nb::handle x_t, nb::handle state) const {
         if (!step_fits(x_t, state)) {
             nb::object converted = convert_(x_t, state);
-            if (!step_fits(converted[0], converted[1])) throw nb::type_error("no state of this LSTM");
+            if (!step_fits(converted[0], converted[1]))
+                throw nb::type_error("no state of this LSTM");
             return step_checked(nb::object(converted[0]), nb::object(converted[1]));
         }
         return step_checked(x_t, state);
     }
 
     nb::object forward(nb::handle x, bool return_sequences, bool return_state, nb::handle state,
-                       nb::handle lengths) const override {
+                       nb::handle lengths) const {
         if (!fits<T>(x, {-1, -1, I_})) throw nb::type_error("x does not fit");
         const BatchOrder order = batch_order(x, lengths);
         const Batch batch = order.batch();
@@ -78,12 +72,13 @@ public:
             const int size = lstm_team_size(order, I_, H_, 1);
             run(batch, x_data, from, y_data, h_data, c_data, size);
             if (O_ > 0 && !return_sequences)
-                kernels_.affine(batch.B, h_data, H_, O_, H_, readout_.as<T>(), out, O_);
+                kernels_.affine->run(batch.B, h_data, H_, O_, H_, readout_.as<T>(), out, O_);
             else if (O_ > 0)
                 read_out(batch, y_data, out, size);
         }
         if (O_ == 0 && !return_sequences)
-            outputs = nb::steal(PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(h.ptr()), NPY_CORDER));
+            outputs =
+                nb::steal(PyArray_NewCopy(reinterpret_cast<PyArrayObject*>(h.ptr()), NPY_CORDER));
         if (return_state) return nb::make_tuple(outputs, h, c);
         return outputs;
     }
@@ -126,7 +121,7 @@ private:
                 run(Batch{B, 1, order, live, begin}, x, from, O_ > 0 ? nullptr : y_data, h_data,
                     c_data, 1);
             }
-            if (O_ > 0) kernels_.affine(B, h_data, H_, O_, H_, readout_.as<T>(), y_data, O_);
+            if (O_ > 0) kernels_.affine->run(B, h_data, H_, O_, H_, readout_.as<T>(), y_data, O_);
         };
         if (4.0 * H_ * (I_ + H_) * B > ONE_THREAD) {
             nb::gil_scoped_release released;
@@ -150,13 +145,23 @@ private:
              int size) const {
         const ptrdiff_t stored = ptrdiff_t(batch.B) * width_;
         const Scratch<T> scratch(3 * size_t(stored));
-        const LSTMForward<T> forward{batch,  I_,     H_, x, from[0], from[1], packed_.as<T>(), y,
-                                     h_last, c_last, scratch.data(), scratch.data() + 2 * stored,
-                                     nullptr};
+        LSTMForward<T> forward{};
+        forward.batch = batch;
+        forward.I = I_;
+        forward.H = H_;
+        forward.x = x;
+        forward.h_first = from[0];
+        forward.c_first = from[1];
+        forward.packed = packed_.as<T>();
+        forward.y = y;
+        forward.h_last = h_last;
+        forward.c_last = c_last;
+        forward.h = scratch.data();
+        forward.c = scratch.data() + 2 * stored;
         if (size == 1)
-            kernels_.lstm_forward(forward, Team{0, 1, nullptr});
+            kernels_.lstm->forward(forward, Team{0, 1, nullptr});
         else
-            run_team(size, [&](const Team& team) { kernels_.lstm_forward(forward, team); });
+            run_team(size, [&](const Team& team) { kernels_.lstm->forward(forward, team); });
     }
 
     /// The readout of every step; zeros past a row's end.
@@ -166,7 +171,8 @@ private:
                 const ptrdiff_t row = ptrdiff_t(batch.order[place]) * batch.T;
                 const int length = batch.length(place);
                 T* out = outputs + row * O_;
-                kernels_.affine(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(), out, O_);
+                kernels_.affine->run(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(), out,
+                                     O_);
                 std::fill(out + ptrdiff_t(length) * O_, out + ptrdiff_t(batch.T) * O_, T(0));
             }
         });
@@ -177,7 +183,7 @@ private:
 
     const Kernels<T>& kernels_;
     const int I_, H_, O_;
-    ptrdiff_t width_;
+    const ptrdiff_t width_;
     Buffer packed_, readout_;
     nb::object state_type_, convert_;
 };
@@ -185,23 +191,24 @@ private:
 }  // namespace
 
 void bind_frozen(nb::module_& module) {
-    nb::class_<FrozenLSTMBase>(module, "FrozenLSTM")
-        .def("step", &FrozenLSTMBase::step, nb::arg("x_t").none(), nb::arg("state") = nb::none())
-        .def("forward", &FrozenLSTMBase::forward, nb::arg("x"), nb::arg("return_sequences"),
-             nb::arg("return_state"), nb::arg("state").none(), nb::arg("lengths").none());
+    nb::class_<Either<FrozenLSTM>>(module, "FrozenLSTM")
+        .def("step", method<FrozenLSTM>(&FrozenLSTM<float>::step, &FrozenLSTM<double>::step),
+             nb::arg("x_t").none(), nb::arg("state") = nb::none())
+        .def("forward",
+             method<FrozenLSTM>(&FrozenLSTM<float>::forward, &FrozenLSTM<double>::forward),
+             nb::arg("x"), nb::arg("return_sequences"), nb::arg("return_state"),
+             nb::arg("state").none(), nb::arg("lengths").none());
     module.def(
         "freeze_lstm",
         [](nb::handle W, nb::handle U, nb::handle b, nb::handle W_out, nb::handle b_out,
            nb::handle state_type, nb::handle convert) {
-            FrozenLSTMBase* frozen;
-            if (type_of(W) == NPY_FLOAT64)
-                frozen = new FrozenLSTMOf<double>(W, U, b, W_out, b_out, state_type, convert);
-            else
-                frozen = new FrozenLSTMOf<float>(W, U, b, W_out, b_out, state_type, convert);
-            return nb::cast(frozen, nb::rv_policy::take_ownership);
+            return in_precision_of(W, [&](auto number) {
+                return to_python(std::make_unique<FrozenLSTM<decltype(number)>>(
+                    W, U, b, W_out, b_out, state_type, convert));
+            });
         },
-        nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("W_out").none(),
-        nb::arg("b_out").none(), nb::arg("state_type"), nb::arg("convert"));
+        nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("W_out").none(), nb::arg("b_out").none(),
+        nb::arg("state_type"), nb::arg("convert"));
 }
 
 }  // namespace lb

@@ -1,10 +1,11 @@
 // The LSTM's variants as Python sees them: one call a sequence, forward or backward.
 
-#include "bind_lstm.h"
+#include "../cells/lstm_variants_kernel.h"
 
 #include <nanobind/stl/optional.h>
 
-#include <utility>
+#include "bind.h"
+#include "bind_input_gradient.h"
 
 namespace lb {
 namespace {
@@ -26,7 +27,9 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
     switch (which) {
         case 0: return {G, I};
         case 1: return {G, P};
-        case 2: case 6: case 7: return {G, 0};
+        case 2:
+        case 6:
+        case 7: return {G, 0};
         case 10: return {P, H};
         default: return {H, 0};
     }
@@ -36,7 +39,8 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
 template <class T>
 unsigned which_params(LSTMVariant<T> cell) {
     unsigned bits = 0;
-    for (size_t p = 0; p < NUM_PARAMS; ++p) bits |= unsigned(*members(cell.params, p) != nullptr) << p;
+    for (size_t p = 0; p < NUM_PARAMS; ++p)
+        bits |= unsigned(*members(cell.params, p) != nullptr) << p;
     return bits;
 }
 
@@ -68,13 +72,15 @@ LSTMVariant<T> variant(const Description& about, nb::handle x, const nb::list& p
     cell.keeps_z = about.keeps_z;
     for (size_t p = 0; p < NUM_PARAMS; ++p) {
         const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
-        *members(cell.params, p) = columns ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
-                                           : numbers<T>(params[p], {rows}, "a vector of weights");
+        *members(cell.params, p) = columns
+                                       ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
+                                       : numbers<T>(params[p], {rows}, "a vector of weights");
     }
     const auto& given = cell.params;
     const bool norms = given.gain_x && given.gain_h && given.gain_c && given.bias_c;
     const bool no_norms = !given.gain_x && !given.gain_h && !given.gain_c && !given.bias_c;
-    if (!norms && !no_norms) throw nb::type_error("some of the layer norms' parameters are missing");
+    if (!norms && !no_norms)
+        throw nb::type_error("some of the layer norms' parameters are missing");
     const bool peepholes = given.p_i && given.p_o && (given.p_f || about.coupled);
     if ((given.p_f && about.coupled) || (!peepholes && (given.p_f || given.p_i || given.p_o)))
         throw nb::type_error("these peepholes are not those of this cell");
@@ -117,40 +123,31 @@ struct Around {
     }
 };
 
-/// Threads take rows, so there are no more of them.
 template <class T>
-int team_size(const BatchOrder& order, const LSTMVariant<T>& cell, double passes) {
+int variant_team_size(const Inputs& inputs, const LSTMVariant<T>& cell, double passes) {
     const double a_row = double(cell.gates) * cell.H * (cell.I + cell.P) +
                          (cell.params.W_proj ? double(cell.P) * cell.H : 0);
-    const int useful = useful_threads(passes * a_row * double(order.num_stored()));
-    return std::max(1, std::min(useful, order.batch().B));
+    return team_size(*inputs.order, passes * a_row, inputs.batch().B);
 }
 
 /// What backward needs of a forward pass.
-class LSTMVariantCacheBase {
-public:
-    virtual ~LSTMVariantCacheBase() = default;
-    virtual nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_h,
-                               nb::handle d_c) = 0;
-    virtual nb::object stored(int which, const nb::list& params) const = 0;
-};
-
 template <class T>
-class LSTMVariantCacheOf final : public LSTMVariantCacheBase {
+class LSTMVariantCache {
 public:
-    LSTMVariantCacheOf(nb::handle x, std::shared_ptr<const BatchOrder> order,
-                       const Description& about, const LSTMVariant<T>& cell, Around around)
-        : x_(nb::borrow(x)), order_(std::move(order)), kernels_(lb::kernels<T>()), about_(about),
+    LSTMVariantCache(Inputs inputs, const Description& about, const LSTMVariant<T>& cell,
+                     Around around)
+        : inputs_(std::move(inputs)), kernels_(kernels<T>()), about_(about),
           around_(std::move(around)), H_(cell.H), P_(cell.P), params_(which_params(cell)) {
-        memory = Buffer(kernels_.lstm_variant_cache_size(order_->batch(), cell, true) * sizeof(T));
+        memory =
+            Buffer(kernels_.lstm_variants->cache_size(inputs_.batch(), cell, true) * sizeof(T));
     }
 
     nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_h,
-                       nb::handle d_c) override {
-        const Batch batch = order_->batch();
+                       nb::handle d_c) const {
+        const Batch batch = inputs_.batch();
         const LSTMVariant<T> cell = same_cell(params);
         const npy_intp B = batch.B, T_ = batch.T, H = cell.H, P = cell.P;
-        LSTMVariantParams<T> gradients{};
+        LSTMVariantBackward<T> run{};
         nb::list d_params;
         for (size_t p = 0; p < NUM_PARAMS; ++p) {
             if (params[p].is_none()) {
@@ -159,44 +156,35 @@ public:
             }
             const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
             d_params.append(columns ? new_array<T>({rows, columns}) : new_array<T>({rows}));
-            *members(gradients, p) = data_of<T>(d_params[p]);
+            *members(run.d_params, p) = data_of<T>(d_params[p]);
         }
         nb::object d_h_first = new_array<T>({B, P}), d_c_first = new_array<T>({B, H});
-        const size_t lanes = size_t((cell.H + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes);
-        Buffer d_a(size_t(order_->num_stored()) * size_t(cell.gates) * lanes * sizeof(T));
-        LSTMVariantBackward<T> run{batch,
-                                   cell,
-                                   around_.as<T>(batch, cell),
-                                   data_of<T>(x_),
-                                   memory.as<T>(),
-                                   numbers<T>(d_y, {B, T_, P}, "d_y"),
-                                   numbers<T>(d_h, {B, P}, "d_h"),
-                                   numbers<T>(d_c, {B, H}, "d_c"),
-                                   gradients,
-                                   data_of<T>(d_h_first),
-                                   data_of<T>(d_c_first),
-                                   d_a.as<T>(),
-                                   nullptr};
-        {
-            nb::gil_scoped_release released;
-            const int size = team_size(*order_, cell, 2);
-            Buffer work(kernels_.lstm_variant_backward_work(run, size) * sizeof(T));
-            run.work = work.as<T>();
-            run_team(size, [&](const Team& team) { kernels_.lstm_variant_backward(run, team); });
-        }
-        std::unique_ptr<LSTMInputGradientBase> rest = std::make_unique<LSTMInputGradientOf<T>>(
-            order_, kernels_, cell.I, cell.H, cell.gates, std::move(d_a));
-        return nb::make_tuple(d_params, d_h_first, d_c_first,
-                              nb::cast(rest.release(), nb::rv_policy::take_ownership));
+        auto input_gradient =
+            std::make_unique<LSTMInputGradient<T>>(inputs_, kernels_, cell.H, cell.gates);
+        run.batch = batch;
+        run.cell = cell;
+        run.around = around_.as<T>(batch, cell);
+        run.x = data_of<T>(inputs_.x);
+        run.cache = memory.as<T>();
+        run.d_y = numbers<T>(d_y, {B, T_, P}, "d_y");
+        run.d_h_last = numbers<T>(d_h, {B, P}, "d_h");
+        run.d_c_last = numbers<T>(d_c, {B, H}, "d_c");
+        run.d_h_first = data_of<T>(d_h_first);
+        run.d_c_first = data_of<T>(d_c_first);
+        run.d_a = input_gradient->d_z.template as<T>();
+        const int size = variant_team_size(inputs_, cell, 2);
+        run_kernel(kernels_.lstm_variants->backward, run, size,
+                   kernels_.lstm_variants->backward_work(run, size));
+        return nb::make_tuple(d_params, d_h_first, d_c_first, to_python(std::move(input_gradient)));
     }
 
     /// A gate at every step as (B, T, H), zeros past a row's end.
-    nb::object stored(int which, const nb::list& params) const override {
-        const Batch batch = order_->batch();
+    nb::object stored(int which, const nb::list& params) const {
+        const Batch batch = inputs_.batch();
         const LSTMVariant<T> cell = same_cell(params);
         if (which < 0 || which > cell.gates) throw nb::value_error("there is no such gate");
         nb::object result = new_array<T>({batch.B, batch.T, cell.H});
-        kernels_.lstm_variant_gate(batch, cell, memory.as<T>(), which, data_of<T>(result));
+        kernels_.lstm_variants->gate(batch, cell, memory.as<T>(), which, data_of<T>(result));
         return result;
     }
 
@@ -204,98 +192,94 @@ public:
 
 private:
     LSTMVariant<T> same_cell(const nb::list& params) const {
-        const LSTMVariant<T> cell = variant<T>(about_, x_, params);
+        const LSTMVariant<T> cell = variant<T>(about_, inputs_.x, params);
         if (cell.H != H_ || cell.P != P_ || which_params(cell) != params_)
             throw nb::type_error("these are parameters of another cell than that of the cache");
         return cell;
     }
 
-    nb::object x_;
-    std::shared_ptr<const BatchOrder> order_;
+    const Inputs inputs_;
     const Kernels<T>& kernels_;
-    Description about_;
-    Around around_;
-    int H_, P_;
-    unsigned params_;
+    const Description about_;
+    const Around around_;
+    const int H_, P_;
+    const unsigned params_;
 };
 
 template <class T>
 nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, const nb::list& params,
-                  const Description& about, Around around, nb::handle lengths, bool keep) {
+                  const Description& about, const Around& around, nb::handle lengths, bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
-    const T* inputs = numbers<T>(x, {-1, -1, -1}, "x");
+    LSTMVariantForward<T> run{};
+    run.x = numbers<T>(x, {-1, -1, -1}, "x");
     const LSTMVariant<T> cell = variant<T>(about, x, params);
-    auto order = std::make_shared<const BatchOrder>(batch_order(x, lengths));
-    const Batch batch = order->batch();
+    const Inputs inputs(x, lengths);
+    const Batch batch = inputs.batch();
     const npy_intp B = batch.B, H = cell.H, P = cell.P;
     nb::object y = new_array<T>({B, batch.T, P}), h_last = new_array<T>({B, P}),
                c_last = new_array<T>({B, H});
-    LSTMVariantForward<T> run{batch,
-                              cell,
-                              around.as<T>(batch, cell),
-                              inputs,
-                              numbers<T>(h, {B, P}, "h"),
-                              numbers<T>(c, {B, H}, "c"),
-                              data_of<T>(y),
-                              data_of<T>(h_last),
-                              data_of<T>(c_last),
-                              keep,
-                              nullptr,
-                              nullptr};
-    std::unique_ptr<LSTMVariantCacheOf<T>> cache;
+    run.batch = batch;
+    run.cell = cell;
+    run.around = around.as<T>(batch, cell);
+    run.h_first = numbers<T>(h, {B, P}, "h");
+    run.c_first = numbers<T>(c, {B, H}, "c");
+    run.y = data_of<T>(y);
+    run.h_last = data_of<T>(h_last);
+    run.c_last = data_of<T>(c_last);
+    run.keep = keep;
+    std::unique_ptr<LSTMVariantCache<T>> cache;
+    Buffer passing;
     if (keep)
-        cache = std::make_unique<LSTMVariantCacheOf<T>>(x, order, about, cell, std::move(around));
-    {
-        nb::gil_scoped_release released;
-        Buffer passing;
-        if (!keep) passing = Buffer(kernels.lstm_variant_cache_size(batch, cell, false) * sizeof(T));
-        run.cache = keep ? cache->memory.template as<T>() : passing.as<T>();
-        Buffer work(kernels.lstm_variant_forward_work(batch, cell) * sizeof(T));
-        run.work = work.as<T>();
-        run_team(team_size(*order, cell, 1),
-                 [&](const Team& team) { kernels.lstm_variant_forward(run, team); });
-    }
-    if (!keep) return nb::make_tuple(y, h_last, c_last, nb::none());
-    std::unique_ptr<LSTMVariantCacheBase> kept = std::move(cache);
-    return nb::make_tuple(y, h_last, c_last,
-                          nb::cast(kept.release(), nb::rv_policy::take_ownership));
+        cache = std::make_unique<LSTMVariantCache<T>>(inputs, about, cell, around);
+    else
+        passing = Buffer(kernels.lstm_variants->cache_size(batch, cell, false) * sizeof(T));
+    run.cache = (keep ? cache->memory : passing).template as<T>();
+    run_kernel(kernels.lstm_variants->forward, run, variant_team_size(inputs, cell, 1),
+               kernels.lstm_variants->forward_work(batch, cell));
+    return nb::make_tuple(y, h_last, c_last, keep ? to_python(std::move(cache)) : nb::none());
 }
 
 /// (kind, α, β)
 GateActivation activation(const nb::list& all, size_t which) {
-    constexpr int NUM_KINDS = 11;
     nb::tuple given;
     if (all.size() != 3 || !nb::try_cast<nb::tuple>(all[which], given) || given.size() != 3)
         throw nb::type_error("activations are not three of (kind, alpha, beta)");
     const int kind = nb::cast<int>(given[0]);
-    if (kind < 0 || kind >= NUM_KINDS) throw nb::value_error("there is no such activation");
-    return {nb::cast<int>(given[0]), nb::cast<double>(given[1]), nb::cast<double>(given[2])};
+    if (kind < 0 || kind >= NUM_ACTIVATIONS) throw nb::value_error("there is no such activation");
+    return {kind, nb::cast<double>(given[1]), nb::cast<double>(given[2])};
 }
 
 }  // namespace
 
 void bind_lstm_variants(nb::module_& module) {
-    nb::class_<LSTMVariantCacheBase>(module, "LSTMVariantCache")
-        .def("backward", &LSTMVariantCacheBase::backward, nb::arg("params"),
-             nb::arg("d_y").none(), nb::arg("d_h").none(), nb::arg("d_c").none())
-        .def("stored", &LSTMVariantCacheBase::stored, nb::arg("which"), nb::arg("params"));
+    nb::class_<Either<LSTMVariantCache>>(module, "LSTMVariantCache")
+        .def("backward",
+             method<LSTMVariantCache>(&LSTMVariantCache<float>::backward,
+                                      &LSTMVariantCache<double>::backward),
+             nb::arg("params"), nb::arg("d_y").none(), nb::arg("d_h").none(), nb::arg("d_c").none())
+        .def("stored",
+             method<LSTMVariantCache>(&LSTMVariantCache<float>::stored,
+                                      &LSTMVariantCache<double>::stored),
+             nb::arg("which"), nb::arg("params"));
     module.def(
         "lstm_variant_forward",
         [](nb::handle x, nb::handle h, nb::handle c, const nb::list& params, bool coupled,
            std::optional<double> clip, const nb::list& activations, bool keeps_z,
            nb::handle recurrent, nb::handle zoneout_h, nb::handle zoneout_c, nb::handle lengths,
            bool keep) {
-            const Description about{coupled,
-                                    clip.has_value(),
-                                    clip.value_or(0),
-                                    activation(activations, 0),
-                                    activation(activations, 1),
-                                    activation(activations, 2),
-                                    keeps_z};
-            Around around{nb::borrow(recurrent), nb::borrow(zoneout_h), nb::borrow(zoneout_c)};
-            return type_of(x) == NPY_FLOAT64
-                       ? forward<double>(x, h, c, params, about, std::move(around), lengths, keep)
-                       : forward<float>(x, h, c, params, about, std::move(around), lengths, keep);
+            Description about{};
+            about.coupled = coupled;
+            about.clips = clip.has_value();
+            about.clip = clip.value_or(0);
+            about.phi = activation(activations, 0);
+            about.gamma = activation(activations, 1);
+            about.eta = activation(activations, 2);
+            about.keeps_z = keeps_z;
+            const Around around{nb::borrow(recurrent), nb::borrow(zoneout_h),
+                                nb::borrow(zoneout_c)};
+            return in_precision_of(x, [&](auto number) {
+                return forward<decltype(number)>(x, h, c, params, about, around, lengths, keep);
+            });
         },
         nb::arg("x"), nb::arg("h").none(), nb::arg("c").none(), nb::arg("params"),
         nb::arg("coupled"), nb::arg("clip").none(), nb::arg("activations"), nb::arg("keeps_z"),

@@ -1,19 +1,22 @@
 // The relational memory as Python sees it: one call a sequence, forward or backward.
 
-#include "arrays.h"
+#include "../cells/relational_kernel.h"
+
+#include <vector>
+
+#include "bind.h"
 
 namespace lb {
 namespace {
 
 /// Threads for a call that goes so many times through the cell. They take groups of rows.
-int team_size(const BatchOrder& order, const RelationalSizes& sizes, int lanes, double passes) {
+int relational_team_size(const BatchOrder& order, const RelationalSizes& sizes, int lanes,
+                         double passes) {
     const double F = double(sizes.H) * sizes.V, N = sizes.S + 1, both = sizes.K + sizes.V;
-    const double block = N * F * sizes.H * (both + sizes.K) + sizes.H * N * N * both +
-                         sizes.mlp_layers * N * F * F;
+    const double block =
+        N * F * sizes.H * (both + sizes.K) + sizes.H * N * N * both + sizes.mlp_layers * N * F * F;
     const double a_row = sizes.I * F + sizes.num_blocks * block + N * F * 2 * sizes.gate_width;
-    const int groups = (order.batch().B + lanes - 1) / lanes;
-    const int useful = useful_threads(passes * a_row * double(order.num_stored()));
-    return std::max(1, std::min(useful, groups));
+    return team_size(order, passes * a_row, (order.batch().B + lanes - 1) / lanes);
 }
 
 /// The numbers of an argument that may not be None.
@@ -41,64 +44,48 @@ std::vector<const T*> parameters(const nb::list& params, const RelationalSizes& 
     return pointers;
 }
 
-/// What backward needs of a forward pass.
-class RelationalCacheBase {
-public:
-    virtual ~RelationalCacheBase() = default;
-    virtual nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_memory) = 0;
-    virtual nb::tuple gates() const = 0;
-};
-
 /// Gradient of e, from which that of x comes when it is asked for.
-class RelationalInputGradientBase {
-public:
-    virtual ~RelationalInputGradientBase() = default;
-    virtual nb::object d_x(nb::handle W_in) const = 0;
-};
-
 template <class T>
-class RelationalInputGradientOf final : public RelationalInputGradientBase {
+class RelationalInputGradient {
 public:
-    RelationalInputGradientOf(std::shared_ptr<const BatchOrder> order, const Kernels<T>& kernels,
-                              const RelationalSizes& sizes)
-        : order_(std::move(order)), kernels_(kernels), sizes_(sizes) {
-        d_e = Buffer(kernels_.relational_d_e_size(order_->batch(), sizes) * sizeof(T));
-    }
+    RelationalInputGradient(const Inputs& inputs, const Kernels<T>& kernels,
+                            const RelationalSizes& sizes)
+        : d_e(kernels.relational->d_e_size(inputs.batch(), sizes) * sizeof(T)),
+          order_(inputs.order), kernels_(kernels), sizes_(sizes) {}
 
-    nb::object d_x(nb::handle W_in) const override {
-        const Batch batch = order_->batch();
-        const T* weights = parameter<T>(W_in, sizes_, 0);
-        nb::object result = new_array<T>({batch.B, batch.T, sizes_.I});
-        RelationalInputGradient<T> run{
-            batch, sizes_, weights, d_e.template as<T>(), data_of<T>(result), nullptr};
-        nb::gil_scoped_release released;
-        const int size = team_size(*order_, sizes_, kernels_.lanes, 0.1);
-        Buffer work(kernels_.relational_input_gradient_work(sizes_, size) * sizeof(T));
-        run.work = work.as<T>();
-        run_team(size,
-                 [&](const Team& team) { kernels_.relational_input_gradient(run, team); });
-        return result;
+    nb::object d_x(nb::handle W_in) const {
+        RelationalInputGradientArguments<T> run{};
+        run.batch = order_->batch();
+        run.sizes = sizes_;
+        run.W_in = parameter<T>(W_in, sizes_, 0);
+        run.d_e = d_e.as<T>();
+        nb::object d_x = new_array<T>({run.batch.B, run.batch.T, sizes_.I});
+        run.d_x = data_of<T>(d_x);
+        const int size = relational_team_size(*order_, sizes_, kernels_.lanes, 0.1);
+        run_kernel(kernels_.relational->input_gradient, run, size,
+                   kernels_.relational->input_gradient_work(sizes_, size));
+        return d_x;
     }
 
     Buffer d_e;
 
 private:
-    std::shared_ptr<const BatchOrder> order_;
+    const std::shared_ptr<const BatchOrder> order_;
     const Kernels<T>& kernels_;
-    RelationalSizes sizes_;
+    const RelationalSizes sizes_;
 };
 
+/// What backward needs of a forward pass.
 template <class T>
-class RelationalCacheOf final : public RelationalCacheBase {
+class RelationalCache {
 public:
-    RelationalCacheOf(nb::handle x, std::shared_ptr<const BatchOrder> order,
-                      const RelationalSizes& sizes)
-        : x_(nb::borrow(x)), order_(std::move(order)), kernels_(lb::kernels<T>()), sizes_(sizes) {
-        stored = Buffer(kernels_.relational_cache_size(order_->batch(), sizes) * sizeof(T));
+    RelationalCache(Inputs inputs, const RelationalSizes& sizes)
+        : inputs_(std::move(inputs)), kernels_(kernels<T>()), sizes_(sizes) {
+        stored = Buffer(kernels_.relational->cache_size(inputs_.batch(), sizes) * sizeof(T));
     }
 
-    nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_memory) override {
-        const Batch batch = order_->batch();
+    nb::tuple backward(const nb::list& params, nb::handle d_y, nb::handle d_memory) const {
+        const Batch batch = inputs_.batch();
         const npy_intp B = batch.B, S = sizes_.S, F = sizes_.H * sizes_.V;
         const std::vector<const T*> weights = parameters<T>(params, sizes_);
         std::vector<T*> d_weights;
@@ -110,111 +97,116 @@ public:
             d_weights.push_back(data_of<T>(d_params[size_t(p)]));
         }
         nb::object d_memory_first = new_array<T>({B, S, F});
-        auto rest = std::make_unique<RelationalInputGradientOf<T>>(order_, kernels_, sizes_);
-        RelationalBackward<T> run{batch,
-                                  sizes_,
-                                  data_of<T>(x_),
-                                  weights.data(),
-                                  stored.template as<T>(),
-                                  numbers<T>(d_y, {B, batch.T, S * F}, "d_y"),
-                                  numbers<T>(d_memory, {B, S, F}, "d_memory"),
-                                  d_weights.data(),
-                                  data_of<T>(d_memory_first),
-                                  rest->d_e.template as<T>(),
-                                  nullptr};
-        {
-            nb::gil_scoped_release released;
-            const int size = team_size(*order_, sizes_, kernels_.lanes, 2);
-            Buffer work(kernels_.relational_backward_work(batch, sizes_, size) * sizeof(T));
-            run.work = work.as<T>();
-            run_team(size, [&](const Team& team) { kernels_.relational_backward(run, team); });
-        }
-        std::unique_ptr<RelationalInputGradientBase> input_gradient = std::move(rest);
-        return nb::make_tuple(
-            d_params, d_memory_first,
-            nb::cast(input_gradient.release(), nb::rv_policy::take_ownership));
+        auto input_gradient =
+            std::make_unique<RelationalInputGradient<T>>(inputs_, kernels_, sizes_);
+        RelationalBackward<T> run{};
+        run.batch = batch;
+        run.sizes = sizes_;
+        run.x = data_of<T>(inputs_.x);
+        run.params = weights.data();
+        run.cache = stored.as<T>();
+        run.d_y = numbers<T>(d_y, {B, batch.T, S * F}, "d_y");
+        run.d_memory_last = numbers<T>(d_memory, {B, S, F}, "d_memory");
+        run.d_params = d_weights.data();
+        run.d_memory_first = data_of<T>(d_memory_first);
+        run.d_e = input_gradient->d_e.template as<T>();
+        const int size = relational_team_size(*inputs_.order, sizes_, kernels_.lanes, 2);
+        run_kernel(kernels_.relational->backward, run, size,
+                   kernels_.relational->backward_work(batch, sizes_, size));
+        return nb::make_tuple(d_params, d_memory_first, to_python(std::move(input_gradient)));
     }
 
     /// i and f at every step, (B, T, S, F or 1), zeros past a row's end.
-    nb::tuple gates() const override {
-        const Batch batch = order_->batch();
-        nb::object i = new_array<T>({batch.B, batch.T, sizes_.S, sizes_.gate_width});
-        nb::object f = new_array<T>({batch.B, batch.T, sizes_.S, sizes_.gate_width});
-        kernels_.relational_gates(RelationalGates<T>{batch, sizes_, stored.template as<T>(),
-                                                     data_of<T>(i), data_of<T>(f)});
+    nb::tuple gates() const {
+        RelationalGates<T> run{};
+        run.batch = inputs_.batch();
+        run.sizes = sizes_;
+        run.cache = stored.as<T>();
+        const auto new_gate = [&] {
+            return new_array<T>({run.batch.B, run.batch.T, sizes_.S, sizes_.gate_width});
+        };
+        nb::object i = new_gate(), f = new_gate();
+        run.i = data_of<T>(i);
+        run.f = data_of<T>(f);
+        kernels_.relational->gates(run);
         return nb::make_tuple(i, f);
     }
 
     Buffer stored;
 
 private:
-    nb::object x_;
-    std::shared_ptr<const BatchOrder> order_;
+    const Inputs inputs_;
     const Kernels<T>& kernels_;
-    RelationalSizes sizes_;
+    const RelationalSizes sizes_;
 };
 
 template <class T>
-nb::tuple forward(nb::handle x, nb::handle memory, const nb::list& params,
-                  RelationalSizes sizes, nb::handle lengths, bool keep) {
+nb::tuple forward(nb::handle x, nb::handle memory, const nb::list& params, RelationalSizes sizes,
+                  nb::handle lengths, bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
-    const T* inputs = required<T>(x, {-1, -1, -1}, "x");
+    RelationalForward<T> run{};
+    run.x = required<T>(x, {-1, -1, -1}, "x");
     sizes.I = int(size_of(x, 2));
     const std::vector<const T*> weights = parameters<T>(params, sizes);
-    auto order = std::make_shared<const BatchOrder>(batch_order(x, lengths));
-    const Batch batch = order->batch();
+    const Inputs inputs(x, lengths);
+    const Batch batch = inputs.batch();
     const npy_intp B = batch.B, S = sizes.S, F = sizes.H * sizes.V;
     nb::object y = new_array<T>({B, batch.T, S * F}), memory_last = new_array<T>({B, S, F});
-    std::unique_ptr<RelationalCacheOf<T>> cache;
-    if (keep) cache = std::make_unique<RelationalCacheOf<T>>(x, order, sizes);
-    RelationalForward<T> run{batch,
-                             sizes,
-                             inputs,
-                             required<T>(memory, {B, S, F}, "memory"),
-                             weights.data(),
-                             data_of<T>(y),
-                             data_of<T>(memory_last),
-                             keep ? cache->stored.template as<T>() : nullptr,
-                             nullptr};
-    {
-        nb::gil_scoped_release released;
-        const int size = team_size(*order, sizes, kernels.lanes, 1);
-        Buffer work(kernels.relational_forward_work(sizes, keep, size) * sizeof(T));
-        run.work = work.as<T>();
-        run_team(size, [&](const Team& team) { kernels.relational_forward(run, team); });
+    run.batch = batch;
+    run.sizes = sizes;
+    run.memory_first = required<T>(memory, {B, S, F}, "memory");
+    run.params = weights.data();
+    run.y = data_of<T>(y);
+    run.memory_last = data_of<T>(memory_last);
+    std::unique_ptr<RelationalCache<T>> cache;
+    if (keep) {
+        cache = std::make_unique<RelationalCache<T>>(inputs, sizes);
+        run.cache = cache->stored.template as<T>();
     }
-    if (!keep) return nb::make_tuple(y, memory_last, nb::none());
-    std::unique_ptr<RelationalCacheBase> kept = std::move(cache);
-    return nb::make_tuple(y, memory_last,
-                          nb::cast(kept.release(), nb::rv_policy::take_ownership));
+    const int size = relational_team_size(*inputs.order, sizes, kernels.lanes, 1);
+    run_kernel(kernels.relational->forward, run, size,
+               kernels.relational->forward_work(sizes, keep, size));
+    return nb::make_tuple(y, memory_last, keep ? to_python(std::move(cache)) : nb::none());
 }
 
 }  // namespace
 
 void bind_relational(nb::module_& module) {
-    nb::class_<RelationalCacheBase>(module, "RelationalCache")
-        .def("backward", &RelationalCacheBase::backward, nb::arg("params"), nb::arg("d_y").none(),
-             nb::arg("d_memory").none())
-        .def("gates", &RelationalCacheBase::gates);
-    nb::class_<RelationalInputGradientBase>(module, "RelationalInputGradient")
-        .def("d_x", &RelationalInputGradientBase::d_x, nb::arg("W_in"));
+    nb::class_<Either<RelationalCache>>(module, "RelationalCache")
+        .def("backward",
+             method<RelationalCache>(&RelationalCache<float>::backward,
+                                     &RelationalCache<double>::backward),
+             nb::arg("params"), nb::arg("d_y").none(), nb::arg("d_memory").none())
+        .def("gates", method<RelationalCache>(&RelationalCache<float>::gates,
+                                              &RelationalCache<double>::gates));
+    nb::class_<Either<RelationalInputGradient>>(module, "RelationalInputGradient")
+        .def("d_x",
+             method<RelationalInputGradient>(&RelationalInputGradient<float>::d_x,
+                                             &RelationalInputGradient<double>::d_x),
+             nb::arg("W_in"));
     module.def(
         "relational_forward",
         [](nb::handle x, nb::handle memory, const nb::list& params, int num_slots, int num_heads,
            int head_size, int key_size, int num_blocks, int mlp_layers, bool unit_gates,
            double forget_bias, double input_bias, nb::handle lengths, bool keep) {
-            const int width = unit_gates ? num_heads * head_size : 1;
-            const RelationalSizes sizes{0,           num_slots,  num_heads,  head_size,
-                                        key_size,    num_blocks, mlp_layers, width,
-                                        forget_bias, input_bias};
-            return type_of(x) == NPY_FLOAT64
-                       ? forward<double>(x, memory, params, sizes, lengths, keep)
-                       : forward<float>(x, memory, params, sizes, lengths, keep);
+            RelationalSizes sizes{};
+            sizes.S = num_slots;
+            sizes.H = num_heads;
+            sizes.V = head_size;
+            sizes.K = key_size;
+            sizes.num_blocks = num_blocks;
+            sizes.mlp_layers = mlp_layers;
+            sizes.gate_width = unit_gates ? num_heads * head_size : 1;
+            sizes.forget_bias = forget_bias;
+            sizes.input_bias = input_bias;
+            return in_precision_of(x, [&](auto number) {
+                return forward<decltype(number)>(x, memory, params, sizes, lengths, keep);
+            });
         },
         nb::arg("x"), nb::arg("memory"), nb::arg("params"), nb::arg("num_slots"),
         nb::arg("num_heads"), nb::arg("head_size"), nb::arg("key_size"), nb::arg("num_blocks"),
-        nb::arg("mlp_layers"), nb::arg("unit_gates"), nb::arg("forget_bias"),
-        nb::arg("input_bias"), nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("mlp_layers"), nb::arg("unit_gates"), nb::arg("forget_bias"), nb::arg("input_bias"),
+        nb::arg("lengths").none(), nb::arg("keep"));
 }
 
 }  // namespace lb

@@ -1,6 +1,10 @@
 // Clipping and Adam, for arrays that the optimizer has checked.
 
-#include "arrays.h"
+#include <vector>
+
+#include "../../training/losses_kernel.h"
+#include "../../training/optimizers_kernel.h"
+#include "bind.h"
 
 namespace lb {
 namespace {
@@ -34,8 +38,8 @@ nb::object cross_entropy(nb::handle logits, nb::handle targets) {
     for (npy_intp row = 0; row < num_rows; ++row)
         if (classes[row] < 0 || classes[row] >= K) return nb::none();
     nb::object gradient = new_array<T>({num_rows, K});
-    const double total = kernels<T>().cross_entropy(num_rows, int(K), data_of<T>(logits), classes,
-                                                    data_of<T>(gradient));
+    const double total = kernels<T>().losses->cross_entropy(num_rows, int(K), data_of<T>(logits),
+                                                            classes, data_of<T>(gradient));
     return nb::make_tuple(total, gradient);
 }
 
@@ -45,7 +49,7 @@ nb::object sum_of_squares(nb::list arrays) {
     double total = 0;
     for (nb::handle g : arrays) {
         if (!is_plain<T>(g)) return nb::none();
-        total += kernels<T>().sum_of_squares(count(g), data_of<T>(g));
+        total += kernels<T>().optimizers->sum_of_squares(count(g), data_of<T>(g));
     }
     return nb::float_(total);
 }
@@ -79,29 +83,36 @@ bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb:
         for (const Arrays& a : all) {
             const npy_intp first = a.size * team.rank / team.size;
             const npy_intp last = a.size * (team.rank + 1) / team.size;
-            kernels<T>().adam_update(last - first, rates, a.g + first, a.m + first, a.v + first,
-                                     a.p + first);
+            kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first,
+                                                 a.v + first, a.p + first);
         }
     });
     return true;
+}
+
+/// The first array of a list, or None.
+nb::object first_of(const nb::list& arrays) {
+    return arrays.size() ? nb::object(arrays[0]) : nb::none();
 }
 
 }  // namespace
 
 void bind_training(nb::module_& module) {
     module.def("cross_entropy", [](nb::handle logits, nb::handle targets) {
-        return type_of(logits) == NPY_FLOAT64 ? cross_entropy<double>(logits, targets)
-                                              : cross_entropy<float>(logits, targets);
+        return in_precision_of(
+            logits, [&](auto number) { return cross_entropy<decltype(number)>(logits, targets); });
     });
     module.def("sum_of_squares", [](nb::list arrays) {
-        return arrays.size() && type_of(arrays[0]) == NPY_FLOAT64 ? sum_of_squares<double>(arrays)
-                                                                  : sum_of_squares<float>(arrays);
+        return in_precision_of(first_of(arrays), [&](auto number) {
+            return sum_of_squares<decltype(number)>(arrays);
+        });
     });
     module.def("adam_update", [](nb::list g, nb::list m, nb::list v, nb::list p, double beta_1,
                                  double beta_2, double rate, double epsilon) {
         const AdamRates rates{beta_1, beta_2, rate, epsilon};
-        return p.size() && type_of(p[0]) == NPY_FLOAT64 ? adam_update<double>(rates, g, m, v, p)
-                                                        : adam_update<float>(rates, g, m, v, p);
+        return in_precision_of(first_of(p), [&](auto number) {
+            return adam_update<decltype(number)>(rates, g, m, v, p);
+        });
     });
 }
 

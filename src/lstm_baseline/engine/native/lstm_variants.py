@@ -1,15 +1,12 @@
-"""Call the kernels of the LSTM's variants: arguments as ``unroll``, ``unroll_backward`` take them.
+"""The kernel of the LSTM's variants, which also runs the plain one with regularization."""
 
-They also run the plain LSTM where something is put around its steps.
-"""
-
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from lstm_baseline.engine.native.core import load_core
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.cells import LSTMVariant, LSTMVariantEquations
+from lstm_baseline.engine.cells.gate_activations import GateActivation
+from lstm_baseline.engine.core import load_core
+from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts, contiguous
+from lstm_baseline.engine.shapes import FloatArray, Params
 
 _NAMES = (
     "W",
@@ -45,87 +42,58 @@ _FROM_VALUE = ("sigmoid", "tanh")
 """Activations whose derivatives need their values only."""
 
 
-class LSTMVariantCache:
-    """What the backward kernel needs; the forward kernel's own memory."""
-
-    def __init__(
-        self, x: FloatArray, state: Any, gates: tuple[str, ...], params: Params, kernel_cache: Any
-    ) -> None:
-        self.x = x
-        self.state = state
-        self.kernel_cache = kernel_cache
-        self._gates = gates
-        self._params = _listed(params)
-
-    def gate(self, field: str) -> FloatArray:
-        """Return a gate's values at every step, (B, T, H)."""
-        if field not in self._gates:  # f, where gates are coupled
-            return 1.0 - self.gate("i")
-        values: FloatArray = self.kernel_cache.stored(self._gates.index(field), self._params)
-        return values
-
-
-def unroll(
-    cell: Any,
-    params: Params,
-    x: FloatArray,
-    state: Any,
-    lengths: IntArray | None,
-    keep_cache: bool,
-    regularization: Any = None,
-) -> tuple[FloatArray, Any, LSTMVariantCache | None]:
-    """Run the LSTM over time."""
-    x = np.ascontiguousarray(x)
-    h, c = (None, None) if state is None else map(np.ascontiguousarray, state)
-    recurrent, (zoneout_h, zoneout_c) = None, (None, None)
-    if regularization is not None:
-        recurrent = _contiguous(regularization.recurrent)
-        if regularization.zoneout is not None:
-            zoneout_h, zoneout_c = map(_contiguous, regularization.zoneout)
-    y, h, c, cache = load_core().lstm_variant_forward(
-        x,
-        h,
-        c,
-        _listed(params),
-        cell.coupled_gates,
-        cell.clip,
-        [_numbered(activation) for activation in cell.activations],
-        cell.clip is not None or any(a.name not in _FROM_VALUE for a in cell.activations),
+def _forward(call: Call) -> tuple[Any, ...]:
+    variant = _variant(call)
+    recurrent, zoneout = None, (None, None)
+    if call.regularization is not None:
+        recurrent = contiguous(call.regularization.recurrent)
+        zoneout = call.regularization.zoneout or zoneout
+    result: tuple[Any, ...] = load_core().lstm_variant_forward(
+        call.x,
+        *call.state,
+        _listed(call.params),
+        variant.coupled_gates,
+        variant.clip,
+        [_numbered(activation) for activation in variant.activations],
+        variant.clip is not None or any(a.name not in _FROM_VALUE for a in variant.activations),
         recurrent,
-        zoneout_h,
-        zoneout_c,
-        lengths,
-        keep_cache,
+        *map(contiguous, zoneout),
+        call.lengths,
+        call.keep_cache,
     )
-    last = cell.state_type(h, c)
-    if not keep_cache:
-        return y, last, None
-    return y, last, LSTMVariantCache(x, last, cell.gates, params, cache)
+    return result
 
 
-def unroll_backward(
-    cell: Any, params: Params, d_outputs: FloatArray | None, cache: LSTMVariantCache, d_state: Any
-) -> tuple[Params, Callable[[], FloatArray], Any]:
-    """Differentiate ``unroll``."""
-    d_h, d_c = (None, None) if d_state is None else map(np.ascontiguousarray, d_state)
-    d_listed, d_h, d_c, input_gradient = cache.kernel_cache.backward(
-        _listed(params), _contiguous(d_outputs), d_h, d_c
-    )
-    d_params = {n: d for n, d in zip(_NAMES, d_listed, strict=True) if d is not None}
-    # A copy: the optimizer may have changed W when somebody asks for the gradient of x.
-    W = params["W"].copy()
-    return d_params, lambda: input_gradient.d_x(W), cell.state_type(d_h, d_c)
+def _backward(
+    call: Call, kept: Any, d_outputs: FloatArray | None, d_state: Parts
+) -> tuple[Params, tuple[Any, ...]]:
+    listed, *rest = kept.backward(_listed(call.params), d_outputs, *d_state)
+    d_params = {name: d for name, d in zip(_NAMES, listed, strict=True) if d is not None}
+    return d_params, tuple(rest)
+
+
+def _gate(call: Call, kept: Any, field: str) -> FloatArray:
+    gates = _variant(call).gates
+    if field not in gates:  # f, where gates are coupled
+        return 1.0 - _gate(call, kept, "i")
+    values: FloatArray = kept.stored(gates.index(field), _listed(call.params))
+    return values
+
+
+def _variant(call: Call) -> LSTMVariant:
+    """Return the pieces of the cell: none where it is the plain LSTM."""
+    cell = call.cell
+    return cell.variant if isinstance(cell, LSTMVariantEquations) else LSTMVariant()
 
 
 def _listed(params: Params) -> list[FloatArray | None]:
-    return [_contiguous(params.get(name)) for name in _NAMES]
+    return [contiguous(params.get(name)) for name in _NAMES]
 
 
-def _contiguous(array: Any) -> Any:
-    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array
-
-
-def _numbered(activation: Any) -> tuple[int, float, float]:
+def _numbered(activation: GateActivation) -> tuple[int, float, float]:
     """Return an activation's number and its constants."""
     alpha, beta = (*activation.constants, 0.0, 0.0)[:2]
     return _ACTIVATIONS.index(activation.name), alpha, beta
+
+
+KERNEL = Kernel(_forward, _backward, _gate)

@@ -1,10 +1,20 @@
 // The compiled core as a Python module.
 
 #define LB_IMPORTS_NUMPY
-#include "arrays.h"
+#include "bind.h"
 
 #include <atomic>
 #include <string>
+
+/// A line for each file bind_NAME.cpp.
+#define LB_BINDINGS(BIND) \
+    BIND(frozen)          \
+    BIND(gru)             \
+    BIND(input_gradient)  \
+    BIND(lstm)            \
+    BIND(lstm_variants)   \
+    BIND(relational)      \
+    BIND(training)
 
 namespace lb {
 namespace {
@@ -31,6 +41,9 @@ nb::list available() {
 }  // namespace
 
 const InstructionSet& instruction_set() { return *in_use.load(); }
+
+#define LB_DECLARE_BINDING(name) void bind_##name(nb::module_& module);
+LB_BINDINGS(LB_DECLARE_BINDING)
 
 }  // namespace lb
 
@@ -66,10 +79,6 @@ NB_MODULE(_core, module) {
             if (std::string(name) == set->name) return *set->single->calls;
         return int64_t(0);
     });
-    lb::bind_lstm(module);
-    lb::bind_lstm_variants(module);
-    lb::bind_frozen(module);
-    lb::bind_gru(module);
-    lb::bind_relational(module);
-    lb::bind_training(module);
+#define LB_CALL_BINDING(name) lb::bind_##name(module);
+    LB_BINDINGS(LB_CALL_BINDING)
 }

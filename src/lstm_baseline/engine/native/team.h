@@ -9,7 +9,8 @@
 
 namespace lb {
 
-/// Where threads of a team wait for each other. Waiting spins: what it separates takes microseconds.
+/// Where threads of a team wait for each other. Waiting spins: what it separates takes
+/// microseconds.
 class Barrier {
 public:
     explicit Barrier(int size) : size_(size), waiting_(0), round_(0) {}
@@ -46,7 +47,8 @@ void run_team(int size, void (*job)(void*, const Team&), void* context);
 
 template <class F>
 void run_team(int size, F f) {
-    run_team(size, [](void* context, const Team& team) { (*static_cast<F*>(context))(team); }, &f);
+    run_team(
+        size, [](void* context, const Team& team) { (*static_cast<F*>(context))(team); }, &f);
 }
 
 }  // namespace lb

@@ -3,6 +3,12 @@
 // A tile is R rows by some vectors of accumulators. Every element sums its products in the order
 // of k, in the same chains of fused multiply-adds whatever the tile's shape: so a row's numbers do
 // not depend on the rows beside it, nor on how rows or columns are shared out between threads.
+#pragma once
+
+#include "vec.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 /// Rows of a tile of four vectors: accumulators, four weights and a broadcast fit the registers.
 constexpr int TILE_ROWS = REGISTERS == 32 ? 6 : 3;
@@ -15,12 +21,6 @@ constexpr int tile_blocks(int R, int W) {
     return most < 1 ? 1 : most > few ? few : most;
 }
 
-/// A number as a type.
-template <int N>
-struct Int {
-    static constexpr int value = N;
-};
-
 /// f(Int<rows>), for 1 to TILE_ROWS rows.
 template <class F>
 inline void with_rows(int rows, F f) {
@@ -28,9 +28,15 @@ inline void with_rows(int rows, F f) {
         case 1: f(Int<1>{}); break;
         case 2: f(Int<2>{}); break;
         case 3: f(Int<3>{}); break;
-        case 4: if constexpr (TILE_ROWS > 3) f(Int<4>{}); break;
-        case 5: if constexpr (TILE_ROWS > 3) f(Int<5>{}); break;
-        case 6: if constexpr (TILE_ROWS > 3) f(Int<6>{}); break;
+        case 4:
+            if constexpr (TILE_ROWS > 3) f(Int<4>{});
+            break;
+        case 5:
+            if constexpr (TILE_ROWS > 3) f(Int<5>{});
+            break;
+        case 6:
+            if constexpr (TILE_ROWS > 3) f(Int<6>{});
+            break;
     }
 }
 
@@ -92,8 +98,8 @@ constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
 constexpr int JOINED = 40;
 
-/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added to
-/// z where there is no start. Not inlined: the compiler would run out of registers.
+/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added
+/// to z where there is no start. Not inlined: the compiler would run out of registers.
 template <class T, int R, int N, int W>
 __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segment<T>* segments,
                                          int num_segments) {
@@ -199,7 +205,8 @@ inline void sum_group(const Product& product, int first, int last, int block, Fi
         });
         from = nullptr;
     });
-    for_own_tiles([&](auto rows, int row, Vec<T>* sums) { finish(rows, Int<N>{}, row, block, sums); });
+    for_own_tiles(
+        [&](auto rows, int row, Vec<T>* sums) { finish(rows, Int<N>{}, row, block, sums); });
 }
 
 /// finish(Int<R>, Int<N>, row, block, z) for all tiles of rows and blocks of a product, where
@@ -267,153 +274,5 @@ inline void pack_columns(const T* from, ptrdiff_t stride, int num_columns, int K
     for (int k = 0; k < K; ++k) store(to + k * LANES<T>, load(from + k * stride, num_columns));
 }
 
-/// Numbers of a packed W (O, K) and b (O), or null for zeros: for each block of outputs its bias, then K vectors.
-template <class T>
-inline size_t packed_affine_size(int O, int K) {
-    return size_t((O + LANES<T> - 1) / LANES<T>) * (1 + K) * LANES<T>;
-}
-
-template <class T>
-void pack_affine(int O, int K, const T* W, const T* b, T* packed) {
-    constexpr int L = LANES<T>;
-    for (int first = 0; first < O; first += L, packed += (1 + K) * L) {
-        const int rows = O - first < L ? O - first : L;
-        store(packed, b ? load(b + first, rows) : Vec<T>{});
-        pack_transposed(W + ptrdiff_t(first) * K, K, rows, K, packed + L, L);
-    }
-}
-
-/// W x + b from what pack_affine made.
-template <class T>
-struct AffineProduct {
-    static constexpr int WIDTH = 1;
-    const T* x;
-    ptrdiff_t x_stride;
-    const T* packed;
-    int terms[1];
-    const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0]) * LANES<T>;
-
-    Segment<T> segment(int, int row, int R, int block) const {
-        Segment<T> segment;
-        set_rows(segment, x + row * x_stride, x_stride, R);
-        segment.panel = packed + block * panel_size + LANES<T>;
-        segment.panel_step = LANES<T>;
-        segment.panel_stride = panel_size;
-        return segment;
-    }
-    void start(int block, int N, T* numbers) const {
-        for (int n = 0; n < N; ++n)
-            store(numbers + n * LANES<T>, load(packed + (block + n) * panel_size));
-    }
-};
-
-/// y = W x + b for rows of x and of y so far apart; y has O numbers a row.
-template <class T>
-void affine(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed, T* y,
-            ptrdiff_t y_stride) {
-    constexpr int L = LANES<T>;
-    for_products<T>(AffineProduct<T>{x, x_stride, packed, {K}}, 0, num_rows, 0, (O + L - 1) / L,
-                    [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
-                        constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                        for (int r = 0; r < R; ++r)
-                            for (int n = 0; n < N; ++n)
-                                store(y + (row + r) * y_stride + (block + n) * L, z[r * N + n],
-                                      O - (block + n) * L);
-                    });
-}
-
-/// Left factors of outer products: the rows of a virtual matrix (K, M), put together from parts.
-template <class T>
-struct Part {
-    const T* const* rows;  ///< K rows of `width` numbers; null for a column of ones
-    int width;
-};
-
-/// Outer products summed before the sum goes back to memory.
-constexpr int OUTER_CHUNK = CHAIN;
-
-inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
-
-/// Numbers that a thread needs for itself in sum_outer_products.
-template <class T>
-inline size_t outer_products_work(int M) {
-    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + (OUTER_CHUNK * 4 + 1) * LANES<T>;
-}
-
-/// Lay a_k of k0 … k0 + chunk − 1 out for tiles: [m / TILE_ROWS][k][m % TILE_ROWS].
-template <class T>
-inline void pack_left_factors(const Part<T>* parts, int num_parts, int M, int64_t k0, int chunk,
-                              T* tiles, T* row) {
-    const int padded = padded_to_tiles(M);
-    for (int m = M; m < padded; ++m) row[m] = 0;
-    for (int k = 0; k < chunk; ++k) {
-        T* place = row;
-        for (const Part<T>* part = parts; part < parts + num_parts; place += part++->width) {
-            if (part->rows)
-                __builtin_memcpy(place, part->rows[k0 + k], part->width * sizeof(T));
-            else
-                *place = 1;
-        }
-        T* to = tiles + ptrdiff_t(k) * TILE_ROWS;
-        for (int tile = 0; tile < padded; tile += TILE_ROWS, to += ptrdiff_t(chunk) * TILE_ROWS)
-            for (int r = 0; r < TILE_ROWS; ++r) to[r] = row[tile + r];
-    }
-}
-
-/// Columns of the sum of K outer products, C (M, ·) = Σ_k a_kᵀ d_k.
-///
-/// @param parts a_k side by side, M numbers in all
-/// @param d     K rows `stride` apart; columns first_vector … last_vector − 1 (in vectors) are ours
-/// @param c     C in blocks of 4 vectors: [vector / 4][m][vector % 4][lane]
-/// @param work  outer_products_work(M) numbers, the thread's own
-template <class T>
-void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
-                        ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
-    constexpr int L = LANES<T>;
-    T* panel = work;                                            // columns of d: [k][vector][lane]
-    T* tiles = panel + OUTER_CHUNK * 4 * L;                     // as pack_left_factors has it
-    T* row = tiles + ptrdiff_t(padded_to_tiles(M)) * OUTER_CHUNK;  // one a_k
-    const auto place = [&](int m, int vector) {
-        return c + ((ptrdiff_t(vector / 4) * M + m) * 4 + vector % 4) * L;
-    };
-    if (K == 0)
-        for (int v = first_vector; v < last_vector; ++v)
-            for (int m = 0; m < M; ++m) store(place(m, v), Vec<T>{});
-    for (int64_t k0 = 0; k0 < K; k0 += OUTER_CHUNK) {
-        const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
-        pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
-        const auto sum_columns = [&](auto vectors, int vector) {
-            constexpr int N = decltype(vectors)::value;
-            // Rows of d may lie a power of two apart, where they push each other out of the cache;
-            // side by side they stay in it while all tiles pass by.
-            for (int k = 0; k < chunk; ++k)
-                for (int n = 0; n < N; ++n)
-                    store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
-            const auto sum_rows = [&](auto rows, int m) {
-                constexpr int R = decltype(rows)::value;
-                Segment<T> segment;
-                set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
-                segment.row_step = TILE_ROWS;
-                segment.panel = panel;
-                segment.panel_step = N * L;
-                segment.panel_stride = L;
-                segment.K = chunk;
-                const T zeros[N * L] = {};
-                Vec<T> z[R * N];
-                if (k0)
-                    for (int r = 0; r < R; ++r)
-                        for (int n = 0; n < N; ++n) z[r * N + n] = load(place(m + r, vector + n));
-                sum_chain<T, R, N, 1>(z, k0 ? nullptr : zeros, &segment, 1);
-                for (int r = 0; r < R; ++r)
-                    for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
-            };
-            for (int m = 0; m < M; m += TILE_ROWS)
-                with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
-        };
-        // Block by block of four vectors, or as many of them as are this thread's.
-        for (int v = first_vector, end; v < last_vector; v = end) {
-            end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
-            for_block_groups<4>(v, end, sum_columns);
-        }
-    }
-}
+}  // namespace
+}  // namespace lb::LB_TARGET

@@ -1,9 +1,14 @@
 // Vectors of the width that this target has, by the compiler's vector extensions.
 //
-// Included once for every instruction set, inside that set's namespace. Arithmetic, comparison and
-// selection (a < b ? x : y) are the extensions' own; here stands the rest. A product and a sum are
-// joined only where fma() says so (the build switches off contraction), so a number does not depend
-// on where the compiler has put it.
+// Arithmetic, comparison and selection (a < b ? x : y) are the extensions' own; here stands the
+// rest. A product and a sum are joined only where fma() says so (the build switches off
+// contraction), so a number does not depend on where the compiler has put it.
+#pragma once
+
+#include "target.h"
+
+namespace lb::LB_TARGET {
+namespace {
 
 template <class T>
 struct Lanes;
@@ -216,3 +221,34 @@ template <class T>
 inline void transpose(Vec<T>* v) {
     detail::exchange_at_distance<T, LANES<T> / 2>(v);
 }
+
+/// Vectors without what stands behind the first n lanes.
+template <class T>
+inline Vec<T> first_lanes(Vec<T> v, int n) {
+    if (n >= LANES<T>) return v;
+    T numbers[LANES<T>];
+    store(numbers, v);
+    return load(numbers, n);
+}
+
+template <class T>
+inline T square_root_of(T a) {
+    return sizeof(T) == 4 ? T(__builtin_sqrtf(float(a))) : T(__builtin_sqrt(a));
+}
+
+template <class T>
+inline Vec<T> square_root(Vec<T> a) {
+    T numbers[LANES<T>];
+    store(numbers, a);
+    for (T& n : numbers) n = sizeof(T) == 4 ? T(__builtin_sqrtf(float(n))) : T(__builtin_sqrt(n));
+    return load(numbers);
+}
+
+/// A number as a type.
+template <int N>
+struct Int {
+    static constexpr int value = N;
+};
+
+}  // namespace
+}  // namespace lb::LB_TARGET

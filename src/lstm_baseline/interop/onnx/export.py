@@ -4,7 +4,8 @@ Nodes take and give time first, (T, B, ·): ONNX Runtime has no others.
 """
 
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.interop.checks import check_is_lstm
 from lstm_baseline.interop.onnx.file import LARGEST_FILE, import_onnx
 from lstm_baseline.interop.onnx.lstm import node_attributes, node_weights
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 OPSET, IR_VERSION = 14, 8
 """Old enough for the runtimes that are about, new enough for all that is written."""
@@ -87,17 +91,17 @@ def to_onnx(
 class _Writer:
     """Nodes and arrays of a model's graph, as far as they are written."""
 
-    def __init__(self, onnx: Any, model: LSTM, takes_lengths: bool) -> None:
+    def __init__(self, onnx: ModuleType, model: LSTM, takes_lengths: bool) -> None:
         self.onnx = onnx
         self.model = model
         self.takes_lengths = takes_lengths
-        self.nodes: list[Any] = []
+        self.nodes: list[NodeProto] = []
         self.arrays: dict[str, NDArray] = {}
 
     def sequences(self) -> str:
         """Write y (B, T, O); return its name."""
         Y, _ = self._layers()
-        hidden = self._merged("hidden", Y)
+        hidden = self._merged("hidden", Y, self.model.num_layers - 1)
         if self.model.output_size is None:
             return self._add("Transpose", "y", hidden, perm=[1, 0, 2])
         by_row = self._add("Transpose", "hidden_by_row", hidden, perm=[1, 0, 2])
@@ -131,7 +135,7 @@ class _Writer:
         Y = Y_h = ""
         for layer in range(self.model.num_layers):
             if layer:
-                X = self._merged(f"x_l{layer}", Y)
+                X = self._merged(f"x_l{layer}", Y, layer - 1)
             suffixes = self.model.suffixes[D * layer : D * (layer + 1)]
             weights = {
                 name: self._array(f"{name}_l{layer}", value)
@@ -148,18 +152,20 @@ class _Writer:
                 "initial_c": "",
                 "P": weights.get("P", ""),
             }
-            attributes = node_attributes(self.model)
+            attributes = node_attributes(self.model, layer)
             self.nodes.append(
                 self.onnx.helper.make_node("LSTM", [*inputs.values()], [Y, Y_h], **attributes)
             )
         return Y, Y_h
 
-    def _merged(self, name: str, Y: str) -> str:
-        """Make one of the directions of Y (T, D, B, H): (T, B, width)."""
+    def _merged(self, name: str, Y: str, layer: int) -> str:
+        """Make one of the directions of a layer's Y (T, D, B, H): (T, B, width)."""
         if self._adds_directions:
             return self._added(name, Y, axis=1)
         together = self._add("Transpose", f"{name}_by_direction", Y, perm=[0, 2, 1, 3])
-        return self._add("Reshape", name, together, self._int([0, 0, self.model.width]))
+        return self._add(
+            "Reshape", name, together, self._int([0, 0, self.model.stack.widths[layer]])
+        )
 
     @property
     def _adds_directions(self) -> bool:
@@ -180,7 +186,7 @@ class _Writer:
         shape = self._add("Shape", "shape", "x")
         return self._add("Gather", "num_steps", shape, self._int(1))
 
-    def _add(self, operator: str, output: str, *inputs: str, **attributes: Any) -> str:
+    def _add(self, operator: str, output: str, *inputs: str, **attributes: int | list[int]) -> str:
         self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **attributes))
         return output
 

@@ -1,15 +1,21 @@
 """ONNX files, read with suspicion: sizes, damage, and data that lie outside the model's folder."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lstm_baseline.engine.errors import FileError, InputError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message  # type: ignore[import-untyped]
+    from onnx import ModelProto, TensorProto
 
 LARGEST_FILE = 2**31 - 1
 """Bytes, all data included: what a protobuf message can hold."""
 
 
-def import_onnx() -> Any:
+def import_onnx() -> ModuleType:
     """Return the module ``onnx``.
 
     Raises
@@ -18,13 +24,12 @@ def import_onnx() -> Any:
         If it is not installed.
     """
     try:
-        import onnx
+        return import_module("onnx")
     except ImportError as error:
         raise InputError("onnx is not installed; pip install 'lstm-baseline[onnx]'") from error
-    return onnx
 
 
-def read_model(source: Any) -> Any:
+def read_model(source: "str | Path | ModelProto") -> "ModelProto":
     """Return a checked ``ModelProto`` with all its data, from a path or a ``ModelProto``.
 
     Raises
@@ -62,7 +67,7 @@ def read_model(source: Any) -> Any:
     return model
 
 
-def _take_in(onnx: Any, tensor: Any, path: Path, room: int) -> None:
+def _take_in(onnx: ModuleType, tensor: "TensorProto", path: Path, room: int) -> None:
     """Put the data of a tensor, which lie in a file beside the model's, into it."""
     about = {entry.key: entry.value for entry in tensor.external_data}
     whose = f"{path}: the data of {tensor.name!r}"
@@ -100,7 +105,7 @@ def _read(path: Path, offset: int, length: int | None, room: int = LARGEST_FILE)
         raise FileError(f"cannot read {path}: {reason}") from error
 
 
-def _check(onnx: Any, model: Any, whose: str, refusal: type[Exception]) -> None:
+def _check(onnx: ModuleType, model: "ModelProto", whose: str, refusal: type[Exception]) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
@@ -109,7 +114,7 @@ def _check(onnx: Any, model: Any, whose: str, refusal: type[Exception]) -> None:
         raise refusal(f"{whose} is damaged or not ONNX: a name in it is not UTF-8")
 
 
-def _is_all_text(message: Any) -> bool:
+def _is_all_text(message: "Message") -> bool:
     """Return whether every string is one; protobuf gives bytes for those that are not UTF-8."""
     for field, value in message.ListFields():
         parts = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value

@@ -1,7 +1,8 @@
 """A graph of ONNX as plain Python, and its values node by node."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import NDArray
 from lstm_baseline.interop.onnx.file import first_line, import_onnx
 from lstm_baseline.interop.onnx.operators import DTYPES, MOST_NUMBERS, OPERATORS, attribute_names
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 OPSETS = range(7, 29)
 """Versions of ONNX's operators that are understood."""
@@ -99,7 +103,7 @@ class Graph(NamedTuple):
         return self._replace(constants=constants, nodes=late)
 
 
-def as_graph(model: Any) -> Graph:
+def as_graph(model: "ModelProto") -> Graph:
     """Return the graph of a checked ``ModelProto``.
 
     Raises
@@ -132,7 +136,7 @@ def as_graph(model: Any) -> Graph:
     )
 
 
-def as_node(node: Any) -> Node:
+def as_node(node: "NodeProto") -> Node:
     """Return a ``NodeProto`` as plain Python.
 
     Raises
@@ -158,7 +162,7 @@ def as_node(node: Any) -> Node:
     return Node(node.op_type, node.name, list(node.input), list(node.output), attributes)
 
 
-def _as_value(onnx: Any, attribute: Any) -> Any:
+def _as_value(onnx: ModuleType, attribute: "AttributeProto") -> Any:
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
         return _as_array(onnx, value)
@@ -169,7 +173,7 @@ def _as_value(onnx: Any, attribute: Any) -> Any:
     return value
 
 
-def _as_array(onnx: Any, tensor: Any) -> NDArray:
+def _as_array(onnx: ModuleType, tensor: "TensorProto") -> NDArray:
     name = repr(tensor.name) if tensor.name else "a constant"
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise InputError(f"{name} keeps its data in a file, which only weights may")
@@ -186,7 +190,7 @@ def _as_array(onnx: Any, tensor: Any) -> NDArray:
     return np.array(array)  # its own memory, whatever becomes of the file's
 
 
-def _as_shape(value: Any) -> tuple[int | None, ...] | None:
+def _as_shape(value: "ValueInfoProto") -> tuple[int | None, ...] | None:
     kind = value.type.tensor_type
     if not kind.HasField("shape"):
         return None

@@ -7,7 +7,8 @@ by node, decide: all else in it may do no more than put axes in their places.
 
 from collections.abc import Iterator
 from itertools import chain, pairwise
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from lstm_baseline.interop.onnx.file import read_model
 from lstm_baseline.interop.onnx.graph import Graph, Node, as_graph
 from lstm_baseline.interop.onnx.lstm import Direction, read_directions
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 SEQUENCE_LENS = 4
 WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 STATES = {"initial_h": 5, "initial_c": 6}
@@ -28,7 +32,7 @@ MOST_STEPS = 2**12
 """Of batch and time on which a model is tried, lest that take minutes."""
 
 
-def from_onnx(source: Any) -> LSTM:
+def from_onnx(source: "str | Path | ModelProto") -> LSTM:
     """Return an LSTM that gives the outputs of an ONNX model.
 
     The model's graph has LSTM nodes, one after another, and no more than a linear layer after them,

@@ -125,7 +125,8 @@ def node_weights(model: LSTM, suffixes: Sequence[str]) -> dict[str, FloatArray]:
     suffixes
         What the names of the layer's parameters end in, one for each direction.
     """
-    params, variant, H = model.params, model.variant, model.hidden_size
+    params, variant = model.params, model.variant
+    H = len(params[f"U{suffixes[0]}"]) // len(variant.gates)
 
     def rows(name: str, suffix: str) -> FloatArray:
         own = params[f"{name}{suffix}"]
@@ -151,8 +152,8 @@ def node_weights(model: LSTM, suffixes: Sequence[str]) -> dict[str, FloatArray]:
     return weights
 
 
-def node_attributes(model: LSTM) -> dict[str, Any]:
-    """Return the attributes of each of a model's nodes; what is as ONNX has it anyway is left out.
+def node_attributes(model: LSTM, layer: int) -> dict[str, Any]:
+    """Return the attributes of a layer's node; what is as ONNX has it anyway is left out.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def node_attributes(model: LSTM) -> dict[str, Any]:
     """
     variant = model.variant
     D = 2 if model.bidirectional else 1
-    found: dict[str, Any] = {"hidden_size": model.hidden_size}
+    found: dict[str, Any] = {"hidden_size": model.hidden_sizes[layer]}
     if model.bidirectional:
         found["direction"] = "bidirectional"
     if variant.coupled_gates:

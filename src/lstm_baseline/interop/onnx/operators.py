@@ -83,7 +83,7 @@ def _lstm(
     lengths = None if sequence_lens is None else as_lengths(sequence_lens, num_rows, num_steps)
     outputs, lasts = [], []
     for k, (variant, params, backwards) in enumerate(directions):
-        cell = variant.equations()
+        cell = variant.cell(H)
         state = cell.state_type(start[0][k], start[1][k])
         source = reverse(x, lengths) if backwards else x
         y, last, _ = select_engine().unroll(cell, params, source, state, lengths, False)
@@ -188,7 +188,7 @@ def _range(start: NDArray, limit: NDArray, delta: NDArray) -> NDArray:
 
 
 def _reduce(
-    reduce: Any,
+    reduce: Callable[..., NDArray],
     x: NDArray,
     axes_in: IntArray | None = None,
     *,

@@ -1,4 +1,4 @@
-"""What a race leaves for other programs: every run as CSV, a table for LaTeX, figures as files.
+"""Files for other programs: every run as CSV, the verdict as JSON, a LaTeX table, figures.
 
 Names and reasons come from users and from anywhere else. In the CSV a text that a spreadsheet would
 take for a formula has an apostrophe before it; in LaTeX every special character stands for itself.
@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.engine.storage import write_json, write_whole
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import to_paper
-from lstm_baseline.race.judge import RaceOutcome
+from lstm_baseline.plots.svg import to_paper
+from lstm_baseline.race.outcomes import RaceOutcome, SeedOutcome, SweepOutcome, TaskOutcome
 from lstm_baseline.race.report import words
-from lstm_baseline.race.report.pictures import Picture
-from lstm_baseline.race.results import SeedOutcome, SweepOutcome, TaskOutcome
+from lstm_baseline.race.report.sections import Picture
+from lstm_baseline.race.report.verdict_file import verdict_as_data
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import Rung, Task
 
-CSV, LATEX, FIGURES = "results.csv", "results.tex", "figures"
+CSV, VERDICT, LATEX, FIGURES = "results.csv", "verdict.json", "results.tex", "figures"
 
 COLUMNS = (
     "stage",
@@ -73,7 +73,9 @@ _LATEX = {
 
 
 def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) -> None:
-    """Write ``results.csv``, ``results.tex`` and ``figures/`` with each picture as PNG and SVG.
+    """Write every run, the verdict, a table, and each picture as PNG and SVG.
+
+    They are ``results.csv``, ``verdict.json``, ``results.tex`` and files in ``figures/``.
 
     Raises
     ------
@@ -81,8 +83,9 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
         If a file cannot be written.
     """
     write_whole(folder / CSV, results_csv(race).encode())
+    write_json(folder / VERDICT, verdict_as_data(race))
     write_whole(folder / LATEX, results_latex(race).encode())
-    for picture in pictures:
+    for picture in (each for each in pictures if not each.problem):
         write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
         write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
 
@@ -124,7 +127,7 @@ def results_latex(race: RaceOutcome) -> str:
     for place, outcome in enumerate(race.tasks):
         cells = [escape_latex(outcome.title), _metric(outcome), _rung(outcome.best_heuristic)]
         for name in plan.models:
-            found = next(c for c in outcome.contestants if c.model == name)
+            found = outcome.of(name)
             cell = escape_latex(words.spread(found.score))
             if _won(race, name, place):
                 cell = rf"\textbf{{{cell}}}"
@@ -143,11 +146,11 @@ def _caption(race: RaceOutcome) -> str:
     plan = race.plan
     spread = " ± standard deviation" if plan.seeds > 1 else ""
     parts = [escape_latex(f"Mean{spread} of test scores over {formats.seeds(plan.seeds)}.")]
-    if race.judgement.duels:
+    if race.duels:
         parts.append("Bold: wins by the verdict's rule.")
     if any(not c.learned for outcome in race.tasks for c in outcome.contestants):
         parts.append(r"$^\dagger$: did not learn.")
-    parts += map(escape_latex, words.verdicts(plan, race.judgement))
+    parts += map(escape_latex, words.verdicts(plan, race.duels))
     return " ".join(parts)
 
 
@@ -156,11 +159,9 @@ def _won(race: RaceOutcome, name: str, place: int) -> bool:
     is_baseline = name == race.plan.baseline
     wanted = "baseline wins" if is_baseline else "challenger wins"
     found = [
-        duel.tasks[place].comparison
-        for duel in race.judgement.duels
-        if is_baseline or duel.challenger == name
+        duel.tasks[place].verdict for duel in race.duels if is_baseline or duel.challenger == name
     ]
-    return bool(found) and all(each is not None and each.outcome == wanted for each in found)
+    return bool(found) and all(verdict == wanted for verdict in found)
 
 
 def _metric(outcome: TaskOutcome) -> str:

@@ -6,9 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lstm_baseline.plots import formats
-from lstm_baseline.race.judge import RaceOutcome
+from lstm_baseline.race.outcomes import RaceOutcome, TaskOutcome
 from lstm_baseline.race.report import words
-from lstm_baseline.race.results import TaskOutcome
 
 
 def print_table(race: RaceOutcome, console: Console) -> None:
@@ -29,7 +28,7 @@ def print_table(race: RaceOutcome, console: Console) -> None:
     if race.plan.seeds > 1:
         runs = formats.seeds(race.plan.seeds)
         console.print(Text(f"mean ± standard deviation over {runs}", style="dim"))
-    for sentence in words.verdicts(race.plan, race.judgement):
+    for sentence in words.verdicts(race.plan, race.duels):
         console.print(Text(sentence, style="bold"))
 
 

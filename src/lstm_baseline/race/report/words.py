@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from lstm_baseline.plots.formats import (
     NOTHING,
@@ -13,11 +14,18 @@ from lstm_baseline.plots.formats import (
     seeds,
     the,
 )
-from lstm_baseline.race.judge import Duel, Judgement, TaskVerdict
+from lstm_baseline.race.outcomes import Comparison, ContestantOutcome, Duel, TaskOutcome
 from lstm_baseline.race.plan import Plan, Shortage
-from lstm_baseline.race.results import ContestantOutcome, Spread, TaskOutcome
-from lstm_baseline.race.statistics import Interval
-from lstm_baseline.race.verdict import Comparison, VerdictRule
+from lstm_baseline.race.race_statistics import Interval
+from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.verdict import Evidence, VerdictRule
+
+Against = Literal["steps", "seconds"]
+TIME_AXES: dict[Against, str] = {
+    "steps": "training steps",
+    "seconds": "seconds of training, on one core",
+}
+"""What curves over the course of training are drawn against, and how their axis is labelled."""
 
 _MOST_NAMED = 3
 
@@ -89,38 +97,39 @@ def confidence(rule: VerdictRule) -> str:
     return f"{100 * (1 - rule.level):g}%"
 
 
-def p_value(comparison: Comparison) -> str:
+def p_value(evidence: Evidence) -> str:
     """Return a p-value after Holm's correction."""
-    p = comparison.adjusted_p_value
+    p = evidence.adjusted_p_value
     return f"{p:.3g}" if p >= 1e-4 else "< 0.0001"
 
 
-def verdicts(plan: Plan, judgement: Judgement) -> list[str]:
+def verdicts(plan: Plan, duels: Sequence[Duel]) -> list[str]:
     """Return the outcome of a race, one sentence a challenger; one even where nobody challenges."""
-    if not judgement.duels:
+    if not duels:
         return [f"No verdict: {the(plan.baseline)} raced alone."]
-    return [verdict(plan, duel) for duel in judgement.duels]
+    return [verdict(plan, duel) for duel in duels]
 
 
 def verdict(plan: Plan, duel: Duel) -> str:
     """Return the outcome of a duel in one sentence that can be quoted."""
     one, other = the(duel.challenger), the(duel.baseline)
-    if duel.overall is None:
+    evidence = None if duel.overall is None else duel.overall.evidence
+    if evidence is None:
         return f"No verdict on {one} against {other}: {_why_not_compared(plan, duel)}."
     assert duel.challenger_score is not None
     assert duel.baseline_score is not None
-    ahead, behind = _ahead(duel, duel.overall)
+    ahead, behind = _ahead(duel, evidence)
     scores = sorted((duel.challenger_score, duel.baseline_score), reverse=True)
-    lead = _lead(duel.overall.difference)
+    lead = _lead(evidence.difference)
     high, low = (number(score, like=max(abs(score), 0.1)) for score in scores)
     figures = (
         f"interquartile mean {high} to {low} {_where(plan, duel)}, {confidence(plan.rule)} "
-        f"interval of the difference {interval(lead)}, {_p(duel.overall)}"
+        f"interval of the difference {interval(lead)}, {_p(evidence)}"
     )
     by = f"by {difference(lead.estimate)} in normalised score"
-    if duel.outcome == "challenger wins":
+    if duel.verdict == "challenger wins":
         return _sentence(f"{ahead} beats {behind} {by}: {figures}")
-    if duel.outcome == "baseline wins":
+    if duel.verdict == "baseline wins":
         return f"The baseline wins: {ahead} beats {behind} {by}, {figures}."
     if lead.estimate == 0:
         return f"Inconclusive: {one} and {other} are level in normalised score ({figures})."
@@ -128,33 +137,33 @@ def verdict(plan: Plan, duel: Duel) -> str:
     return f"Inconclusive: {ahead} leads {behind} {by} ({figures}), but {why}."
 
 
-def task_outcome(duel: Duel, task: TaskVerdict) -> str:
+def task_verdict(duel: Duel, task: Comparison) -> str:
     """Return who won a task, in two or three words."""
-    if task.comparison is None:
+    if task.evidence is None:
         return "not compared"
-    if task.comparison.outcome == "inconclusive":
+    if task.verdict == "inconclusive":
         return "inconclusive"
-    winner, _ = _ahead(duel, task.comparison)
+    winner, _ = _ahead(duel, task.evidence)
     return f"{winner} wins"
 
 
-def task_reason(plan: Plan, duel: Duel, task: TaskVerdict) -> str:
-    """Return what the outcome of a task rests on."""
-    comparison = task.comparison
-    if comparison is None:
+def task_reason(plan: Plan, duel: Duel, task: Comparison) -> str:
+    """Return what the verdict on a task rests on."""
+    evidence = task.evidence
+    if evidence is None:
         return barrier(task, duel)
-    lead = _lead(comparison.difference)
-    figures = f"{confidence(plan.rule)} interval {interval(lead)}, {_p(comparison)}"
+    lead = _lead(evidence.difference)
+    figures = f"{confidence(plan.rule)} interval {interval(lead)}, {_p(evidence)}"
     by = f"by {difference(lead.estimate)} ({figures})"
-    if comparison.outcome != "inconclusive":
+    if task.verdict != "inconclusive":
         return by
     if lead.estimate == 0:
         return f"level ({figures})"
-    ahead, _ = _ahead(duel, comparison)
-    return f"{ahead} leads {by}, but {unmet(plan, comparison)}"
+    ahead, _ = _ahead(duel, evidence)
+    return f"{ahead} leads {by}, but {unmet(plan, task)}"
 
 
-def barrier(task: TaskVerdict, duel: Duel) -> str:
+def barrier(task: Comparison, duel: Duel) -> str:
     """Return why two contestants are not compared on a task."""
     return {
         "neither learned": "neither learned",
@@ -167,9 +176,10 @@ def barrier(task: TaskVerdict, duel: Duel) -> str:
 
 def unmet(plan: Plan, comparison: Comparison) -> str:
     """Return which conditions of a win were not met."""
-    rule = plan.rule
-    estimate = comparison.probability.estimate
-    share = 1 - estimate if comparison.difference.estimate < 0 else estimate
+    assert comparison.evidence is not None
+    rule, evidence = plan.rule, comparison.evidence
+    estimate = evidence.probability.estimate
+    share = 1 - estimate if evidence.difference.estimate < 0 else estimate
     texts = {
         "direction": "the mean over all tasks points the other way",
         "significance": f"p is above {rule.level:g}",
@@ -205,8 +215,8 @@ def rule(plan: Plan) -> str:
     )
 
 
-def _p(comparison: Comparison) -> str:
-    text = p_value(comparison)
+def _p(evidence: Evidence) -> str:
+    text = p_value(evidence)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
@@ -216,10 +226,10 @@ def _sentence(text: str) -> str:
     return f"{start}{text[3:]}."
 
 
-def _ahead(duel: Duel, comparison: Comparison) -> tuple[str, str]:
+def _ahead(duel: Duel, evidence: Evidence) -> tuple[str, str]:
     """Return who is ahead and who is behind."""
     one, other = the(duel.challenger), the(duel.baseline)
-    return (one, other) if comparison.difference.estimate >= 0 else (other, one)
+    return (one, other) if evidence.difference.estimate >= 0 else (other, one)
 
 
 def _lead(values: Interval) -> Interval:
@@ -276,8 +286,9 @@ def _some(titles: Sequence[str], total: int, kind: str) -> str:
 
 def _why_inconclusive(plan: Plan, duel: Duel) -> str:
     assert duel.overall is not None
+    assert duel.overall.evidence is not None
     if not duel.disqualified:
         return unmet(plan, duel.overall)
-    ahead, behind = _ahead(duel, duel.overall)
+    ahead, behind = _ahead(duel, duel.overall.evidence)
     tasks = listing([printable(title) for title in duel.disqualified])
     return f"{ahead} did not learn {tasks}, which {behind} did"

@@ -1,0 +1,83 @@
+// The gradient of x, which an LSTM, its variants and a GRU compute alike: they differ in the number
+// of gates.
+#pragma once
+
+#if __INCLUDE_LEVEL__ == 0  // in an editor
+#include "../native/target.h"
+#endif
+
+#include "../native/batch.h"
+
+namespace lb {
+
+template <class T>
+struct InputGradient {
+    Batch batch;
+    int I, H, gates;
+    const T* W;    ///< (gates · H, I)
+    const T* d_z;  ///< (N, gates, H') as the backward kernel of a cell left it
+    T* d_x;        ///< (B, T, I)
+    T* work;       ///< input_gradient_work numbers
+};
+
+template <class T>
+struct InputGradientKernels {
+    size_t (*work)(int I, int H, int gates);
+    void (*run)(const InputGradient<T>&, const Team&);
+};
+
+}  // namespace lb
+
+#ifdef LB_TARGET
+
+#include "../native/column_product.h"
+
+namespace lb::LB_TARGET {
+namespace {
+
+/// d_x = Wᵀ d_z, zero past each row's end; `work` has room for W's columns.
+template <class T>
+void input_gradient(const InputGradient<T>& run, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const int I = run.I, H = run.H, blocks = num_blocks<T>(I);
+    const ptrdiff_t width = padded<T>(H);
+    pack_gate_columns(run.W, I, H, run.gates, team.first(blocks), team.last(blocks), run.work);
+    team.wait();
+    const auto d_x_of = [&](int t, int row) {
+        return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+    };
+    for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
+        const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work, H,
+                                       run.gates);
+        for_products<T>(product, 0, batch.live[t], 0, blocks,
+                        [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
+                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                            for (int r = 0; r < R; ++r)
+                                for (int i = 0; i < N; ++i)
+                                    store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
+                                          I - (block + i) * L);
+                        });
+        for (int row = batch.live[t]; row < batch.B; ++row)
+            __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
+    }
+}
+
+template <class T>
+size_t input_gradient_work(int I, int H, int gates) {
+    return size_t(padded<T>(I)) * gates * H;
+}
+
+/// This set's functions.
+template <class T>
+constexpr InputGradientKernels<T> input_gradient_kernels() {
+    InputGradientKernels<T> table{};
+    table.work = input_gradient_work<T>;
+    table.run = input_gradient<T>;
+    return table;
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET
+
+#endif  // LB_TARGET

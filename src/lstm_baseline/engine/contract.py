@@ -1,0 +1,76 @@
+"""The contract: what a model must have to be trained, checked and raced.
+
+The package's own models keep it, and so can a class of anybody's: nothing needs to be inherited.
+B rows, T steps, I input features, O outputs.
+"""
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, State
+
+MEMBERS = ("params", "forward", "forward_with_cache", "backward")
+"""Names that a class must have; their signatures are those of ``Model``."""
+
+C = TypeVar("C")
+
+
+class ParamGradients(Protocol):
+    """What ``backward`` returns."""
+
+    params: Params
+    """Gradients by the names and shapes of the model's ``params``."""
+
+
+class Model(Protocol[C]):
+    """A model that can be trained. C is the type of what its forward pass keeps."""
+
+    params: Params
+    """Live arrays by name, of one dtype: what an optimizer updates in place."""
+
+    def forward(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        /,
+        *,
+        lengths: IntArray | None = None,
+    ) -> FloatArray:
+        """Return the output at every step, (B, T, O), or each row's last, (B, O).
+
+        x is (B, T, I); lengths (B,) are the valid steps of each row, or None for all.
+        """
+
+    def forward_with_cache(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        /,
+        *,
+        lengths: IntArray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[FloatArray, C]:
+        """Return outputs, and what ``backward`` needs.
+
+        What is dropped out is drawn from rng and from nothing else.
+        """
+
+    def backward(self, d_outputs: FloatArray, cache: C, /) -> ParamGradients:
+        """Return the gradients of a loss whose gradient by the outputs is ``d_outputs``."""
+
+
+class StatefulModel(Model[C], Protocol[C]):
+    """A model that a sequence may be given to in chunks: what it keeps has the last ``state``."""
+
+    def forward_with_cache(
+        self,
+        x: FloatArray,
+        return_sequences: bool = True,
+        /,
+        *,
+        initial_state: State | None = None,
+        lengths: IntArray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[FloatArray, C]:
+        """Return outputs, and what ``backward`` needs, from a state on."""

@@ -1,0 +1,633 @@
+"""A recurrent model: cells run over sequences in layers, with an optional readout."""
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+
+from lstm_baseline.engine.backend import Engine, select_engine
+from lstm_baseline.engine.cells import Cell, State
+from lstm_baseline.engine.cells.blocks import affine, affine_backward
+from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.initializers import NO_DRAWS, xavier_initializer
+from lstm_baseline.engine.inputs import (
+    RandomSource,
+    as_dtype,
+    as_generator,
+    as_lengths,
+    as_named_arrays,
+    as_real,
+    as_sequence,
+    as_size,
+    as_state_parts,
+)
+from lstm_baseline.engine.models.dropout import NO_DROPOUT, DropoutRates, Masks
+from lstm_baseline.engine.models.options import changed
+from lstm_baseline.engine.models.stack import ONE_LAYER, Layers, Stack, StackCache
+from lstm_baseline.engine.recomputation import recomputing
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params, Shapes
+from lstm_baseline.engine.storage import check_arrays, read_tensors, write_tensors
+
+FORMAT = "lstm-baseline model 1"
+
+StateLike = State | list[FloatArray] | FloatArray
+"""A state as a user gives it: its arrays in order, or one array bare."""
+
+_NOT_IN_FILES = ("rng", "engine", "initialization", "forget_bias")
+"""Arguments of constructors that say how a model starts and runs, not what it is."""
+
+
+class Gradients:
+    """Gradients of a loss."""
+
+    params: Params
+    """By the names and shapes of ``model.params``."""
+    initial_state: Any
+    """A state of the model's own type."""
+
+    def __init__(
+        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: State
+    ) -> None:
+        self.params = params
+        self.initial_state = initial_state
+        self._gradient_of_x = gradient_of_x
+
+    @cached_property
+    def x(self) -> FloatArray:
+        """(B, T, I), zero in the padding; computed when it is first asked for."""
+        return self._gradient_of_x()
+
+
+class ModelCache(NamedTuple):
+    """What ``backward`` needs of a ``forward_with_cache``."""
+
+    cell: StackCache
+    """Of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
+    ``gate(field)``."""
+    hidden: FloatArray
+    """What the readout saw, (B, T, H) or (B, H)."""
+    live: NDArray | None
+    """Which steps a readout's gradient counts, (B, T, 1); None for all."""
+    return_sequences: bool
+
+    @property
+    def state(self) -> State:
+        """The state after each row's last step."""
+        return self.cell.state
+
+
+class SequenceModel:
+    """Recurrent cells over (B, T, I): layers, directions, dropout and a linear readout.
+
+    Parameters
+    ----------
+    cell
+        One for all layers, or a sequence of one for each.
+    input_size
+        I.
+    output_size
+        O of a linear readout y = W_out h + b_out; no readout when None.
+    layers
+        How many, and in which directions.
+    rates
+        What is dropped out in training.
+    dtype
+        float32 or float64.
+    rng
+        Generator or seed of the initial values; fresh entropy when None.
+    engine
+        "auto", "native" or "reference".
+
+    Notes
+    -----
+    ``params`` holds the parameters of the cell by its own names. With several layers or both
+    directions names end in layer and direction, as W_l0, W_l0_reverse, W_l1, and the state's
+    arrays are (LD, B, ·), D directions by layer; layers that differ in size have states of their
+    own, named h_l0, h_l1.
+    """
+
+    width_argument: ClassVar[str] = "hidden_size"
+    """The constructor argument that a race solves for equal size."""
+
+    params: Params
+    """Live arrays by name: what an optimizer updates in place."""
+
+    def __init__(
+        self,
+        cell: Cell[Any, Any] | Sequence[Cell[Any, Any]],
+        input_size: int,
+        output_size: int | None = None,
+        *,
+        layers: Layers = ONE_LAYER,
+        rates: DropoutRates = NO_DROPOUT,
+        dtype: npt.DTypeLike = np.float32,
+        rng: RandomSource = None,
+        engine: str = "auto",
+    ) -> None:
+        cells = [cell] * layers.num_layers if isinstance(cell, Cell) else list(cell)
+        if len(cells) != layers.num_layers:
+            raise InputError(f"there are {len(cells)} cells for {layers.num_layers} layers")
+        self.cell = cells[0]
+        """The first layer's."""
+        if len(self.cell.state_type._fields) == 1 and len(set(rates.zoneout)) > 1:
+            raise InputError(
+                f"zoneout is {rates.zoneout}; the state is one array, so give one rate"
+            )
+        if rates.weight_drop and not self.cell.recurrent_weights:
+            raise InputError(
+                f"weight_drop is {rates.weight_drop}, and this cell has no weights of the state"
+            )
+        self.input_size = as_size("input_size", input_size)
+        self.output_size = None if output_size is None else as_size("output_size", output_size)
+        self.stack, self.rates = Stack(cells, layers), rates
+        self.dtype = as_dtype(dtype)
+        self.engine = select_engine(engine)
+        cell_shapes = [own.shapes(size) for own, size in self.stack.inputs(self.input_size)]
+        self._names_by_layer = [
+            {name: f"{name}{suffix}" for name in shapes}
+            for suffix, shapes in zip(self.suffixes, cell_shapes, strict=True)
+        ]
+        """Every name as the cell has it, and as ``params`` has it."""
+        self._shapes: Shapes = {
+            names[name]: shape
+            for names, shapes in zip(self._names_by_layer, cell_shapes, strict=True)
+            for name, shape in shapes.items()
+        }
+        if self.output_size is not None:
+            self._shapes |= {"W_out": (self.output_size, self.width), "b_out": (self.output_size,)}
+        self.params = {}
+        if rng is not NO_DRAWS:
+            self._draw(as_generator(rng))
+
+    def _draw(self, rng: np.random.Generator) -> None:
+        inputs = self.stack.inputs(self.input_size)
+        for names, (cell, size) in zip(self._names_by_layer, inputs, strict=True):
+            for name, value in cell.initial_params(size, rng).items():
+                self.params[names[name]] = value.astype(self.dtype)
+        if self.output_size is not None:
+            W_out = xavier_initializer(self._shapes["W_out"], rng=rng)
+            self.params["W_out"] = W_out.astype(self.dtype)
+            self.params["b_out"] = np.zeros(self.output_size, self.dtype)
+
+    @classmethod
+    def shapes(cls, *sizes: Any, **options: Any) -> Shapes:
+        """Return the shape of every parameter for a constructor's arguments, without making any."""
+        return cls(*sizes, **options, rng=NO_DRAWS)._shapes
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Constructor arguments that give a model of the same shape, as plain JSON values."""
+        cells = [cell.config for cell in self.stack.cells]
+        options: dict[str, Any] = {
+            "input_size": self.input_size,
+            "output_size": self.output_size,
+            "dtype": self.dtype.name,
+            **changed(self.stack.layers),
+            **{
+                name: value
+                if all(own[name] == value for own in cells)
+                else [c[name] for c in cells]
+                for name, value in cells[0].items()
+            },
+            **changed(self.rates),
+        }
+        if not self.stack.is_uniform:
+            del options["num_layers"]  # the sizes of the layers tell it
+        order = inspect.signature(type(self)).parameters
+        return {
+            name: list(options[name]) if isinstance(options[name], tuple) else options[name]
+            for name in order
+            if name in options
+        }
+
+    @property
+    def flops_per_step(self) -> int:
+        """Floating-point operations in the matrix products of one step of one row, forward."""
+        inputs = self.stack.inputs(self.input_size)
+        readout = 2 * (self.output_size or 0) * self.width
+        return sum(cell.flops_per_step(size) for cell, size in inputs) + readout
+
+    def __repr__(self) -> str:
+        """Show sizes and the number of parameters."""
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        return f"<{type(self).__name__}({sizes}): {self.num_params:,} parameters>"
+
+    @property
+    def num_params(self) -> int:
+        """Number of trainable parameters."""
+        return sum(math.prod(shape) for shape in self._shapes.values())
+
+    @property
+    def num_layers(self) -> int:
+        """L."""
+        return self.stack.layers.num_layers
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether every layer runs from both ends of each row."""
+        return self.stack.layers.bidirectional
+
+    @property
+    def merge(self) -> str:
+        """What becomes of the outputs of both directions."""
+        return self.stack.layers.merge
+
+    @property
+    def suffixes(self) -> list[str]:
+        """What names of parameters end in, by layer and direction."""
+        return self.stack.suffixes
+
+    @property
+    def batch_axis(self) -> int:
+        """The axis of the state's arrays that counts rows."""
+        return self.stack.batch_axis
+
+    @property
+    def width(self) -> int:
+        """Features that the readout sees."""
+        return self.stack.widths[-1]
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Short names of the cell's gates."""
+        return self.cell.gates
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that one row carries from step to step."""
+        return sum(part.size for part in self.initial_state(1))
+
+    def initial_state(self, num_rows: int) -> Any:
+        """Return the state before the first step, for ``num_rows`` rows."""
+        return self.stack.initial_state(self._params_by_layer, num_rows)
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        return_state: Literal[False] = False,
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray: ...
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool,
+        return_state: Literal[True],
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
+
+    @overload
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        *,
+        return_state: Literal[True],
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[FloatArray, ...]: ...
+
+    def forward(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        return_state: bool = False,
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> FloatArray | tuple[FloatArray, ...]:
+        """Run the model over a batch of sequences.
+
+        Parameters
+        ----------
+        x
+            (B, T, I), real numbers.
+        return_sequences
+            True for the output at every step, False for each row's last one.
+        return_state
+            True to get the state after each row's last step as well.
+        initial_state
+            State to start from, as ``return_state`` gives it; the cell's own when None.
+        lengths
+            (B,) valid steps of each row, 0 to T. Steps beyond do not count: outputs there are 0.
+
+        Returns
+        -------
+        (B, T, O) or (B, O), with H for O where there is no readout; with ``return_state`` a tuple
+        of that and the arrays of the state, each with B rows. The last output of a row of length 0
+        is that of its initial state.
+
+        Raises
+        ------
+        InputError
+            If a shape, dtype or length does not fit; nothing has happened then.
+        """
+        outputs, state, _ = self._run(
+            x, return_sequences, initial_state, lengths, self.engine, keep=False
+        )
+        return (outputs, *state) if return_state else outputs
+
+    def forward_with_cache(
+        self,
+        x: Float[NDArray, "B T I"],
+        return_sequences: bool = True,
+        *,
+        initial_state: StateLike | None = None,
+        lengths: npt.ArrayLike | None = None,
+        rng: RandomSource = None,
+        recompute: bool = False,
+    ) -> tuple[FloatArray, ModelCache]:
+        """Run the model and keep what ``backward`` needs.
+
+        Arguments are those of ``forward``, and:
+
+        Parameters
+        ----------
+        rng
+            Generator, or seed of one, that draws what the model drops out in training; without it
+            the outputs are those of ``forward``.
+        recompute
+            Whether ``backward`` is to compute again what would otherwise be kept: a third more
+            time, and memory that grows with √T beside each layer's inputs and masks; see
+            ``recomputation.py``.
+        """
+        rng = None if rng is None else as_generator(rng)
+        engine = recomputing(self.engine) if recompute else self.engine
+        outputs, _, cache = self._run(
+            x, return_sequences, initial_state, lengths, engine, keep=True, rng=rng
+        )
+        assert cache is not None
+        return outputs, cache
+
+    def backward(
+        self, d_outputs: FloatArray, cache: ModelCache, d_state: StateLike | None = None
+    ) -> Gradients:
+        """Differentiate ``forward_with_cache``.
+
+        Parameters
+        ----------
+        d_outputs
+            Gradient of the loss with respect to the outputs, in their shape.
+        cache
+            From ``forward_with_cache``; neither x nor the parameters may have changed since.
+        d_state
+            Gradient with respect to the state after the last step, where the loss uses it.
+        """
+        d_hidden = as_real("d_outputs", d_outputs, self.dtype)
+        expected = (*cache.hidden.shape[:-1], self.output_size or self.width)
+        if d_hidden.shape != expected:
+            raise InputError(f"d_outputs has shape {d_hidden.shape}; expected {expected}")
+        if cache.live is not None:
+            d_hidden = np.where(cache.live, d_hidden, 0)
+        d_readout: Params = {}
+        if self.output_size is not None:
+            d_readout = {name: np.zeros_like(self.params[name]) for name in ("W_out", "b_out")}
+            d_hidden = affine_backward(
+                d_hidden, cache.hidden, self.params, d_readout, "W_out", "b_out"
+            )
+        state, d_last = cache.state, None
+        if d_state is not None:
+            d_last = self._as_state("d_state", d_state, state[0].shape[self.batch_axis])
+        d_sequence: FloatArray | None = d_hidden
+        if not cache.return_sequences:
+            # Only the last output is in the loss: its gradient is that of the last state.
+            d_sequence = None
+            d_last = self.stack.last_output_backward(
+                d_hidden, state, cache.cell.output_mask, d_last
+            )
+        by_layer, d_x, d_initial = cache.cell.backward(d_sequence, d_last)
+        d_params = {
+            names[name]: value
+            for names, values in zip(self._names_by_layer, by_layer, strict=True)
+            for name, value in values.items()
+        }
+        return Gradients(d_params | d_readout, d_x, d_initial)
+
+    def step(
+        self, x_t: Float[NDArray, "B I"], state: StateLike | None = None
+    ) -> tuple[FloatArray, Any]:
+        """Advance by one step: streaming.
+
+        Parameters
+        ----------
+        x_t
+            (B, I) this step's input.
+        state
+            From the step before; the initial state when None. It is not changed.
+
+        Returns
+        -------
+        y_t
+            (B, O) or (B, H).
+        state
+            For the step after.
+
+        Raises
+        ------
+        InputError
+            If the model is bidirectional, or a shape or dtype does not fit.
+        """
+        if self.bidirectional:
+            raise InputError(
+                f"a bidirectional {type(self).__name__} has no step: it needs the whole sequence; "
+                "call forward"
+            )
+        x_t = as_real("x_t", x_t, self.dtype)
+        if x_t.ndim != 2:
+            raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
+        outputs, new_state, _ = self._run(
+            x_t[:, None, :], True, state, None, self.engine, keep=False
+        )
+        return outputs[:, 0, :], new_state
+
+    def get_params(self) -> Params:
+        """Return copies of all parameters, one for each gate, biases as columns (·, 1)."""
+        named: Params = {}
+        for name, value in self.params.items():
+            column = value[:, None] if value.ndim == 1 else value
+            names = self._names_of_gates(name)
+            if names:
+                parts = np.split(column, len(names))
+                named |= {n: part.copy() for n, part in zip(names, parts, strict=True)}
+            else:
+                named[name] = column.copy()
+        return named
+
+    def set_params(self, params: Params) -> None:
+        """Set all parameters, by the names and shapes of ``get_params``.
+
+        Raises
+        ------
+        InputError
+            If a name is missing or unknown or a shape does not fit; nothing has changed then.
+        """
+        arrays = as_named_arrays("params", params, self.get_params(), self.dtype)
+        for name, live in self.params.items():
+            names = self._names_of_gates(name)
+            value = np.concatenate([arrays[n] for n in names]) if names else arrays[name]
+            live[...] = value.reshape(live.shape)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return a copy of the model with its parameters in another dtype."""
+        model = copy.copy(self)
+        model.dtype = as_dtype(dtype)
+        model.params = {name: value.astype(model.dtype) for name, value in self.params.items()}
+        return model
+
+    def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:
+        """Fold the standardisation of inputs into the first weights.
+
+        A model trained on (x − mean) / scale gives the same outputs on x afterwards, as
+        W (x − mean) / scale + b = (W / scale) x + (b − (W / scale) mean).
+
+        Parameters
+        ----------
+        mean, scale
+            (I,) of each input feature.
+
+        Raises
+        ------
+        InputError
+            If no weights of this cell can stand for another mean and scale of x.
+        """
+        weights, bias = self.cell.input_weights
+        for suffix in self.suffixes[: self.stack.num_directions]:
+            W, b = self.params[f"{weights}{suffix}"], self.params[f"{bias}{suffix}"]
+            folded = W.astype(np.float64) / scale
+            b[...] = b - folded @ mean
+            W[...] = folded
+
+    def give_raw_outputs(self, mean: FloatArray, scale: FloatArray) -> None:
+        """Fold the standardisation of targets into the readout: y becomes scale · y + mean.
+
+        Parameters
+        ----------
+        mean, scale
+            (O,) of each output feature.
+        """
+        W_out, b_out = self.params["W_out"], self.params["b_out"]
+        W_out[...] = scale[:, None] * W_out
+        b_out[...] = scale * b_out + mean
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters and configuration as safetensors, whole or not at all."""
+        write_tensors(
+            path,
+            self.params,
+            {"format": FORMAT, "model": type(self).__name__, "config": self.config},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, damaged, of another model, or holds other arrays than its
+            configuration says.
+        """
+        arrays, about = read_tensors(path, FORMAT)
+        if about.get("model") != cls.__name__:
+            raise FileError(f"{path} holds a model {about.get('model')!r}; expected {cls.__name__}")
+        try:
+            config = dict(about["config"])
+            as_dtype(config["dtype"])
+            model = cls(**config, rng=NO_DRAWS)
+            if unknown := (config.keys() - model.config.keys()) & set(_NOT_IN_FILES):
+                raise TypeError(f"it has {', '.join(sorted(unknown))}")
+            for name, value in model.config.items():
+                if name not in config or config[name] != value:
+                    raise ValueError(f"its {name} is {config.get(name)!r}; expected {value!r}")
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path} has an unusable configuration: {error}") from error
+        check_arrays(path, arrays, model._shapes, model.dtype)
+        model.params = {name: np.array(arrays[name]) for name in model._shapes}
+        return model
+
+    def _names_of_gates(self, name: str) -> list[str]:
+        """Return the names of a parameter's gates, W_f and so on for W; none where it has none."""
+        for suffix in self.suffixes if self.gates else ():
+            for own in self.cell.gated_params:
+                if name == f"{own}{suffix}":
+                    return [f"{own}_{gate}{suffix}" for gate in self.gates]
+        return []
+
+    @property
+    def _params_by_layer(self) -> list[Params]:
+        params = self.params
+        return [{k: params[name] for k, name in names.items()} for names in self._names_by_layer]
+
+    def _as_state(self, name: str, state: StateLike, num_rows: int) -> State:
+        own = self.initial_state(num_rows)
+        shapes = [part.shape for part in own]
+        found: State = type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
+        return found
+
+    def _run(
+        self,
+        x: npt.ArrayLike,
+        return_sequences: bool,
+        initial_state: StateLike | None,
+        lengths: npt.ArrayLike | None,
+        engine: Engine,
+        *,
+        keep: bool,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[FloatArray, State, ModelCache | None]:
+        array = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
+        num_rows, num_steps, _ = array.shape
+        valid: IntArray | None = None
+        if lengths is not None:
+            valid = as_lengths(lengths, num_rows, num_steps)
+            if (valid == num_steps).all():
+                valid = None
+        state = None
+        if initial_state is not None:
+            state = self._as_state("initial_state", initial_state, num_rows)
+        drops = self.rates.in_evaluation if rng is None else self.rates != NO_DROPOUT
+        masks = Masks(self.rates, rng) if drops else None
+        sequence, last, cache = self.stack.unroll(
+            engine, self._params_by_layer, array, state, valid, keep, masks
+        )
+        hidden = sequence
+        if not return_sequences:
+            hidden = self.stack.last_output(last, None if cache is None else cache.output_mask)
+        outputs = hidden
+        if self.output_size is not None:
+            outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
+        live = None
+        if valid is not None and return_sequences and self.output_size is not None:
+            # Without a readout the engine has left the padding at 0, and does not read it.
+            live = (np.arange(num_steps) < valid[:, None])[:, :, None]
+            outputs = np.where(live, outputs, 0)
+        if cache is None:
+            return outputs, last, None
+        return outputs, last, ModelCache(cache, hidden, live, return_sequences)
+
+
+def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+    """Return W h + b of every step, or of the last one."""
+    outputs: FloatArray
+    if hidden.ndim == 2:
+        outputs = affine(hidden, W, b)
+        return outputs
+    # Step by step, as the bits of a product of all steps would depend on their number.
+    outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
+    np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
+    outputs += b
+    return outputs

@@ -1,0 +1,124 @@
+// Sums of outer products over all stored rows: the gradients of weights.
+#pragma once
+
+#include "team.h"
+#include "tiles.h"
+
+namespace lb::LB_TARGET {
+namespace {
+
+/// Left factors of outer products: the rows of a virtual matrix (K, M), put together from parts.
+template <class T>
+struct Part {
+    const T* const* rows;  ///< K rows of `width` numbers; null for a column of ones
+    int width;
+};
+
+/// Outer products summed before the sum goes back to memory.
+constexpr int OUTER_CHUNK = CHAIN;
+
+inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
+
+/// Numbers that a thread needs for itself in sum_outer_products.
+template <class T>
+inline size_t outer_products_work(int M) {
+    return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + (OUTER_CHUNK * 4 + 1) * LANES<T>;
+}
+
+/// Lay a_k of k0 … k0 + chunk − 1 out for tiles: [m / TILE_ROWS][k][m % TILE_ROWS].
+template <class T>
+inline void pack_left_factors(const Part<T>* parts, int num_parts, int M, int64_t k0, int chunk,
+                              T* tiles, T* row) {
+    const int padded = padded_to_tiles(M);
+    for (int m = M; m < padded; ++m) row[m] = 0;
+    for (int k = 0; k < chunk; ++k) {
+        T* place = row;
+        for (const Part<T>* part = parts; part < parts + num_parts; place += part++->width) {
+            if (part->rows)
+                __builtin_memcpy(place, part->rows[k0 + k], part->width * sizeof(T));
+            else
+                *place = 1;
+        }
+        T* to = tiles + ptrdiff_t(k) * TILE_ROWS;
+        for (int tile = 0; tile < padded; tile += TILE_ROWS, to += ptrdiff_t(chunk) * TILE_ROWS)
+            for (int r = 0; r < TILE_ROWS; ++r) to[r] = row[tile + r];
+    }
+}
+
+/// Columns of the sum of K outer products, C (M, ·) = Σ_k a_kᵀ d_k.
+///
+/// @param parts a_k side by side, M numbers in all
+/// @param d     K rows `stride` apart; columns first_vector … last_vector − 1 (in vectors) are ours
+/// @param c     C in blocks of 4 vectors: [vector / 4][m][vector % 4][lane]
+/// @param work  outer_products_work(M) numbers, the thread's own
+template <class T>
+void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
+                        ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
+    constexpr int L = LANES<T>;
+    T* panel = work;                         // columns of d: [k][vector][lane]
+    T* tiles = panel + OUTER_CHUNK * 4 * L;  // as pack_left_factors has it
+    T* row = tiles + ptrdiff_t(padded_to_tiles(M)) * OUTER_CHUNK;  // one a_k
+    const auto place = [&](int m, int vector) {
+        return c + ((ptrdiff_t(vector / 4) * M + m) * 4 + vector % 4) * L;
+    };
+    if (K == 0)
+        for (int v = first_vector; v < last_vector; ++v)
+            for (int m = 0; m < M; ++m) store(place(m, v), Vec<T>{});
+    for (int64_t k0 = 0; k0 < K; k0 += OUTER_CHUNK) {
+        const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
+        pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
+        const auto sum_columns = [&](auto vectors, int vector) {
+            constexpr int N = decltype(vectors)::value;
+            // Rows of d may lie a power of two apart, where they push each other out of the cache;
+            // side by side they stay in it while all tiles pass by.
+            for (int k = 0; k < chunk; ++k)
+                for (int n = 0; n < N; ++n)
+                    store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
+            const auto sum_rows = [&](auto rows, int m) {
+                constexpr int R = decltype(rows)::value;
+                Segment<T> segment;
+                set_rows(segment, tiles + ptrdiff_t(m) * chunk, 1, R);
+                segment.row_step = TILE_ROWS;
+                segment.panel = panel;
+                segment.panel_step = N * L;
+                segment.panel_stride = L;
+                segment.K = chunk;
+                const T zeros[N * L] = {};
+                Vec<T> z[R * N];
+                if (k0)
+                    for (int r = 0; r < R; ++r)
+                        for (int n = 0; n < N; ++n) z[r * N + n] = load(place(m + r, vector + n));
+                sum_chain<T, R, N, 1>(z, k0 ? nullptr : zeros, &segment, 1);
+                for (int r = 0; r < R; ++r)
+                    for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
+            };
+            for (int m = 0; m < M; m += TILE_ROWS)
+                with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
+        };
+        // Block by block of four vectors, or as many of them as are this thread's.
+        for (int v = first_vector, end; v < last_vector; v = end) {
+            end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
+            for_block_groups<4>(v, end, sum_columns);
+        }
+    }
+}
+
+/// give(vector, Σ) for this thread's vectors of d's columns: Σ over all stored rows of parts ⊗ d,
+/// whose M numbers for a lane lie 4 L apart; work has `outer` and `tiles`.
+template <class T, size_t PARTS, class Work, class Give>
+void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
+                   const Work& work, const Team& team, Give give) {
+    constexpr int L = LANES<T>;
+    int M = 0;
+    for (const Part<T>& part : parts) M += part.width;
+    const int vectors = int(stride / L), first = team.first(vectors), last = team.last(vectors);
+    // The room of a thread is that of the longest sum.
+    T* tiles = work.tiles + team.rank * outer_products_work<T>(M);
+    sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, first, last, work.outer, tiles);
+    for (int v = first; v < last; ++v)
+        give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
+    team.wait();
+}
+
+}  // namespace
+}  // namespace lb::LB_TARGET

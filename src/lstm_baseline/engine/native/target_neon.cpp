@@ -1,3 +1,0 @@
-#define LB_TARGET neon
-#define LB_VECTOR_BYTES 16
-#include "target.h"

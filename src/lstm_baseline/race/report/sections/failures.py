@@ -1,0 +1,85 @@
+"""Failures: how many runs of each stage failed, and each with its reason."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from lstm_baseline.plots import formats
+from lstm_baseline.race.outcomes import RaceOutcome
+from lstm_baseline.race.report.sections.section import Section
+from lstm_baseline.runs.run import RunResult
+from lstm_baseline.runs.spec import RunSpec
+
+
+class Failure(NamedTuple):
+    """A run that failed."""
+
+    stage: str
+    run: str
+    reason: str
+
+
+def _runs(race: RaceOutcome) -> list[tuple[str, str, RunSpec, RunResult]]:
+    """Return each run once, with its stage and its task."""
+    found: dict[str, tuple[str, str, RunSpec, RunResult]] = {}
+    for outcome in race.tasks:
+        for contestant in outcome.contestants:
+            for seed in contestant.seeds:
+                found[seed.spec.name] = ("final run", outcome.title, seed.spec, seed.result)
+            for trial in contestant.trials:
+                found[trial.spec.name] = ("tuning trial", outcome.title, *trial)
+    for swept in race.sweeps:
+        for seed in swept.runs:
+            value = f"{swept.title}, {swept.sweep.vary} {seed.spec.task.config()[swept.sweep.vary]}"
+            found.setdefault(seed.spec.name, ("sweep run", value, seed.spec, seed.result))
+    return list(found.values())
+
+
+def _counts(race: RaceOutcome) -> str:
+    """Say of each stage how many runs failed."""
+    found: dict[str, list[bool]] = {}
+    for stage, _, _, result in _runs(race):
+        found.setdefault(stage, []).append(result.status == "failed")
+    return formats.listing(
+        [
+            f"{sum(failed)} of {formats.counted(len(failed), stage)}"
+            for stage, failed in found.items()
+        ]
+    )
+
+
+def _failures(race: RaceOutcome) -> list[Failure]:
+    failures = [
+        Failure(
+            stage,
+            f"{title}, {formats.model_label(spec.model)}, {spec.title}",
+            result.reason or "no reason was recorded",
+        )
+        for stage, title, spec, result in _runs(race)
+        if result.status == "failed"
+    ]
+    for swept in race.sweeps:
+        if swept.sweep.train:
+            continue
+        (outcome,) = (each for each in race.tasks if each.task is swept.sweep.task)
+        for contestant in outcome.contestants:
+            for value, point in zip(
+                swept.sweep.values, swept.points[contestant.model], strict=True
+            ):
+                failures += [
+                    Failure(
+                        "sweep test",
+                        f"{swept.title}, {formats.model_label(contestant.model)}, "
+                        f"{seed.spec.title}",
+                        f"no finite score at {swept.sweep.vary} {value}",
+                    )
+                    for seed, score in zip(contestant.seeds, point.scores, strict=False)
+                    if score is None and seed.result.score is not None
+                ]
+    return failures
+
+
+def _facts(race: RaceOutcome) -> Mapping[str, object]:
+    return {"counts": _counts(race), "failures": _failures(race)}
+
+
+SECTION = Section("failures", "Failures", facts=_facts)

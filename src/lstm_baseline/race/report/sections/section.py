@@ -1,0 +1,107 @@
+"""What a section of the report is: its place in the page, its pictures, and facts in its template.
+
+A module here has functions that return data, functions that draw them, ``pictures``, and a
+``SECTION`` that page and exports read.
+"""
+
+import base64
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from lstm_baseline.plots import formats
+from lstm_baseline.plots.drawing import to_png
+from lstm_baseline.plots.svg import to_svg
+from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
+
+_LONGEST_PART = 40
+
+Slot = tuple[str | int, ...]
+"""A place in a template: a word, then the numbers of task, contestant or sweep from 1 on."""
+
+
+class Picture(NamedTuple):
+    """A figure as the page shows it, and as it is saved; or why there is none."""
+
+    slot: Slot
+    """Where a template shows it, beside others of the same slot."""
+    name: str = ""
+    """Name of its files, without their endings; no two pictures of a race share it."""
+    alt: str = ""
+    caption: str = ""
+    svg: bytes = b""
+    png: bytes = b""
+    problem: str = ""
+    """Why it could not be drawn; empty if it was. Such a picture has nothing else."""
+
+    @property
+    def source(self) -> str:
+        """The SVG as a data URI."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg).decode()}"
+
+
+def no_pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return nothing: for a section of text and tables."""
+    return []
+
+
+def no_facts(race: RaceOutcome) -> Mapping[str, object]:
+    """Return nothing: for a section that the race itself fills."""
+    return {}
+
+
+def always(race: RaceOutcome) -> bool:
+    """Return True: for a section that every report has."""
+    return True
+
+
+class Section(NamedTuple):
+    """A section of the report."""
+
+    name: str
+    """Its anchor in the page; its template is named after it."""
+    title: str
+    """What the page's list of sections calls it."""
+    pictures: Callable[[RaceOutcome, Path], Sequence[Picture]] = no_pictures
+    """Draws its figures, given the race and the folder of its runs."""
+    facts: Callable[[RaceOutcome], Mapping[str, object]] = no_facts
+    """Further names that templates know."""
+    is_shown: Callable[[RaceOutcome], bool] = always
+
+    @property
+    def template(self) -> str:
+        """Name of its template."""
+        return f"{self.name}.html.j2"
+
+
+def draw(slot: Slot, name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
+    """Return a figure as a picture, described in words."""
+    return Picture(slot, name, formats.printable(alt), caption, to_svg(figure), to_png(figure))
+
+
+def file_name(*parts: str | int) -> str:
+    """Return a file's name that any system takes, made from what users named.
+
+    Names may come out the same, or empty: tell them apart by a number among the parts.
+    """
+    found = []
+    for part in parts:
+        letters = unicodedata.normalize("NFKD", str(part)).lower()
+        bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        found.append(re.sub(r"[^a-z0-9]+", "-", bare)[:_LONGEST_PART].strip("-"))
+    return "-".join(filter(None, found))
+
+
+def task_file(place: int, outcome: TaskOutcome, *kind: str | int) -> str:
+    """Return the name of a picture's file that belongs to a task."""
+    return file_name("task", place, outcome.task.name, *kind)
+
+
+def of_each(outcome: TaskOutcome, say: Callable[[ContestantOutcome], str]) -> str:
+    """Return what is to be said of each contestant, as a sentence."""
+    found = [f"{formats.model_label(each.model)} {say(each)}" for each in outcome.contestants]
+    return f"{'; '.join(found)}."

@@ -1,0 +1,198 @@
+"""The verdict: who won, task by task, and the differences that decide."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lstm_baseline.engine.models import LineStyle
+from lstm_baseline.plots import formats
+from lstm_baseline.plots.drawing import BLUE, FAINT, MUTED, add_legend, styled
+from lstm_baseline.plots.palette import RED
+from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome, TaskOutcome
+from lstm_baseline.race.race_statistics import Interval
+from lstm_baseline.race.report import words
+from lstm_baseline.race.report.interval_rows import (
+    column_number,
+    draw_interval,
+    finish_rows,
+    interval_rows,
+    percent,
+    put_numbers,
+)
+from lstm_baseline.race.report.sections.section import Picture, Section, draw, file_name
+from lstm_baseline.race.verdict import Verdict
+
+_BAND = 0.6
+"""How much the margin's band covers."""
+_STYLES: dict[Verdict, LineStyle] = {
+    "challenger wins": LineStyle(BLUE, "-", ">"),
+    "baseline wins": LineStyle(RED, "-", "<"),
+    "inconclusive": LineStyle(MUTED, "-", "o"),
+}
+
+
+class Difference(NamedTuple):
+    """How far a challenger is ahead of the baseline."""
+
+    title: str
+    """Of the task, or of all together."""
+    difference: Interval | None
+    """Challenger − baseline, in normalised score; None if they are not compared."""
+    probability: Interval | None
+    """That the challenger is the better one of a pair."""
+    verdict: Verdict | None
+    reason: str
+    """Why they are not compared; empty if they are."""
+
+
+class Differences(NamedTuple):
+    """A challenger against the baseline."""
+
+    challenger: str
+    baseline: str
+    margin: float
+    """The largest difference that would not matter."""
+    confidence: float
+    """Of the intervals."""
+    tasks: tuple[Difference, ...]
+    overall: Difference
+
+
+def differences(race: RaceOutcome, challenger: str) -> Differences:
+    """Return what decides between a challenger and the baseline, task by task and over all."""
+    duel = next(duel for duel in race.duels if duel.challenger == challenger)
+    rule = race.plan.rule
+    return Differences(
+        duel.challenger,
+        duel.baseline,
+        rule.margin,
+        1 - rule.level,
+        tuple(
+            _difference(task, "" if task.evidence is not None else words.barrier(task, duel))
+            for task in duel.tasks
+        ),
+        _overall_difference(duel, race.plan.seeds),
+    )
+
+
+@styled
+def differences_figure(data: Differences) -> Figure:
+    """Draw each difference with its interval, the margin as a band, P(better) as numbers."""
+    rows = [*data.tasks, data.overall]
+    shown = [row.difference for row in rows if row.difference is not None]
+    head = ("difference", "P(better)") if shown else ()
+    figure, axes, edges = interval_rows(
+        [row.title for row in rows], [row.reason for row in rows], head, bold=len(rows) - 1
+    )
+    reach = 1.05 * max([2 * data.margin, 0.05, *(abs(end) for part in shown for end in part)])
+    axes.set_xlim(-reach, reach)
+    for row, (top, bottom) in zip(rows, edges, strict=True):
+        if row.difference is None or row.probability is None or row.verdict is None:
+            continue
+        axes.fill_betweenx([top, bottom], -data.margin, data.margin, color=FAINT, alpha=_BAND, lw=0)
+        axes.plot([0, 0], [top, bottom], color=MUTED, linewidth=1)
+        middle = (top + bottom) / 2
+        style = _STYLES[row.verdict]
+        draw_interval(axes, middle, row.difference, style)
+        put_numbers(
+            axes,
+            middle,
+            [column_number(row.difference.estimate), f"{row.probability.estimate:.2f}"],
+        )
+    axes.axhline(edges[-1][0], color=FAINT, linewidth=1)
+    if shown:
+        _explain(axes, {row.verdict for row in rows}, data.margin)
+        _point_both_ways(axes)
+    else:
+        axes.set_xticks([])
+    names = [formats.model_label(name) for name in (data.challenger, data.baseline)]
+    finish_rows(
+        axes,
+        f"{names[0]} − {names[1]}",
+        f"difference in normalised score, with {percent(data.confidence)} intervals",
+    )
+    return figure
+
+
+def _difference(task: Comparison, reason: str) -> Difference:
+    if task.evidence is None:
+        return Difference(task.title, None, None, None, reason)
+    return Difference(
+        task.title, task.evidence.difference, task.evidence.probability, task.verdict, reason
+    )
+
+
+def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
+    count, all_tasks = len(duel.compared), len(duel.tasks)
+    title = "all tasks" if count in (0, all_tasks) else f"{formats.counted(count, 'task')} compared"
+    if duel.overall is None:
+        reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
+        return Difference(title, None, None, None, reason)
+    # The race's verdict, which is not the winner's where they failed to learn a task.
+    return _difference(duel.overall, "")._replace(title=title, verdict=duel.verdict)
+
+
+def _explain(axes: Axes, verdicts: Iterable[Verdict | None], margin: float) -> None:
+    """Put a legend of markers and band above."""
+    for verdict, style in _STYLES.items():
+        if verdict in verdicts:
+            axes.plot([], [], color=style.color, linewidth=1.8, marker=style.marker, label=verdict)
+    axes.fill_between([], [], color=FAINT, alpha=_BAND, linewidth=0, label=f"margin ±{margin:g}")
+    add_legend(axes)
+
+
+def _point_both_ways(axes: Axes) -> None:
+    """Say below the middle who is better on which side of it."""
+    for text, alignment, side in (
+        ("← baseline better", "right", -1),
+        ("challenger better →", "left", 1),
+    ):
+        axes.annotate(
+            text,
+            (0.5, 0.0),
+            xycoords="axes fraction",
+            xytext=(8 * side, -20),
+            textcoords="offset points",
+            horizontalalignment=alignment,
+            verticalalignment="top",
+        )
+    axes.xaxis.labelpad = 16
+
+
+def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
+    """Return a figure of each challenger that is compared with the baseline at all."""
+    return [
+        _picture(race, place, duel) for place, duel in enumerate(race.duels, 1) if duel.compared
+    ]
+
+
+def _picture(race: RaceOutcome, place: int, duel: Duel) -> Picture:
+    found = [
+        f"{task.title} {words.difference(task.evidence.difference.estimate)} "
+        f"({words.interval(task.evidence.difference)})"
+        for task in duel.compared
+        if task.evidence is not None
+    ]
+    return draw(
+        ("differences", place),
+        file_name("differences", place, duel.challenger),
+        differences_figure(differences(race, duel.challenger)),
+        f"Normalised score of {formats.the(duel.challenger)} minus that of "
+        f"{formats.the(duel.baseline)}: {'; '.join(found)}.",
+    )
+
+
+def _facts(race: RaceOutcome) -> Mapping[str, object]:
+    return {"size_difference": _size_difference(race.tasks)}
+
+
+def _size_difference(outcomes: Sequence[TaskOutcome]) -> float:
+    """Return the largest relative difference in parameters between contestants on one task."""
+    sizes = [[c.num_params for c in outcome.contestants] for outcome in outcomes]
+    return max(max(size) / min(size) - 1 for size in sizes)
+
+
+SECTION = Section("verdict", "Verdict", pictures, _facts)

@@ -1,0 +1,127 @@
+"""The verdict as data: who won, by what evidence and which rule, and the scores behind it.
+
+`docs/races.md` says what each key means.
+"""
+
+import math
+from dataclasses import fields
+
+from lstm_baseline.race.outcomes import (
+    Comparison,
+    ContestantOutcome,
+    Duel,
+    RaceOutcome,
+    SeedOutcome,
+    TaskOutcome,
+)
+from lstm_baseline.race.race_statistics import Interval
+from lstm_baseline.race.report import words
+from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.verdict import Evidence
+from lstm_baseline.tasks.base import Rung
+
+FORMAT = 1
+"""Raised when a key goes or changes its meaning; a new key leaves it as it is."""
+
+Data = dict[str, object]
+
+
+def verdict_as_data(race: RaceOutcome) -> Data:
+    """Return the verdict of a race as plain JSON values; what is not finite is None."""
+    plan = race.plan
+    found: Data = {
+        "format": FORMAT,
+        "title": plan.title,
+        "plan": plan.hash,
+        "rule": plan.rule.model_dump(),
+        "contestants": list(plan.models),
+        "baseline": plan.baseline,
+        "seeds": plan.seeds,
+        "duels": [_duel(race, duel) for duel in race.duels],
+        "overall": {name: _numbers(score) for name, score in race.overall.items()},
+        "tasks": [_task(task) for task in race.tasks],
+    }
+    return {key: _finite(value) for key, value in found.items()}
+
+
+def _duel(race: RaceOutcome, duel: Duel) -> Data:
+    return {
+        "challenger": duel.challenger,
+        "baseline": duel.baseline,
+        "verdict": duel.verdict,
+        "sentence": words.verdict(race.plan, duel),
+        "disqualified": list(duel.disqualified),
+        "challenger_score": duel.challenger_score,
+        "baseline_score": duel.baseline_score,
+        "overall": None if duel.overall is None else _comparison(duel.overall),
+        "tasks": [_comparison(task) for task in duel.tasks],
+    }
+
+
+def _comparison(comparison: Comparison) -> Data:
+    return {
+        "title": comparison.title,
+        "verdict": comparison.verdict,
+        "barrier": comparison.barrier,
+        "unmet": list(comparison.unmet),
+        "evidence": None if comparison.evidence is None else _evidence(comparison.evidence),
+    }
+
+
+def _evidence(evidence: Evidence) -> Data:
+    """Return every field, so that a new statistic is here without being named."""
+    values = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
+    return {
+        name: value._asdict() if isinstance(value, Interval) else value
+        for name, value in values.items()
+    }
+
+
+def _task(task: TaskOutcome) -> Data:
+    return {
+        "title": task.title,
+        "task": task.task.config(),
+        "metric": task.metric.name,
+        "higher_is_better": task.metric.higher_is_better,
+        "best_heuristic": _rung(task.best_heuristic),
+        "oracle": _rung(task.oracle),
+        "contestants": [_contestant(contestant) for contestant in task.contestants],
+    }
+
+
+def _contestant(contestant: ContestantOutcome) -> Data:
+    return {
+        "name": contestant.model,
+        "parameters": contestant.num_params,
+        "learned": contestant.learned,
+        "score": _numbers(contestant.score),
+        "normalised": _numbers(contestant.normalised),
+        "runs": [_run(seed) for seed in contestant.seeds],
+    }
+
+
+def _run(seed: SeedOutcome) -> Data:
+    return {
+        "seed": seed.spec.seed,
+        "score": seed.result.score,
+        "normalised": seed.normalised,
+        "value": seed.value,
+        "learned": seed.learned,
+    }
+
+
+def _rung(rung: Rung | None) -> Data | None:
+    return None if rung is None else {"name": rung.name, "score": rung.score}
+
+
+def _numbers(values: Interval | Spread | None) -> Data | None:
+    return None if values is None else values._asdict()
+
+
+def _finite(value: object) -> object:
+    """Return a value with None in the place of every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

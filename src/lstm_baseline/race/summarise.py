@@ -1,0 +1,191 @@
+"""A race's runs held against the ladders of its tasks: what every contestant came to."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from lstm_baseline.race import scores
+from lstm_baseline.race.outcomes import (
+    ContestantOutcome,
+    Point,
+    Runs,
+    SeedOutcome,
+    SweepOutcome,
+    TaskOutcome,
+    Trial,
+)
+from lstm_baseline.race.plan import Chosen, Plan, Sweep
+from lstm_baseline.race.tuning import choose
+from lstm_baseline.runs.run import RunResult
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
+from lstm_baseline.tasks import GeneratedTask, Task
+from lstm_baseline.tasks.base import Rung
+
+
+def choose_settings(plan: Plan, trials: Runs) -> Chosen:
+    """Return what each contestant's trials chose on each task; the plan's own without trials."""
+    drawn = plan.tuning.settings(plan.settings)
+    return {
+        (place, name): choose(
+            drawn,
+            {
+                spec.seed - FIRST_TRIAL_SEED: result.validation_score
+                for spec, result in trials
+                if spec.task is task and spec.model == name and result.validation_score is not None
+            },
+            plan.settings,
+            higher_is_better=task.metric.higher_is_better,
+        )
+        for place, task in enumerate(plan.tasks)
+        for name in plan.models
+    }
+
+
+def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
+    """Hold every final run against its task's ladder.
+
+    Parameters
+    ----------
+    plan
+        The race.
+    finals, trials
+        Its runs and how they ended.
+
+    Returns
+    -------
+    An outcome for each task of the plan, contestants and seeds in the plan's order.
+    """
+    outcomes = []
+    for task, title in zip(plan.tasks, titles(plan.tasks), strict=True):
+        of_task = [(spec, result) for spec, result in finals if spec.task is task]
+        ladders = _ladders(task, {spec.seed for spec, _ in of_task})
+        contestants = tuple(
+            _contestant(
+                [
+                    _seed_outcome(spec, result, ladders[spec.seed])
+                    for spec, result in of_task
+                    if spec.model == model
+                ],
+                tuple(
+                    Trial(spec, result)
+                    for spec, result in trials
+                    if spec.task is task and spec.model == model
+                ),
+            )
+            for model in plan.models
+        )
+        ladder = tuple(scores.mean_ladder(list(ladders.values()), task.metric))
+        outcomes.append(TaskOutcome(task, title, ladder, contestants))
+    return outcomes
+
+
+def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> SweepOutcome:
+    """Gather a sweep's scores.
+
+    Parameters
+    ----------
+    plan
+        The race.
+    sweep
+        One of its sweeps.
+    finals
+        The race's final runs, which hold the scores of a sweep that only tests.
+    trained
+        The runs of a sweep that trains.
+    """
+    ladders = tuple(tuple(task.ladder()) for task in sweep.tasks)
+    found: dict[str, list[list[float | None]]] = {
+        name: [[] for _ in sweep.tasks] for name in plan.models
+    }
+    for spec, result in trained if sweep.train else finals:
+        if sweep.train:
+            found[spec.model][sweep.tasks.index(spec.task)].append(result.score)
+        elif spec.task is sweep.task and spec.seed < sweep.seeds:
+            its = result.also_tested_scores or (None,) * len(spec.also_tested_on)
+            by_task = dict(zip(map(id, spec.also_tested_on), its, strict=True))
+            for place, task in enumerate(sweep.tasks):
+                found[spec.model][place].append(by_task[id(task)])
+    metric = sweep.task.metric
+    return SweepOutcome(
+        sweep,
+        titles(plan.tasks)[plan.tasks.index(sweep.task)],
+        ladders,
+        {
+            name: tuple(
+                Point(
+                    tuple(at_value),
+                    tuple(scores.normalise(score, ladder, metric) for score in at_value),
+                )
+                for at_value, ladder in zip(of_model, ladders, strict=True)
+            )
+            for name, of_model in found.items()
+        },
+        tuple(
+            _seed_outcome(spec, result, ladders[sweep.tasks.index(spec.task)])
+            for spec, result in trained
+        ),
+    )
+
+
+def titles(tasks: Sequence[Task]) -> list[str]:
+    """Return the tasks' names, each with the arguments that tell it from others of its name."""
+    titles = []
+    for task in tasks:
+        config = task.config()
+        others = [
+            other.config() for other in tasks if other is not task and other.name == task.name
+        ]
+        telling = {
+            key: value
+            for key, value in config.items()
+            if any(other.get(key) != value for other in others)
+        }
+        listed = ", ".join(f"{key}={value}" for key, value in telling.items())
+        titles.append(f"{task.name} ({listed})" if telling else task.name)
+    return titles
+
+
+def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> SeedOutcome:
+    metric, score = spec.task.metric, result.score
+    normalised = scores.normalise(score, ladder, metric)
+    steps, seconds = scores.first_reached(
+        [] if score is None else result.history, scores.threshold(ladder, metric), metric
+    )
+    return SeedOutcome(
+        spec=spec,
+        result=result,
+        normalised=normalised,
+        value=scores.value(normalised, ladder, metric),
+        learned=scores.has_learned(
+            score, result.standard_error, result.untrained_score, ladder, metric
+        ),
+        steps=steps,
+        seconds=seconds,
+    )
+
+
+def _contestant(seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...]) -> ContestantOutcome:
+    spec, result = seeds[0].spec, seeds[0].result
+    peaks = [s.result.peak_memory for s in seeds if s.result.peak_memory is not None]
+    return ContestantOutcome(
+        model=spec.model,
+        width=spec.width,
+        num_params=spec.contestant.count_params(spec.task, spec.width),
+        state_size=result.state_size,
+        flops_per_step=result.flops_per_step,
+        peak_memory=round(median(peaks)) if peaks else None,
+        settings=spec.settings,
+        trials=trials,
+        seeds=tuple(sorted(seeds, key=lambda seed: seed.spec.seed)),
+    )
+
+
+def _ladders(task: Task, seeds: Iterable[int]) -> dict[int, list[Rung]]:
+    """Return the ladder that each seed's scores are held against.
+
+    A generated task measures its rules on so many fresh samples that one ladder serves all seeds;
+    a file's ladder belongs to the seed's own test rows.
+    """
+    if isinstance(task, GeneratedTask):
+        ladder = task.ladder()
+        return dict.fromkeys(sorted(seeds), ladder)
+    return {seed: task.ladder(seed) for seed in sorted(seeds)}
