@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from lstm_baseline import LSTM, FileError, LSTMBaselineError, RelationalRNN, load_model
-from lstm_baseline.engine.models.sequence_model import FORMAT
+from lstm_baseline.engine.models.model_file import FORMAT
 from lstm_baseline.engine.storage import read_json, read_tensors, write_json, write_whole
 
 

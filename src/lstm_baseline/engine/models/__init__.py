@@ -2,12 +2,13 @@
 
 from lstm_baseline.engine.models.frozen import FrozenLSTM
 from lstm_baseline.engine.models.gated_model import GatedModel
+from lstm_baseline.engine.models.gradients import Gradients, ModelCache
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.min_gru import MinGRU
 from lstm_baseline.engine.models.registry import MODELS, LineStyle, ModelKind, load_model
 from lstm_baseline.engine.models.relational import RelationalRNN
-from lstm_baseline.engine.models.sequence_model import Gradients, ModelCache, SequenceModel
+from lstm_baseline.engine.models.sequence_model import SequenceModel
 
 __all__ = [
     "GRU",

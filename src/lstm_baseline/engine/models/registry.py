@@ -11,8 +11,9 @@ from lstm_baseline.engine.errors import FileError
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.min_gru import MinGRU
+from lstm_baseline.engine.models.model_file import FORMAT
 from lstm_baseline.engine.models.relational import RelationalRNN
-from lstm_baseline.engine.models.sequence_model import FORMAT, SequenceModel
+from lstm_baseline.engine.models.sequence_model import SequenceModel
 from lstm_baseline.engine.storage import read_tensors
 
 

@@ -3,10 +3,9 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,8 @@ from jaxtyping import Float
 
 from lstm_baseline.engine.backend import Engine, select_engine
 from lstm_baseline.engine.cells import Cell, State
-from lstm_baseline.engine.cells.blocks import affine, affine_backward
-from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.initializers import NO_DRAWS, xavier_initializer
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.inputs import (
     RandomSource,
     as_dtype,
@@ -29,58 +27,27 @@ from lstm_baseline.engine.inputs import (
     as_state_parts,
 )
 from lstm_baseline.engine.models.dropout import NO_DROPOUT, DropoutRates, Masks
+from lstm_baseline.engine.models.gradients import Gradients, ModelCache
+from lstm_baseline.engine.models.model_file import (
+    check_configuration,
+    read_model,
+    refusing_configuration,
+    write_model,
+)
 from lstm_baseline.engine.models.options import changed
-from lstm_baseline.engine.models.stack import ONE_LAYER, Layers, Stack, StackCache
+from lstm_baseline.engine.models.readout import (
+    initial_readout,
+    read_out,
+    read_out_backward,
+    readout_shapes,
+)
+from lstm_baseline.engine.models.stack import ONE_LAYER, Layers, Stack
 from lstm_baseline.engine.recomputation import recomputing
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params, Shapes
-from lstm_baseline.engine.storage import check_arrays, read_tensors, write_tensors
-
-FORMAT = "lstm-baseline model 1"
+from lstm_baseline.engine.storage import check_arrays
 
 StateLike = State | list[FloatArray] | FloatArray
 """A state as a user gives it: its arrays in order, or one array bare."""
-
-_NOT_IN_FILES = ("rng", "engine", "initialization", "forget_bias")
-"""Arguments of constructors that say how a model starts and runs, not what it is."""
-
-
-class Gradients:
-    """Gradients of a loss."""
-
-    params: Params
-    """By the names and shapes of ``model.params``."""
-    initial_state: Any
-    """A state of the model's own type."""
-
-    def __init__(
-        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: State
-    ) -> None:
-        self.params = params
-        self.initial_state = initial_state
-        self._gradient_of_x = gradient_of_x
-
-    @cached_property
-    def x(self) -> FloatArray:
-        """(B, T, I), zero in the padding; computed when it is first asked for."""
-        return self._gradient_of_x()
-
-
-class ModelCache(NamedTuple):
-    """What ``backward`` needs of a ``forward_with_cache``."""
-
-    cell: StackCache
-    """Of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
-    ``gate(field)``."""
-    hidden: FloatArray
-    """What the readout saw, (B, T, H) or (B, H)."""
-    live: NDArray | None
-    """Which steps a readout's gradient counts, (B, T, 1); None for all."""
-    return_sequences: bool
-
-    @property
-    def state(self) -> State:
-        """The state after each row's last step."""
-        return self.cell.state
 
 
 class SequenceModel:
@@ -160,8 +127,8 @@ class SequenceModel:
             for names, shapes in zip(self._names_by_layer, cell_shapes, strict=True)
             for name, shape in shapes.items()
         }
-        if self.output_size is not None:
-            self._shapes |= {"W_out": (self.output_size, self.width), "b_out": (self.output_size,)}
+        self._readout_shapes = readout_shapes(self.width, self.output_size)
+        self._shapes |= self._readout_shapes
         self.params = {}
         if rng is not NO_DRAWS:
             self._draw(as_generator(rng))
@@ -171,10 +138,8 @@ class SequenceModel:
         for names, (cell, size) in zip(self._names_by_layer, inputs, strict=True):
             for name, value in cell.initial_params(size, rng).items():
                 self.params[names[name]] = value.astype(self.dtype)
-        if self.output_size is not None:
-            W_out = xavier_initializer(self._shapes["W_out"], rng=rng)
-            self.params["W_out"] = W_out.astype(self.dtype)
-            self.params["b_out"] = np.zeros(self.output_size, self.dtype)
+        for name, value in initial_readout(self._readout_shapes, rng).items():
+            self.params[name] = value.astype(self.dtype)
 
     @classmethod
     def shapes(cls, *sizes: Any, **options: Any) -> Shapes:
@@ -395,10 +360,7 @@ class SequenceModel:
             d_hidden = np.where(cache.live, d_hidden, 0)
         d_readout: Params = {}
         if self.output_size is not None:
-            d_readout = {name: np.zeros_like(self.params[name]) for name in ("W_out", "b_out")}
-            d_hidden = affine_backward(
-                d_hidden, cache.hidden, self.params, d_readout, "W_out", "b_out"
-            )
+            d_hidden, d_readout = read_out_backward(d_hidden, cache.hidden, self.params)
         state, d_last = cache.state, None
         if d_state is not None:
             d_last = self._as_state("d_state", d_state, state[0].shape[self.batch_axis])
@@ -525,11 +487,7 @@ class SequenceModel:
 
     def save(self, path: str | Path) -> None:
         """Write parameters and configuration as safetensors, whole or not at all."""
-        write_tensors(
-            path,
-            self.params,
-            {"format": FORMAT, "model": type(self).__name__, "config": self.config},
-        )
+        write_model(path, type(self).__name__, self.config, self.params)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -541,20 +499,10 @@ class SequenceModel:
             If the file is missing, damaged, of another model, or holds other arrays than its
             configuration says.
         """
-        arrays, about = read_tensors(path, FORMAT)
-        if about.get("model") != cls.__name__:
-            raise FileError(f"{path} holds a model {about.get('model')!r}; expected {cls.__name__}")
-        try:
-            config = dict(about["config"])
-            as_dtype(config["dtype"])
+        config, arrays = read_model(path, cls.__name__)
+        with refusing_configuration(path):
             model = cls(**config, rng=NO_DRAWS)
-            if unknown := (config.keys() - model.config.keys()) & set(_NOT_IN_FILES):
-                raise TypeError(f"it has {', '.join(sorted(unknown))}")
-            for name, value in model.config.items():
-                if name not in config or config[name] != value:
-                    raise ValueError(f"its {name} is {config.get(name)!r}; expected {value!r}")
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            raise FileError(f"{path} has an unusable configuration: {error}") from error
+            check_configuration(config, model.config)
         check_arrays(path, arrays, model._shapes, model.dtype)
         model.params = {name: np.array(arrays[name]) for name in model._shapes}
         return model
@@ -609,7 +557,7 @@ class SequenceModel:
             hidden = self.stack.last_output(last, None if cache is None else cache.output_mask)
         outputs = hidden
         if self.output_size is not None:
-            outputs = _read_out(hidden, self.params["W_out"], self.params["b_out"])
+            outputs = read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
         if valid is not None and return_sequences and self.output_size is not None:
             # Without a readout the engine has left the padding at 0, and does not read it.
@@ -618,16 +566,3 @@ class SequenceModel:
         if cache is None:
             return outputs, last, None
         return outputs, last, ModelCache(cache, hidden, live, return_sequences)
-
-
-def _read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
-    """Return W h + b of every step, or of the last one."""
-    outputs: FloatArray
-    if hidden.ndim == 2:
-        outputs = affine(hidden, W, b)
-        return outputs
-    # Step by step, as the bits of a product of all steps would depend on their number.
-    outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
-    np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
-    outputs += b
-    return outputs

@@ -1,0 +1,48 @@
+"""Gradients of a model, and what its forward pass keeps for them."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from lstm_baseline.engine.cells import State
+from lstm_baseline.engine.models.stack import StackCache
+from lstm_baseline.engine.shapes import FloatArray, NDArray, Params
+
+
+class Gradients:
+    """Gradients of a loss."""
+
+    params: Params
+    """By the names and shapes of ``model.params``."""
+    initial_state: Any
+    """A state of the model's own type."""
+
+    def __init__(
+        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: State
+    ) -> None:
+        self.params = params
+        self.initial_state = initial_state
+        self._gradient_of_x = gradient_of_x
+
+    @cached_property
+    def x(self) -> FloatArray:
+        """(B, T, I), zero in the padding; computed when it is first asked for."""
+        return self._gradient_of_x()
+
+
+class ModelCache(NamedTuple):
+    """What ``backward`` needs of a ``forward_with_cache``."""
+
+    cell: StackCache
+    """Of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
+    ``gate(field)``."""
+    hidden: FloatArray
+    """What the readout saw, (B, T, H) or (B, H)."""
+    live: NDArray | None
+    """Which steps a readout's gradient counts, (B, T, 1); None for all."""
+    return_sequences: bool
+
+    @property
+    def state(self) -> State:
+        """The state after each row's last step."""
+        return self.cell.state

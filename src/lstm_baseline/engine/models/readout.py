@@ -1,0 +1,43 @@
+"""The linear readout of hidden states, y = W_out h + b_out, and its derivative."""
+
+import numpy as np
+
+from lstm_baseline.engine.cells.blocks import affine, affine_backward
+from lstm_baseline.engine.initializers import xavier_initializer
+from lstm_baseline.engine.shapes import FloatArray, Params, Shapes
+
+
+def readout_shapes(width: int, output_size: int | None) -> Shapes:
+    """Return the shapes of W_out (O, width) and b_out (O); none without a readout."""
+    return {} if output_size is None else {"W_out": (output_size, width), "b_out": (output_size,)}
+
+
+def initial_readout(shapes: Shapes, rng: np.random.Generator) -> Params:
+    """Draw W_out Xavier-uniform; b_out starts at 0."""
+    if not shapes:
+        return {}
+    return {
+        "W_out": xavier_initializer(shapes["W_out"], rng=rng),
+        "b_out": np.zeros(shapes["b_out"]),
+    }
+
+
+def read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
+    """Return W h + b of every step, or of the last one."""
+    outputs: FloatArray
+    if hidden.ndim == 2:
+        outputs = affine(hidden, W, b)
+        return outputs
+    # Step by step, as the bits of a product of all steps would depend on their number.
+    outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
+    np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
+    outputs += b
+    return outputs
+
+
+def read_out_backward(
+    d_outputs: FloatArray, hidden: FloatArray, params: Params
+) -> tuple[FloatArray, Params]:
+    """Return the gradients of the hidden states and of W_out and b_out."""
+    d_params = {name: np.zeros_like(params[name]) for name in ("W_out", "b_out")}
+    return affine_backward(d_outputs, hidden, params, d_params, "W_out", "b_out"), d_params
