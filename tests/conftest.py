@@ -1,9 +1,23 @@
-"""Shape checks of the equations, in the tests only.
+"""What holds for all tests: one thread of linear algebra, and shape checks of the equations.
+
+Tests run in several processes. Were each process's linear algebra to wait busily on threads of its
+own, they would take several times as long. Processes that tests start choose for themselves.
 
 Every function in ``cells`` is held to the shapes in its signature. The models and the losses refuse
 or convert what users give with messages of their own, so they stay unhooked.
 """
 
-import jaxtyping
+import os
+
+chosen = os.environ.get("OPENBLAS_NUM_THREADS")
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+import numpy  # noqa: E402, F401  # reads it
+
+if chosen is None:
+    del os.environ["OPENBLAS_NUM_THREADS"]
+else:
+    os.environ["OPENBLAS_NUM_THREADS"] = chosen
+
+import jaxtyping  # noqa: E402
 
 jaxtyping.install_import_hook("lstm_baseline.engine.cells", "beartype.beartype")

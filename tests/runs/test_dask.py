@@ -1,9 +1,11 @@
 """Races on real Dask clusters: schedulers and workers are processes, and are killed."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -227,15 +229,20 @@ def test_commands_of_the_page_run_with_a_challenger_that_workers_lack(tmp_path: 
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": SOURCE,
     }
-    done = subprocess.run(
+    with subprocess.Popen(
         ["bash", "-c", block + "wait"],
         cwd=here,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # of scheduler and workers
         text=True,
-        timeout=100,
-    )
-    assert f"tcp://127.0.0.1:{port} has " in done.stdout
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=300)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # scheduler and workers with it
+    assert f"tcp://127.0.0.1:{port} has " in said
     results = [json.loads(path.read_text()) for path in here.glob(f"report/runs/*/{RESULT}")]
     assert [result["status"] for result in results] == ["finished"] * 3

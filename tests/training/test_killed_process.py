@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.support.processes import kill, run, start, wait_until
 
-TRAIN = ("train", "--task", "pair-matching", "--steps", 2000, "--batch-size", 64, "--seed", 5)
+TRAIN = ("train", "--task", "pair-matching", "--steps", 1000, "--batch-size", 64, "--seed", 5)
 
 
 def history(folder: Path) -> list[dict[str, float]]:
