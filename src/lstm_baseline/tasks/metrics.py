@@ -76,8 +76,7 @@ def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
     """Return which steps of x (B, T, I) are within their row's length, (B, T) booleans."""
     if lengths is None:
         return np.ones(x.shape[:2], bool)
-    valid: NDArray = np.arange(x.shape[1]) < lengths[:, None]
-    return valid
+    return np.arange(x.shape[1]) < lengths[:, None]
 
 
 def _accuracy(logits: FloatArray, batch: Batch) -> NDArray:
@@ -90,8 +89,7 @@ def _accuracy(logits: FloatArray, batch: Batch) -> NDArray:
 
 def _nats(logits: FloatArray, batch: Batch) -> NDArray:
     log_p = log_softmax(logits.astype(np.float64))
-    nats: NDArray = -np.take_along_axis(log_p, batch.y[..., None], axis=-1)[..., 0]
-    return nats
+    return -np.take_along_axis(log_p, batch.y[..., None], axis=-1)[..., 0]
 
 
 def _bits(logits: FloatArray, batch: Batch) -> NDArray:

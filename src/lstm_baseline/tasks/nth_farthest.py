@@ -58,8 +58,7 @@ def _nth_largest(scores: NDArray, story: _Story) -> IntArray:
     """Return the name (B,) of the vector with the nth largest of scores (B, N)."""
     rows = np.arange(len(scores))
     nth = np.argsort(-scores, axis=1)[rows, story.n]
-    name: IntArray = story.names[rows, nth]
-    return name
+    return story.names[rows, nth]
 
 
 def _squared_distances(story: _Story) -> NDArray:

@@ -138,8 +138,7 @@ class ObjectTracking(GeneratedTask):
 
     def _cell(self, position: IntArray) -> IntArray:
         """Return the class (B,) of column and row (B, 2)."""
-        cell: IntArray = position[:, 1] * self.grid + position[:, 0]
-        return cell
+        return position[:, 1] * self.grid + position[:, 0]
 
     def _scaled(self, position: NDArray) -> FloatArray:
         """Return column and row (B, 2), scaled to [0, 1]."""

@@ -124,8 +124,7 @@ class Masks:
             return None
         kept = ~_bernoulli(self.rng, rate, shape)
         share = 1.0 - _parts(rate) / _PARTS  # as it is drawn, lest a mask be more than 1 on average
-        mask: FloatArray = kept.astype(dtype) * dtype.type(1.0 / share)
-        return mask
+        return kept.astype(dtype) * dtype.type(1.0 / share)
 
     def _zones(self, rate: float, shape: tuple[int, ...]) -> NDArray | float | None:
         if not rate:
