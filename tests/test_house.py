@@ -26,7 +26,7 @@ import lstm_baseline.engine
 for module in pkgutil.walk_packages(lstm_baseline.engine.__path__, "lstm_baseline.engine."):
     if not module.name.endswith("._core"):
         importlib.import_module(module.name)
-y = lstm_baseline.engine.MODELS["lstm"](2, 3, 1, rng=0).forward([[[0.5, 1.0]]])
+y = lstm_baseline.engine.MODELS["lstm"].model(2, 3, 1, rng=0).forward([[[0.5, 1.0]]])
 print(y.shape)
 """
 

@@ -53,7 +53,6 @@ _MODEL_STYLES = {
 }
 _OTHER_STYLES = (
     LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
-    LineStyle(palette.ORANGE, (0, (8, 2)), "v"),
     LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
     LineStyle(INK, (0, (9, 1.5, 2, 1.5)), "X"),
     LineStyle(palette.GREY, (0, (2, 2.5)), "p"),

@@ -520,7 +520,7 @@ def test_a_cache_of_another_cell_is_refused():
         for m, kept in enumerate(caches):
             if k == m:
                 continue
-            with pytest.raises(TypeError, match="parameters of another cell"):
+            with pytest.raises(InputError, match="cache is of another model"):
                 model.backward(np.ones((4, 5, 9)), kept)
 
 

@@ -43,7 +43,7 @@ class ModelKind(NamedTuple):
 _KINDS = (
     ModelKind("lstm", "LSTM", LSTM, 64, LineStyle("BLUE", "-", "o")),
     ModelKind("gru", "GRU", GRU, 64, LineStyle("GREEN", (0, (4, 1.5, 1, 1.5)), "^")),
-    ModelKind("mingru", "minGRU", MinGRU, 64, LineStyle("ORANGE", (0, (3, 1, 1, 1)), "D")),
+    ModelKind("mingru", "minGRU", MinGRU, 64, LineStyle("ORANGE", (0, (8, 2)), "v")),
     ModelKind(
         "relational", "relational RNN", RelationalRNN, 16, LineStyle("RED", (0, (5, 1.5)), "s")
     ),

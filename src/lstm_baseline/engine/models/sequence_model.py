@@ -351,7 +351,16 @@ class SequenceModel:
             From ``forward_with_cache``; neither x nor the parameters may have changed since.
         d_state
             Gradient with respect to the state after the last step, where the loss uses it.
+
+        Raises
+        ------
+        InputError
+            If the cache is of another model, or a shape or dtype does not fit.
         """
+        if cache.cell.stack is not self.stack:
+            raise InputError(
+                "cache is of another model; give that of this one's forward_with_cache"
+            )
         d_hidden = as_real("d_outputs", d_outputs, self.dtype)
         expected = (*cache.hidden.shape[:-1], self.output_size or self.width)
         if d_hidden.shape != expected:
