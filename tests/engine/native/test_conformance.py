@@ -9,8 +9,12 @@ import pytest
 
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.engine import backend
-from lstm_baseline.engine.cells import Cache, gate_activations
-from lstm_baseline.engine.native import lstm_variants as native_variants
+from lstm_baseline.engine.cells import (
+    Cache,
+    LSTMVariant,
+    LSTMVariantEquations,
+    gate_activations,
+)
 from lstm_baseline.engine.native.unrolling import NativeCache
 from tests.support.engines import (
     INSTRUCTION_SETS,
@@ -541,7 +545,7 @@ def test_a_cache_of_another_cell_is_refused():
     ids=str,
 )
 def test_bindings_refuse_what_kernels_cannot_read(change, error):
-    names = native_variants._NAMES
+    names = core.LSTM_VARIANT_PARAMS
     params = {"W": np.ones((20, 3)), "U": np.ones((20, 5)), "b": np.ones(20)} | change
     activations = change.get("activations", [(6, 0.0, 0.0), (9, 0.0, 0.0), (9, 0.0, 0.0)])
     with pytest.raises(error):
@@ -730,3 +734,9 @@ def test_refusals_are_those_of_the_reference(name):
                 call(make(name, sizes, engine=engine))
             messages.append(str(caught.value))
         assert messages[0] == messages[1]
+
+
+def test_the_core_numbers_every_activation():
+    assert sorted(core.ACTIVATIONS) == sorted(gate_activations.NAMES)
+    stated = LSTMVariantEquations(4, LSTMVariant(2, True, False, True)).shapes(3)
+    assert set(core.LSTM_VARIANT_PARAMS) == set(stated)

@@ -7,7 +7,7 @@
 
 namespace lb {
 
-/// Places of the activations among NAMES.
+/// The activations; ACTIVATION_NAMES has their names in this order.
 enum GateActivationKind {
     AFFINE,
     ELU,
@@ -23,7 +23,13 @@ enum GateActivationKind {
     NUM_ACTIVATIONS
 };
 
-/// An activation of gate_activations.py: its place among NAMES, and its constants.
+/// As gate_activations.py names them; Python reads this table and numbers them by it.
+constexpr const char* ACTIVATION_NAMES[] = {
+    "affine",   "elu",      "hard_sigmoid", "leaky_relu",      "relu", "scaled_tanh", "sigmoid",
+    "softplus", "softsign", "tanh",         "thresholded_relu"};
+static_assert(sizeof ACTIVATION_NAMES / sizeof *ACTIVATION_NAMES == NUM_ACTIVATIONS);
+
+/// An activation of gate_activations.py: its kind, and its constants.
 struct GateActivation {
     int kind;
     double alpha, beta;

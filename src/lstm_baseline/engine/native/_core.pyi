@@ -106,6 +106,12 @@ def lstm_forward(
 ) -> tuple[FloatArray, FloatArray, FloatArray, LSTMCache | None]:
     """Return y (B, T, H), the last h and c, (B, H) each, and with ``keep`` the cache."""
 
+ACTIVATIONS: tuple[str, ...]
+"""Activations of gates in the order of their numbers."""
+
+LSTM_VARIANT_PARAMS: tuple[str, ...]
+"""Parameters of the LSTM's variants in the order in which the core takes them."""
+
 def lstm_variant_forward(
     x: FloatArray,
     h: FloatArray | None,

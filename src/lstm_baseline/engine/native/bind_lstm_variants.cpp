@@ -10,8 +10,10 @@
 namespace lb {
 namespace {
 
-/// Parameters come in the order in which native/lstm_variants.py lists them, None for none.
-constexpr size_t NUM_PARAMS = 11;
+/// Parameters come as a list in this order, which Python reads; None for those that are not there.
+constexpr const char* PARAM_NAMES[] = {"W",      "U",      "b",      "p_f",    "p_i",   "p_o",
+                                       "gain_x", "gain_h", "gain_c", "bias_c", "W_proj"};
+constexpr size_t NUM_PARAMS = sizeof PARAM_NAMES / sizeof *PARAM_NAMES;
 
 template <class Number>
 Number** members(LSTMVariantParams<Number>& params, size_t which) {
@@ -252,6 +254,11 @@ GateActivation activation(const nb::list& all, size_t which) {
 }  // namespace
 
 void bind_lstm_variants(nb::module_& module) {
+    nb::list activations, params;
+    for (const char* name : ACTIVATION_NAMES) activations.append(name);
+    for (const char* name : PARAM_NAMES) params.append(name);
+    module.attr("ACTIVATIONS") = nb::tuple(activations);
+    module.attr("LSTM_VARIANT_PARAMS") = nb::tuple(params);
     nb::class_<Either<LSTMVariantCache>>(module, "LSTMVariantCache")
         .def("backward",
              method<LSTMVariantCache>(&LSTMVariantCache<float>::backward,

@@ -8,36 +8,6 @@ from lstm_baseline.engine.core import load_core
 from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts, contiguous
 from lstm_baseline.engine.shapes import FloatArray, Params
 
-_NAMES = (
-    "W",
-    "U",
-    "b",
-    "p_f",
-    "p_i",
-    "p_o",
-    "gain_x",
-    "gain_h",
-    "gain_c",
-    "bias_c",
-    "W_proj",
-)
-"""Parameters in the order in which the core takes them, None for those that are not there."""
-
-_ACTIVATIONS = (
-    "affine",
-    "elu",
-    "hard_sigmoid",
-    "leaky_relu",
-    "relu",
-    "scaled_tanh",
-    "sigmoid",
-    "softplus",
-    "softsign",
-    "tanh",
-    "thresholded_relu",
-)
-"""By the numbers that ``gate_activations_kernel.h`` gives them."""
-
 _FROM_VALUE = ("sigmoid", "tanh")
 """Activations whose derivatives need their values only."""
 
@@ -68,7 +38,8 @@ def _backward(
     call: Call, kept: Any, d_outputs: FloatArray | None, d_state: Parts
 ) -> tuple[Params, tuple[Any, ...]]:
     listed, *rest = kept.backward(_listed(call.params), d_outputs, *d_state)
-    d_params = {name: d for name, d in zip(_NAMES, listed, strict=True) if d is not None}
+    named = zip(load_core().LSTM_VARIANT_PARAMS, listed, strict=True)
+    d_params = {name: d for name, d in named if d is not None}
     return d_params, tuple(rest)
 
 
@@ -87,13 +58,14 @@ def _variant(call: Call) -> LSTMVariant:
 
 
 def _listed(params: Params) -> list[FloatArray | None]:
-    return [contiguous(params.get(name)) for name in _NAMES]
+    """Return the parameters in the core's order, None for those that are not there."""
+    return [contiguous(params.get(name)) for name in load_core().LSTM_VARIANT_PARAMS]
 
 
 def _numbered(activation: GateActivation) -> tuple[int, float, float]:
     """Return an activation's number and its constants."""
     alpha, beta = (*activation.constants, 0.0, 0.0)[:2]
-    return _ACTIVATIONS.index(activation.name), alpha, beta
+    return load_core().ACTIVATIONS.index(activation.name), alpha, beta
 
 
 KERNEL = Kernel(_forward, _backward, _gate)
