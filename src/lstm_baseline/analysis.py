@@ -1,4 +1,4 @@
-"""What goes on inside a recurrent model: arrays to look at, one function for each question.
+"""The inside of a recurrent model as arrays to look at, one function for each question.
 
 B rows, T steps. Every function takes a model and inputs, or arrays from another one, and returns
 arrays; nothing is drawn here.
@@ -29,9 +29,9 @@ class Trace(NamedTuple):
     """States, gates and attention at every step."""
 
     states: dict[str, FloatArray]
-    """By name ("h", "c", "memory"), (B, T, width)."""
+    """States by name ("h", "c", "memory"), (B, T, width)."""
     gates: dict[str, FloatArray]
-    """By name ("forget gate", …), (B, T, width); between 0 and 1 where gates are sigmoids."""
+    """Gates by name ("forget gate", …), (B, T, width); between 0 and 1 where gates are sigmoids."""
     attention: FloatArray | None
     """(B, T, blocks, heads, S+1, S+1) of a relational memory, None of any other cell: row n of the
     last two axes says what share of its attention slot n gives to each slot and, last, to the

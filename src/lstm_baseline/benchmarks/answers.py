@@ -1,4 +1,4 @@
-"""Whether an entrant computes the right thing.
+"""Checks that an entrant computes the right thing.
 
 Right is what the reference engine says in float64. A float32 answer differs from it by rounding,
 in proportion to the numbers that were added up, so each array's largest difference is held against
@@ -22,7 +22,7 @@ bias or a faster but coarser activation is far beyond it.
 
 
 class Check(NamedTuple):
-    """How far an answer is from the right one."""
+    """Distance of an answer from the right one."""
 
     error: float
     """The largest of all arrays, as a share of the array's largest entry; infinite for NaN."""
@@ -31,7 +31,7 @@ class Check(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Whether rounding explains it."""
+        """True if rounding explains the distance."""
         return self.error <= TOLERANCE
 
 

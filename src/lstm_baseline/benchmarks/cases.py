@@ -1,4 +1,4 @@
-"""What is timed: the cases, their weights and data, and the arithmetic that each needs.
+"""The cases that are timed, their weights and data, and the arithmetic that each needs.
 
 Everything is float32. A problem's weights are those a model starts with, with biases and gains
 moved off 0 and 1, so that none of them can be dropped or swapped without showing.
@@ -27,17 +27,17 @@ KINDS: dict[Kind, str] = {
     "ragged-forward": "forward, rows of 1 to T steps",
     "ragged-gradient": "forward and backward, rows of 1 to T steps",
 }
-"""What each kind of case is called."""
+"""Names of the kinds of cases."""
 
 MODELS = {"lstm": "LSTM", "relational": "relational memory"}
 
 NUM_SLOTS, NUM_HEADS, HEAD_SIZE = 4, 4, 16
-"""Of every relational memory here; its slots are 64 wide."""
+"""Heads of every relational memory here; its slots are 64 wide."""
 
 NUM_CLASSES = 8
 LEARNING_RATE = 1e-3
 MAX_NORM = 0.1
-"""Of the clipped gradient: below the norms that come up, so that clipping has work to do."""
+"""Largest norm of the gradient: below the norms that come up, so that clipping has work to do."""
 
 
 class Case(NamedTuple):
@@ -58,18 +58,18 @@ class Case(NamedTuple):
     H: int
     """Hidden units of an LSTM, width of a slot of a relational memory."""
     quick: bool = True
-    """Whether ``--quick`` includes it."""
+    """True if ``--quick`` includes the case."""
     memory: bool = False
-    """Whether its memory is measured too."""
+    """True if the memory of the case is measured too."""
 
     @property
     def name(self) -> str:
-        """What ``--only`` matches."""
+        """The text that ``--only`` matches."""
         return f"{self.kind}-{self.model}-{self.B}x{self.T}x{self.I}x{self.H}"
 
     @property
     def group(self) -> str:
-        """What cases that belong together have in common, for readers."""
+        """The common heading of cases that belong together."""
         return f"{KINDS[self.kind]}, {MODELS[self.model]}"
 
     @property

@@ -27,7 +27,7 @@ _STYLES = dict(
     )
 )
 _WIDTH, _ROW_HEIGHT, _MARGINS = 7.6, 0.185, 1.1
-"""In inches."""
+"""Size in inches."""
 _HEADING = 1.3
 """Rows that the heading of a group takes."""
 

@@ -1,4 +1,4 @@
-"""Who takes part: ours, and every peer that is installed.
+"""The entrants: ours, and every peer that is installed.
 
 A peer is a module with ``entrants(problem, threads)``, which returns what it has for a case,
 possibly nothing. It is imported only when it is installed and asked for.
@@ -29,9 +29,9 @@ class Entrant(NamedTuple):
     peer: str
     """Whose it is: a name of ``PEERS``."""
     answer: Callable[[], Answer]
-    """What it computes, to be checked. Called once, before any ``call``."""
+    """The numbers that it computes, to be checked. Called once, before any ``call``."""
     call: Callable[[], object]
-    """What is timed."""
+    """The call that is timed."""
     during: Callable[[], AbstractContextManager[object]] = nullcontext
     """Entered around many calls, as a user would around a loop."""
 
@@ -41,12 +41,12 @@ class Peer(NamedTuple):
 
     name: str
     packages: tuple[str, ...]
-    """What must be installed; the first gives the version."""
+    """Packages that must be installed; the first gives the version."""
     module: str
 
     @property
     def installed(self) -> bool:
-        """Whether it can take part."""
+        """True if the peer can take part."""
         return all(find_spec(package) is not None for package in self.packages)
 
     @property

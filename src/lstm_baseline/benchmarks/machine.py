@@ -15,18 +15,18 @@ _SIZE, _REPEATS = 1024, 5
 
 
 class Machine(NamedTuple):
-    """What ran, and on what."""
+    """The machine and the software of a measurement."""
 
     cpu: str
     cores: int
-    """That this process may use."""
+    """Cores that this process may use."""
     system: str
     engine: str
     """native, or reference where there is no compiled core."""
     instruction_set: str | None
-    """That the native engine uses."""
+    """Instruction set that the native engine uses."""
     versions: dict[str, str]
-    """Of Python, NumPy and this package."""
+    """Versions of Python, NumPy and this package."""
 
 
 def describe_machine() -> Machine:
@@ -65,7 +65,7 @@ def matrix_product_gflops() -> float:
 
 
 class Neighbours:
-    """How much of the machine other processes use, from when this is made."""
+    """Share of the machine that other processes use, from when this is made."""
 
     def __init__(self) -> None:
         self._before = _busy_elsewhere(), time.perf_counter()

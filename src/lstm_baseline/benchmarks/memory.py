@@ -1,4 +1,4 @@
-"""How much memory a case takes, each entrant in a fresh process of its own.
+"""Memory that a case takes, each entrant in a fresh process of its own.
 
 The process imports what it needs, makes weights, data and entrant, hands free heap back to the
 system and resets the kernel's record of its peak. Then it makes a few calls. ``call`` is how far

@@ -1,4 +1,4 @@
-"""What came out of a benchmark: pure data, and the JSON that holds it.
+"""The results of a benchmark: pure data, and the JSON that holds it.
 
 ``bench.json`` is one object. Times are seconds of one call.
 

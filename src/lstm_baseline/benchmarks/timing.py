@@ -1,4 +1,4 @@
-"""How time is taken: entrants take turns, round by round, and medians are kept.
+"""Timing: entrants take turns, round by round, and medians are kept.
 
 A machine's speed wanders with its temperature and its neighbours. Whoever is timed in turns meets
 the same weather, so ratios hold where times alone do not.
@@ -17,7 +17,7 @@ from lstm_baseline.benchmarks.entrants import Entrant
 
 
 class Pace(NamedTuple):
-    """How long to measure."""
+    """Length of a measurement."""
 
     batch_seconds: float = 2e-3
     """A batch makes as many calls as fit in this, so that the clock's own cost vanishes."""
@@ -42,7 +42,7 @@ class Timing(NamedTuple):
     """Third quartile."""
     rounds: int
     calls: int
-    """In a round."""
+    """Calls in a round."""
 
 
 def wait_until_quiet() -> None:

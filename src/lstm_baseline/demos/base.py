@@ -1,4 +1,4 @@
-"""What every demo is: numbers first, then words and a picture that compute nothing."""
+"""The parts of every demo: numbers first, then words and a picture that compute nothing."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -26,7 +26,7 @@ CHANCE, ORDER_BLIND = 1 / 3, 1 / 2  # what guessing scores, among all symbols an
 
 
 class Classification(NamedTuple):
-    """What ``compute`` measured."""
+    """The numbers that ``compute`` measured."""
 
     before: float
     """Accuracy of the untrained network on fresh sequences."""
@@ -41,9 +41,9 @@ class Classification(NamedTuple):
     y: IntArray
     """Their classes, (4,)."""
     probabilities: FloatArray
-    """What the trained network says after the last step, (4, 3)."""
+    """Outputs of the trained network after the last step, (4, 3)."""
     beliefs: FloatArray
-    """What it would say after each step, (4, 20, 3)."""
+    """Its outputs after each step, (4, 20, 3)."""
 
 
 def sample(size: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:

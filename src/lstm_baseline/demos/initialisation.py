@@ -1,4 +1,4 @@
-"""Why initial weights matter over 100 steps: what reaches the last step, and what comes back."""
+"""Initial weights over 100 steps: what reaches the last step, and what comes back."""
 
 import math
 from typing import NamedTuple
@@ -42,7 +42,7 @@ SETUPS = (
 
 
 class Measured(NamedTuple):
-    """What one setup gives."""
+    """The numbers of one setup."""
 
     setup: Setup
     variance: FloatArray
@@ -63,7 +63,7 @@ class Measured(NamedTuple):
 
     @property
     def factor_per_step(self) -> float:
-        """What the gradient is multiplied by in each step back, as a geometric mean."""
+        """Factor of the gradient in each step back, as a geometric mean."""
         return float(self.gradient[0] ** (1 / (NUM_STEPS - 1)))
 
 

@@ -56,10 +56,10 @@ class Echo(GeneratedTask):
 
 
 class SequenceToSequence(NamedTuple):
-    """What ``compute`` measured; errors are mean squared errors."""
+    """The numbers that ``compute`` measured; errors are mean squared errors."""
 
     ladder: list[Rung]
-    """What known rules score, worst first."""
+    """Scores of known rules, worst first."""
     before: float
     """Error of the untrained network on fresh sequences."""
     after: float
@@ -71,9 +71,9 @@ class SequenceToSequence(NamedTuple):
     x: FloatArray
     """Two sequences, (2, 15, 10)."""
     target: FloatArray
-    """What should come out, (2, 15, 10)."""
+    """Targets, (2, 15, 10)."""
     output: FloatArray
-    """What comes out of the trained network, (2, 15, 10)."""
+    """Outputs of the trained network, (2, 15, 10)."""
 
     def score(self, rule: str) -> float:
         """Return the error of a rule of the ladder."""

@@ -18,22 +18,22 @@ CHUNKS = [slice(start, start + CHUNK) for start in range(0, NUM_STEPS, CHUNK)]
 
 
 class StateKept(NamedTuple):
-    """What ``compute`` measured; a difference is the largest over all numbers compared."""
+    """Numbers that ``compute`` measured; a difference is the largest over all numbers."""
 
     whole_shape: tuple[int, ...]
     """Shape of the outputs of one call, (4, 30, 16)."""
     steps_difference: float
     """Outputs and last state of 30 ``step`` calls against one call of ``forward``."""
     chunks_difference: float
-    """Of three calls that hand the state on, likewise."""
+    """Largest difference of three calls that hand the state on."""
     reset_difference: float
-    """Of three calls that start from zero, likewise."""
+    """Largest difference of three calls that start from zero."""
     real_inputs_difference: float
-    """Of 30 ``step`` calls on one row of real numbers, where sums may be rounded differently."""
+    """Largest difference of 30 ``step`` calls on one row of real numbers, with other rounding."""
     kept: dict[str, FloatArray]
     """Mean norm over rows of "h" and "c" after each step, (30,)."""
     reset: dict[str, FloatArray]
-    """The same when the state is set to zero after steps 10 and 20."""
+    """Outputs when the state is set to zero after steps 10 and 20."""
     distance: FloatArray
     """Mean over rows of ‖h kept − h reset‖ after each step, (30,)."""
 

@@ -69,7 +69,7 @@ class Step(NamedTuple):
 
 
 class StepByStep(NamedTuple):
-    """What ``compute`` found."""
+    """The numbers that ``compute`` found."""
 
     steps: list[Step]
     cell_difference: float
@@ -77,7 +77,7 @@ class StepByStep(NamedTuple):
     lstm_difference: float
     """Largest difference of these h from the outputs of ``LSTM`` with the same weights."""
     random_difference: float
-    """Of ``LSTMCell`` stepped 30 times from ``LSTM``: random weights, 5 hidden units, 3 rows."""
+    """``LSTMCell``, stepped 30 times, against ``LSTM``: random weights, 5 units, 3 rows."""
 
 
 def step(params: Params, x: FloatArray, h_prev: float, c_prev: float) -> Step:

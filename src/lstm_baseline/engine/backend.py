@@ -1,4 +1,4 @@
-"""Which engine runs a cell over time: the reference, or the compiled core.
+"""The engines that run a cell over time: the reference and the compiled core.
 
 An engine runs one layer in one direction. The reference is ``cells/recurrence.py``. The native
 engine gives the same numbers from the same arguments for the cells that have kernels, and leaves
@@ -31,7 +31,7 @@ _NOT_BUILT = "the compiled core was not built when this package was installed"
 
 
 class UnrolledCache(Protocol):
-    """What an engine keeps of a forward pass: all that its derivative needs."""
+    """An engine's record of a forward pass: all that its derivative needs."""
 
     @property
     def x(self) -> FloatArray:

@@ -17,7 +17,7 @@ C = TypeVar("C")
 
 
 class ParamGradients(Protocol):
-    """What ``backward`` returns."""
+    """The result of ``backward``."""
 
     params: Params
     """Gradients by the names and shapes of the model's ``params``."""

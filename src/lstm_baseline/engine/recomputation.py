@@ -22,7 +22,7 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
 
 
 class RecomputingCache(NamedTuple):
-    """What the derivative needs: the call, and the state before each stretch."""
+    """Record of a pass: the call, and the state before each stretch."""
 
     engine: Engine
     cell: Cell[Any, Any]

@@ -47,7 +47,7 @@ LSTM_GATES = ("f", "i", "c", "o")
 """Forget, input, candidate, output: the order of the lanes in W (4H, I), U (4H, H), b (4H)."""
 
 COUPLED_GATES = ("i", "c", "o")
-"""The same without a forget gate of its own: W (3H, I) and so on where f = 1 − i."""
+"""The lanes without a forget gate of its own: W (3H, I) and so on where f = 1 − i."""
 
 GRU_GATES = ("r", "z", "n")
 """Reset, update, candidate: the order of the lanes in W (3H, I), U (3H, H), b (3H)."""

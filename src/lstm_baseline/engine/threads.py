@@ -1,4 +1,4 @@
-"""How many threads linear algebra and the compiled core use.
+"""The number of threads that linear algebra and the compiled core use.
 
 A product that NumPy splits over threads sums in another order, so the bits of a result depend on
 their number. The core's do not. At this package's sizes one thread of linear algebra a process,
@@ -16,7 +16,7 @@ from lstm_baseline.engine.core import load_core
 
 
 class _CoreController(threadpoolctl.LibController):  # type: ignore[misc]
-    """What threadpoolctl needs to know of the compiled core."""
+    """The compiled core as threadpoolctl sees it."""
 
     user_api = "lstm_baseline"
     internal_api = "lstm_baseline"

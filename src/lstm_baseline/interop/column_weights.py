@@ -28,7 +28,7 @@ class NamedCell(NamedTuple):
     """One direction of a layer."""
 
     name: str
-    """What error lines call it."""
+    """Name in error lines."""
     cell: "keras.layers.LSTMCell | nnx.OptimizedLSTMCell | nnx.LSTMCell"
     """The other library's."""
 

@@ -45,18 +45,18 @@ _SIZES = ((3, 7), (1, 1), (2, 30))
 
 
 class Agreement(NamedTuple):
-    """What came of a conversion."""
+    """The outcome of a conversion."""
 
     model: LSTM
     error: float
     """Largest difference between outputs of what was read and of what was written, over the largest
     output."""
     checked_by: str
-    """Who ran the file that was written."""
+    """Library that ran the file that was written."""
 
 
 class Format(NamedTuple):
-    """How files of one kind are read, written and run."""
+    """Functions that read, write and run files of one kind."""
 
     suffix: str
     read: Callable[[Path, str], LSTM]
@@ -284,4 +284,4 @@ FORMATS = {
     "onnx": Format(".onnx", _read_onnx, to_onnx, _run_onnx),
     "keras": Format(".keras", _read_keras, _write_keras, _run_keras),
 }
-"""By the names that ``convert`` takes; of two with one ending the first is meant."""
+"""Formats by the names that ``convert`` takes; of two with one ending the first is meant."""

@@ -48,10 +48,10 @@ ACTIVATIONS = {
 """Ours by the names of ``jax.nn``; those of ``nnx`` are the same functions."""
 
 OPTIMIZED_PARTS = (("dense_i",), ("dense_h",))
-"""Of OptimizedLSTMCell, what meets x and what meets h′."""
+"""Parts of OptimizedLSTMCell that meet x and h′."""
 
 PARTS = (("ii", "if_", "ig", "io"), ("hi", "hf", "hg", "ho"))
-"""The same of LSTMCell, gates in the order of ``KERNEL_GATES``."""
+"""Parts of LSTMCell that meet x and h′, gates in the order of ``KERNEL_GATES``."""
 
 
 def from_flax(layers: "nnx.Module | list[nnx.Module] | tuple[nnx.Module, ...]") -> LSTM:

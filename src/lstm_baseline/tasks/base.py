@@ -1,4 +1,4 @@
-"""What a task is: data by seed, a loss, a metric, and a ladder of known scores."""
+"""A task: data by seed, a loss, a metric, and a ladder of known scores."""
 
 import inspect
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What the generators share: laying out columns, writing and reading one-hots, stating beliefs."""
+"""Tools of the generators: laying out columns, writing and reading one-hots, stating beliefs."""
 
 from itertools import pairwise
 

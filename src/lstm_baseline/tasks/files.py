@@ -48,7 +48,7 @@ _NPY = b"\x93NUMPY"
 
 
 class Scaling(NamedTuple):
-    """How values are standardised: (value − mean) / scale."""
+    """Standardisation of values: (value − mean) / scale."""
 
     mean: NDArray
     """(I,) or (O,), float64"""

@@ -42,7 +42,7 @@ from lstm_baseline.tasks.metrics import ACCURACY, Batch
 
 
 class _Story(NamedTuple):
-    """What x shows; n and names count from 0."""
+    """The story that x shows; n and names count from 0."""
 
     vectors: FloatArray
     """(B, N, D)"""

@@ -1,4 +1,4 @@
-"""What every model of the contract promises, as a suite of tests to be subclassed.
+"""The promises of every model of the contract, as a suite of tests to be subclassed.
 
 In a test file of your own:
 
@@ -49,7 +49,7 @@ class ModelConformance(ABC):
     gradient_tolerance: float = 1e-6
     """Largest error of a gradient, in parts of its array's largest."""
     rows_without_steps: bool = True
-    """Whether a row may have length 0."""
+    """True if a row may have length 0."""
 
     @abstractmethod
     def make_model(self, seed: int) -> Trainable:

@@ -28,13 +28,13 @@ class Record(NamedTuple):
     gradient_norm: float | None
     """Mean global norm of the gradient before clipping, since the line before."""
     learning_rate: float | None
-    """Of the last step."""
+    """Learning rate of the last step."""
     metric: float
     """The task's metric on the validation samples."""
 
 
 class Progress:
-    """What changes while a run trains: everything that a checkpoint holds."""
+    """The changing parts of a run: everything that a checkpoint holds."""
 
     def __init__(self, params: Params, optimizer_state: Params) -> None:
         self.params = params

@@ -35,7 +35,7 @@ Trainable: TypeAlias = Model[Any]
 
 
 class TrainingResult(NamedTuple):
-    """How a run went; the model holds the best weights."""
+    """The course of a run; the model holds the best weights."""
 
     history: list[Record]
     best_step: int

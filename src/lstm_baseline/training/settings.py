@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""Settings of training."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ class TrainingSettings(BaseModel):
     learning_rate: Positive = 3e-3
     """The schedule's peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """For SGD."""
+    """Momentum of SGD."""
     schedule: ScheduleName = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     clip_norm: Positive | None = 1.0
@@ -34,7 +34,7 @@ class TrainingSettings(BaseModel):
     """Steps through which a gradient reaches back, for memory that does not grow with T; all of
     them when None. See ``truncation.py``."""
     recompute: bool = False
-    """Whether to compute again in backward what forward would store: a third more time, and memory
+    """True to compute again in backward what forward would store: a third more time, and memory
     that grows with √T beside each layer's inputs. See ``recomputation.py``."""
     patience: Count | None = None
     """Validations without improvement after which training stops; never when None."""

@@ -16,7 +16,7 @@ from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray
 
 _ORDER = (1, 3, 0, 2)
-"""Where ONNX's gates i, o, f, c stand in ours."""
+"""Places of ONNX's gates i, o, f, c in our order."""
 
 _STATE = ("h_0", "c_0")
 _ERRORS_ONLY = 3

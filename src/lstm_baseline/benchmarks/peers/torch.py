@@ -24,7 +24,7 @@ from lstm_baseline.benchmarks.entrants import CHECKED_STEPS, Answer, Entrant
 from lstm_baseline.engine.shapes import NDArray, Params
 
 _ORDER = (1, 0, 2, 3)
-"""Where PyTorch's gates i, f, g, o stand in ours, and ours in PyTorch's."""
+"""Places of PyTorch's gates i, f, g, o in our order, and of ours in PyTorch's."""
 
 _LSTM_NAMES = {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b"}
 

@@ -39,7 +39,7 @@ def affine_backward(
 
 
 class LayerNormCache(NamedTuple):
-    """What the derivative of a layer norm needs."""
+    """Record of a layer norm for its derivative."""
 
     x_hat: Array
     """(*, F) rows with mean 0 and variance 1."""

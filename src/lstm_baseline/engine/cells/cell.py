@@ -1,4 +1,4 @@
-"""What a cell states: its parameters, where they start, one step and the derivative of a step."""
+"""The statements of a cell: parameters, their initial values, one step and its derivative."""
 
 import math
 from abc import ABC, abstractmethod

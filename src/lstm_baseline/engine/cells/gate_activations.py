@@ -1,4 +1,4 @@
-"""What a gate may be instead of a sigmoid or tanh: the activation functions of ONNX's LSTM.
+"""Activations that may replace sigmoid and tanh in a gate: those of ONNX's LSTM.
 
 Each is a pair y = φ(z) and φ′(z), the latter from z and y, and may have the constants α and β.
 

@@ -40,7 +40,7 @@ class GRUState(NamedTuple):
 
 
 class GRUStep(NamedTuple):
-    """What the derivative of one step needs, each (B, H)."""
+    """Record of one step for its derivative, each (B, H)."""
 
     h_prev: Array
     r: Array

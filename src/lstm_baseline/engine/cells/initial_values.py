@@ -47,7 +47,7 @@ _CUT_OFF_DEVIATION = 0.87962566103423978
 
 
 class Start(NamedTuple):
-    """Where an LSTM's parameters start."""
+    """Initialisation scheme of an LSTM's parameters."""
 
     initialization: object = "baseline"
     """A name of ``STARTS``; ("chrono", T) gives the longest time T that chrono is to bridge."""

@@ -42,7 +42,7 @@ class LSTMState(NamedTuple):
 
 
 class LSTMStep(NamedTuple):
-    """What the derivative of one step needs, each (B, H)."""
+    """Record of one step for its derivative, each (B, H)."""
 
     h_prev: Array
     c_prev: Array
@@ -61,7 +61,7 @@ class LSTMEquations(Cell[LSTMState, LSTMStep]):
     hidden_size: int
     """H."""
     start: Start = BASELINE
-    """Where the parameters start."""
+    """Initialisation scheme of the parameters."""
 
     state_type: ClassVar[type[Any]] = LSTMState
     gates = LSTM_GATES

@@ -62,7 +62,7 @@ PLAIN_ACTIVATIONS = (
 
 
 class LSTMVariant(NamedTuple):
-    """Which pieces are added or exchanged; none by default."""
+    """The pieces that are added or exchanged; none by default."""
 
     projection_size: int | None = None
     peepholes: bool = False
@@ -137,11 +137,11 @@ class Activated(NamedTuple):
     z: Array
     y: Array
     inside: Array | None
-    """Where the clip let the pre-activation through; None without a clip."""
+    """True where the clip let the pre-activation through; None without a clip."""
 
 
 class LSTMVariantStep(NamedTuple):
-    """What the derivative of one step needs."""
+    """Record of one step for its derivative."""
 
     h_prev: Array
     c_prev: Array
@@ -182,7 +182,7 @@ class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
     variant: LSTMVariant = PLAIN
     """The pieces."""
     start: Start = BASELINE
-    """Where the parameters start."""
+    """Initialisation scheme of the parameters."""
 
     state_type: ClassVar[type[Any]] = LSTMState
     gate_fields: ClassVar[dict[str, str]] = {

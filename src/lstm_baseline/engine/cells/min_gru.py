@@ -35,7 +35,7 @@ class MinGRUState(NamedTuple):
 
 
 class MinGRUStep(NamedTuple):
-    """What the derivative of one step needs, each (B, H)."""
+    """Record of one step for its derivative, each (B, H)."""
 
     h_prev: Array
     z: Array

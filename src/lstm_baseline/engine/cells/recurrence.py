@@ -32,7 +32,7 @@ class CellGradients(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What the derivative of ``unroll`` needs of a forward pass."""
+    """Record of a forward pass for the derivative of ``unroll``."""
 
     cell: Cell[Any, Any]
     params: Params

@@ -23,7 +23,7 @@ Zone = Array | float | None
 
 
 class Regularization(NamedTuple):
-    """What is done to a state before a step and after it."""
+    """Changes of a state before a step and after it."""
 
     recurrent: Array | None = None
     """r, (B, ·) of the state's first array."""

@@ -59,7 +59,7 @@ class RelationalState(NamedTuple):
 
 
 class BlockCache(NamedTuple):
-    """What the derivative of one attention block needs."""
+    """Record of one attention block for its derivative."""
 
     X: Array
     """(B, S+1, F) the block's input."""
@@ -79,7 +79,7 @@ class BlockCache(NamedTuple):
 
 
 class RelationalStep(NamedTuple):
-    """What the derivative of one step needs."""
+    """Record of one step for its derivative."""
 
     M_prev: Array
     tanh_M_prev: Array

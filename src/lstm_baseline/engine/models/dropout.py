@@ -1,4 +1,4 @@
-"""What a model drops out in training: rates, and the masks that are drawn with them.
+"""Dropout in training: rates, and the masks that are drawn with them.
 
 =================  =========================================================  ====================
 rate               what it sets to 0, or keeps                                drawn anew
@@ -42,11 +42,11 @@ class DropoutRates(NamedTuple):
     recurrent_dropout: float = 0.0
     weight_drop: float = 0.0
     zoneout: tuple[float, ...] = (0.0, 0.0)
-    """Of each array of the state: of h and of c."""
+    """Rate of each array of the state: of h and of c."""
 
     @property
     def in_evaluation(self) -> bool:
-        """Whether anything remains outside training."""
+        """True if a rate acts outside training too."""
         return any(self.zoneout)
 
     @classmethod

@@ -13,7 +13,7 @@ class Gradients:
     """Gradients of a loss."""
 
     params: Params
-    """By the names and shapes of ``model.params``."""
+    """Gradients by the names and shapes of ``model.params``."""
     initial_state: Any
     """A state of the model's own type."""
 
@@ -31,15 +31,15 @@ class Gradients:
 
 
 class ModelCache(NamedTuple):
-    """What ``backward`` needs of a ``forward_with_cache``."""
+    """Record of a ``forward_with_cache`` for ``backward``."""
 
     cell: StackCache
-    """Of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
+    """Cache of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
     ``gate(field)``."""
     hidden: FloatArray
-    """What the readout saw, (B, T, H) or (B, H)."""
+    """Hidden states that the readout saw, (B, T, H) or (B, H)."""
     live: NDArray | None
-    """Which steps a readout's gradient counts, (B, T, 1); None for all."""
+    """True at the steps that a readout's gradient counts, (B, T, 1); None for all."""
     return_sequences: bool
 
     @property

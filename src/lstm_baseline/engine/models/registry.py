@@ -23,7 +23,7 @@ class LineStyle(NamedTuple):
     color: str
     """A name of ``plots/palette.py``."""
     dash: Any
-    """As matplotlib's ``linestyle``."""
+    """Dashes, as matplotlib's ``linestyle`` takes them."""
     marker: str
 
 
@@ -31,9 +31,9 @@ class ModelKind(NamedTuple):
     """A kind of model."""
 
     name: str
-    """What the command line and race files call it."""
+    """Name on the command line and in race files."""
     label: str
-    """What prose and figures call it."""
+    """Name in prose and figures."""
     model: type[SequenceModel]
     default_width: int
     """Its ``width_argument`` where ``train`` is not told another."""

@@ -14,7 +14,7 @@ from lstm_baseline.engine.models.sequence_model import SequenceModel
 from lstm_baseline.engine.models.stack import Layers
 
 _MOST_LAYERS = 256
-"""Of blocks and of MLP layers: each has arrays of its own, so a file must not ask for millions."""
+"""Limit of blocks and MLP layers: each has arrays, so a file must not ask for millions."""
 
 
 @final

@@ -196,17 +196,17 @@ class SequenceModel:
 
     @property
     def bidirectional(self) -> bool:
-        """Whether every layer runs from both ends of each row."""
+        """True if every layer runs from both ends of each row."""
         return self.stack.layers.bidirectional
 
     @property
     def merge(self) -> str:
-        """What becomes of the outputs of both directions."""
+        """Rule by which the outputs of both directions become one."""
         return self.stack.layers.merge
 
     @property
     def suffixes(self) -> list[str]:
-        """What names of parameters end in, by layer and direction."""
+        """Endings of the names of parameters, by layer and direction."""
         return self.stack.suffixes
 
     @property

@@ -23,20 +23,20 @@ from lstm_baseline.engine.models.dropout import Masks
 from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
 
 MERGES = ("concatenate", "sum", "mean")
-"""How the outputs of both directions become one."""
+"""Rules by which the outputs of both directions become one."""
 
 
 class Layers(NamedTuple):
-    """How many layers there are, and in which directions they run."""
+    """Number and directions of the layers."""
 
     num_layers: int = 1
     bidirectional: bool = False
     merge: str = MERGES[0]
-    """How the outputs of both directions become one."""
+    """Rules by which the outputs of both directions become one."""
 
     @property
     def suffixes(self) -> list[str]:
-        """What names of parameters end in, by layer and direction; nothing where there is one."""
+        """Endings of the names of parameters, by layer and direction; empty where there is one."""
         directions = ("", "_reverse") if self.bidirectional else ("",)
         if self.num_layers == len(directions) == 1:
             return [""]
@@ -90,7 +90,7 @@ class Stack:
         self.num_directions = 2 if layers.bidirectional else 1
         self.suffixes = layers.suffixes
         self.is_uniform = all(cell.config == self.cells[0].config for cell in self.cells)
-        """Whether all layers are of one size."""
+        """True if all layers are of one size."""
         self.batch_axis = 1 if self.is_uniform and len(self.suffixes) > 1 else 0
         """The axis of the state's arrays that counts rows."""
         side_by_side = layers.bidirectional and layers.merge == "concatenate"
@@ -255,18 +255,18 @@ class Stack:
 
 
 class StackCache:
-    """What the derivative of ``Stack.unroll`` needs."""
+    """Record of ``Stack.unroll`` for its derivative."""
 
     def __init__(self, stack: Stack, lengths: IntArray | None) -> None:
         self.stack, self.lengths = stack, lengths
         self.state: State = ()
         """The last state, as ``Stack.unroll`` gives it."""
         self.caches: list[UnrolledCache] = []
-        """Of every layer and direction, from the engine."""
+        """Caches of every layer and direction, from the engine."""
         self.weight_masks: list[dict[str, FloatArray]] = []
-        """Of every layer and direction."""
+        """Weight masks of every layer and direction."""
         self.input_masks: list[FloatArray | None] = []
-        """Of every layer."""
+        """Input masks of every layer."""
         self.output_mask: FloatArray | None = None
 
     @property

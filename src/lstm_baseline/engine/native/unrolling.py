@@ -57,7 +57,7 @@ class Kernel(NamedTuple):
 
 
 class NativeCache(NamedTuple):
-    """What the derivative needs of a pass; ``kept`` is the forward kernel's own memory."""
+    """Record of a pass for its derivative; ``kept`` is the forward kernel's own memory."""
 
     kernel: Kernel
     call: Call

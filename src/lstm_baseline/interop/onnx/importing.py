@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 SEQUENCE_LENS = 4
 WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 STATES = {"initial_h": 5, "initial_c": 6}
-"""Which inputs of an LSTM node these are."""
+"""Places of these among the inputs of an LSTM node."""
 
 MOST_STEPS = 2**12
-"""Of batch and time on which a model is tried, lest that take minutes."""
+"""Largest batch and time on which a model is tried, so that it does not take minutes."""
 
 
 def from_onnx(source: "str | Path | ModelProto") -> LSTM:

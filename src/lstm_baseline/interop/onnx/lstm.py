@@ -33,9 +33,9 @@ class Direction(NamedTuple):
 
     variant: LSTMVariant
     params: Params
-    """As the cell has them."""
+    """Parameters by the cell's names."""
     backwards: bool
-    """Whether it runs from the end of each row."""
+    """True if the direction runs from the end of each row."""
 
 
 def read_directions(

@@ -21,7 +21,7 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.interop.onnx.lstm import read_directions
 
 MOST_NUMBERS = 2**28
-"""In one value, and in all that a graph computes: a file of a few bytes can ask for any number."""
+"""Limit of numbers that a graph computes: a file of a few bytes can ask for any number."""
 
 DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.float32),
@@ -30,7 +30,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
     9: np.dtype(np.bool_),
     11: np.dtype(np.float64),
 }
-"""By their numbers in ONNX."""
+"""Types by their numbers in ONNX."""
 
 
 def check_room(shape: Iterable[int]) -> None:
