@@ -5,9 +5,16 @@ own, they would take several times as long. Processes that tests start choose fo
 
 Every function in ``cells`` is held to the shapes in its signature. The models and the losses refuse
 or convert what users give with messages of their own, so they stay unhooked.
+
+No file of tests changes where the processes started after it find the package, or which engine they
+take.
 """
 
 import os
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 chosen = os.environ.get("OPENBLAS_NUM_THREADS")
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -21,3 +28,16 @@ else:
 import jaxtyping  # noqa: E402
 
 jaxtyping.install_import_hook("lstm_baseline.engine.cells", "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def surroundings_of_later_processes() -> Iterator[None]:
+    """Refuse a file that leaves them changed: those of files after it would give other bits."""
+    before = _surroundings()
+    yield
+    assert _surroundings() == before
+
+
+def _surroundings() -> tuple[list[str], dict[str, str]]:
+    ours = {key: value for key, value in os.environ.items() if key.startswith("LSTM_BASELINE_")}
+    return list(sys.path), ours

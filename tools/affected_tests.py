@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
+from unittest.mock import patch
 
 import grimp
 
@@ -79,8 +80,9 @@ def test_files() -> dict[str, str]:
 @cache
 def imports() -> grimp.ImportGraph:
     """Return who imports whom, with what tests and their helpers only name in strings."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-    graph = grimp.build_graph("lstm_baseline", "tests", cache_dir=None)
+    # Only here: processes that a test starts later would take its own path for theirs.
+    with patch.object(sys, "path", [str(ROOT), str(ROOT / "src"), *sys.path]):
+        graph = grimp.build_graph("lstm_baseline", "tests", cache_dir=None)
     examples = {f"examples.{path.stem}" for path in ROOT.glob("examples/*.py")}
     alone = {path.stem for path in ROOT.glob(f"{ALONE}*.py")}
     known = graph.modules | examples | alone
