@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from lstm_baseline.engine.cells.blocks import affine, affine_backward
 from lstm_baseline.engine.initializers import xavier_initializer
 from lstm_baseline.engine.shapes import FloatArray, Params, Shapes
 
@@ -24,10 +23,9 @@ def initial_readout(shapes: Shapes, rng: np.random.Generator) -> Params:
 
 def read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
     """Return W h + b of every step, or of the last one."""
-    outputs: FloatArray
     if hidden.ndim == 2:
-        outputs = affine(hidden, W, b)
-        return outputs
+        last: FloatArray = hidden @ W.T + b
+        return last
     # Step by step, as the bits of a product of all steps would depend on their number.
     outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
     np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
@@ -39,5 +37,7 @@ def read_out_backward(
     d_outputs: FloatArray, hidden: FloatArray, params: Params
 ) -> tuple[FloatArray, Params]:
     """Return the gradients of the hidden states and of W_out and b_out."""
-    d_params = {name: np.zeros_like(params[name]) for name in ("W_out", "b_out")}
-    return affine_backward(d_outputs, hidden, params, d_params, "W_out", "b_out"), d_params
+    d_rows = d_outputs.reshape(-1, d_outputs.shape[-1])
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    d_params = {"W_out": d_rows.T @ rows, "b_out": d_rows.sum(axis=0)}
+    return (d_rows @ params["W_out"]).reshape(hidden.shape), d_params

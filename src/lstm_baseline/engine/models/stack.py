@@ -125,16 +125,16 @@ class Stack:
         Arguments and returns are those of an engine, but for lists of params, and the masks of
         what is dropped out (None for nothing).
         """
-        if len(params) == 1 and masks is None and not keep_cache:
-            y, last, _ = engine.unroll(self.cells[0], params[0], x, state, lengths, False)
-            return y, last, None
+        if len(params) == 1 and masks is None:
+            y, last, cache = engine.unroll(self.cells[0], params[0], x, state, lengths, keep_cache)
+            return y, last, None if cache is None else StackCache(self, lengths, last, [cache])
         D = self.num_directions
         starts = self._split(state)
-        kept = StackCache(self, lengths)
-        lasts = []
+        caches: list[UnrolledCache] = []
+        input_masks, weight_masks, lasts = [], [], []
         for layer, cell in enumerate(self.cells):
             mask = None if masks is None else masks.for_layer_input(x, layer == 0)
-            kept.input_masks.append(mask)
+            input_masks.append(mask)
             x = _times(x, mask)
             outputs = []
             for k in range(D * layer, D * (layer + 1)):
@@ -155,13 +155,14 @@ class Stack:
                 )
                 outputs.append(_turned(y, lengths, backwards))
                 lasts.append(last)
-                kept.weight_masks.append(dropped)
+                weight_masks.append(dropped)
                 if cache is not None:
-                    kept.caches.append(cache)
+                    caches.append(cache)
             x = self.merge(outputs)
-        kept.output_mask = None if masks is None else masks.for_output(x)
-        kept.state = self._join(lasts)
-        return _times(x, kept.output_mask), kept.state, kept if keep_cache else None
+        output_mask = None if masks is None else masks.for_output(x)
+        last = self._join(lasts)
+        kept = StackCache(self, lengths, last, caches, input_masks, weight_masks, output_mask)
+        return _times(x, output_mask), last, kept if keep_cache else None
 
     def last_output(self, state: State, mask: FloatArray | None) -> FloatArray:
         """Return each row's last output, the last layer's directions merged.
@@ -254,20 +255,20 @@ class Stack:
         return [self._state_type(*state[size * k : size * (k + 1)]) for k in range(number)]
 
 
-class StackCache:
+class StackCache(NamedTuple):
     """Record of ``Stack.unroll`` for its derivative."""
 
-    def __init__(self, stack: Stack, lengths: IntArray | None) -> None:
-        self.stack, self.lengths = stack, lengths
-        self.state: State = ()
-        """The last state, as ``Stack.unroll`` gives it."""
-        self.caches: list[UnrolledCache] = []
-        """Caches of every layer and direction, from the engine."""
-        self.weight_masks: list[dict[str, FloatArray]] = []
-        """Weight masks of every layer and direction."""
-        self.input_masks: list[FloatArray | None] = []
-        """Input masks of every layer."""
-        self.output_mask: FloatArray | None = None
+    stack: Stack
+    lengths: IntArray | None
+    state: State
+    """The last state, as ``Stack.unroll`` gives it."""
+    caches: list[UnrolledCache]
+    """Caches of every layer and direction, from the engine."""
+    input_masks: list[FloatArray | None] | None = None
+    """Input masks of every layer; None for one layer in which nothing is dropped."""
+    weight_masks: Sequence[dict[str, FloatArray]] = ()
+    """Weight masks of every layer and direction."""
+    output_mask: FloatArray | None = None
 
     @property
     def x(self) -> FloatArray:
@@ -281,6 +282,9 @@ class StackCache:
 
     def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> StackGradients:
         """Differentiate the pass."""
+        if self.input_masks is None:
+            d_own, d_x, d_initial = self.caches[0].backward(d_outputs, d_state)
+            return StackGradients([d_own], d_x, d_initial)
         D, lengths, number = self.stack.num_directions, self.lengths, len(self.caches)
         d_lasts = self.stack._split(d_state)
         d_params: list[Params] = [{} for _ in range(number)]

@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import numpy as np
+
 from lstm_baseline.engine.core import load_core
-from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts, contiguous
+from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts
 from lstm_baseline.engine.shapes import FloatArray, Params
 
-_NAMES = ("W", "U", "b", "b_u")
 _STORED = ("r", "z", "n", "q")
 
 
 def _forward(call: Call) -> tuple[Any, ...]:
-    params = (contiguous(call.params[name]) for name in _NAMES)
+    params = call.params
+    W, U, b = map(np.ascontiguousarray, (params["W"], params["U"], params["b"]))
+    b_u = np.ascontiguousarray(params["b_u"])
     result: tuple[Any, ...] = load_core().gru_forward(
-        call.x, *call.state, *params, call.lengths, call.keep_cache
+        call.x, *call.state, W, U, b, b_u, call.lengths, call.keep_cache
     )
     return result
 
@@ -21,8 +24,9 @@ def _forward(call: Call) -> tuple[Any, ...]:
 def _backward(
     call: Call, kept: Any, d_outputs: FloatArray | None, d_state: Parts
 ) -> tuple[Params, tuple[Any, ...]]:
-    found = kept.backward(contiguous(call.params["U"]), d_outputs, *d_state)
-    return dict(zip(_NAMES, found, strict=False)), found[len(_NAMES) :]
+    U = np.ascontiguousarray(call.params["U"])
+    d_W, d_U, d_b, d_b_u, *rest = kept.backward(U, d_outputs, *d_state)
+    return {"W": d_W, "U": d_U, "b": d_b, "b_u": d_b_u}, tuple(rest)
 
 
 def _gate(call: Call, kept: Any, field: str) -> FloatArray:

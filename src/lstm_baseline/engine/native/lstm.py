@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import numpy as np
+
 from lstm_baseline.engine.core import load_core
-from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts, contiguous
+from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts
 from lstm_baseline.engine.shapes import FloatArray, Params
 
 _STORED = ("f", "i", "c_tilde", "o", "tanh_c")
 
 
 def _forward(call: Call) -> tuple[Any, ...]:
-    W, U, b = (contiguous(call.params[name]) for name in ("W", "U", "b"))
+    params = call.params
+    W, U, b = map(np.ascontiguousarray, (params["W"], params["U"], params["b"]))
     result: tuple[Any, ...] = load_core().lstm_forward(
         call.x, *call.state, W, U, b, call.lengths, call.keep_cache
     )
@@ -20,7 +23,8 @@ def _forward(call: Call) -> tuple[Any, ...]:
 def _backward(
     call: Call, kept: Any, d_outputs: FloatArray | None, d_state: Parts
 ) -> tuple[Params, tuple[Any, ...]]:
-    d_W, d_U, d_b, *rest = kept.backward(contiguous(call.params["U"]), d_outputs, *d_state)
+    U = np.ascontiguousarray(call.params["U"])
+    d_W, d_U, d_b, *rest = kept.backward(U, d_outputs, *d_state)
     return {"W": d_W, "U": d_U, "b": d_b}, tuple(rest)
 
 

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+
 from lstm_baseline.engine.cells import RelationalEquations
 from lstm_baseline.engine.core import load_core
-from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts, contiguous
+from lstm_baseline.engine.native.unrolling import Call, Kernel, Parts
 from lstm_baseline.engine.shapes import FloatArray, Params
 
 
@@ -16,7 +18,7 @@ def _forward(call: Call) -> tuple[Any, ...]:
         (memory,) = cell.initial_state(call.params, len(call.x))
     result: tuple[Any, ...] = load_core().relational_forward(
         call.x,
-        contiguous(memory),
+        np.ascontiguousarray(memory),
         _listed(call.params),
         cell.num_slots,
         cell.num_heads,
@@ -47,7 +49,7 @@ def _gate(call: Call, kept: Any, field: str) -> FloatArray:
 
 def _listed(params: Params) -> list[FloatArray]:
     """Return the parameters as the core takes them: in the order in which the cell lists them."""
-    return [contiguous(value) for value in params.values()]
+    return [np.ascontiguousarray(value) for value in params.values()]
 
 
 KERNEL = Kernel(_forward, _backward, _gate, "W_in")

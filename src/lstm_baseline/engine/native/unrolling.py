@@ -48,9 +48,8 @@ class Kernel(NamedTuple):
         regularization: Regularization | None = None,
     ) -> tuple[FloatArray, State, "NativeCache | None"]:
         """Run the cell over time, as an engine does."""
-        call = Call(
-            cell, params, contiguous(x), _parts(cell, state), lengths, keep_cache, regularization
-        )
+        x = np.ascontiguousarray(x)
+        call = Call(cell, params, x, _parts(cell, state), lengths, keep_cache, regularization)
         y, *parts, kept = self.forward(call)
         last: State = cell.state_type(*parts)
         return y, last, NativeCache(self, call, last, kept) if keep_cache else None
@@ -75,15 +74,14 @@ class NativeCache(NamedTuple):
 
     def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> CellGradients:
         """Differentiate the pass."""
-        call = self.call
-        d_params, (*d_initial, input_gradient) = self.kernel.backward(
-            call, self.kept, contiguous(d_outputs), _parts(call.cell, d_state)
+        kernel, call, _, kept = self
+        cell = call.cell
+        d_params, (*d_initial, input_gradient) = kernel.backward(
+            call, kept, contiguous(d_outputs), _parts(cell, d_state)
         )
         # A copy: the optimizer may have changed it when somebody asks for the gradient of x.
-        W = call.params[self.kernel.first_weights].copy()
-        return CellGradients(
-            d_params, lambda: input_gradient.d_x(W), call.cell.state_type(*d_initial)
-        )
+        W = call.params[kernel.first_weights].copy()
+        return CellGradients(d_params, lambda: input_gradient.d_x(W), cell.state_type(*d_initial))
 
 
 def contiguous(array: Any) -> Any:
@@ -94,4 +92,4 @@ def contiguous(array: Any) -> Any:
 def _parts(cell: Cell[Any, Any], state: State | None) -> Parts:
     if state is None:
         return [None] * len(cell.state_type._fields)
-    return [contiguous(part) for part in state]
+    return [np.ascontiguousarray(part) for part in state]
