@@ -39,6 +39,14 @@ def test_files_that_contributing_names_are_there():
         assert (ROOT / path).exists() or inside.exists(), path
 
 
+@pytest.mark.parametrize("folder", ["src", "tests", "tools", "examples", "measurements"])
+def test_files_that_docstrings_name_are_there(folder):
+    there = {path.as_posix() for path in ROOT.rglob("*.*") if ".git" not in path.parts}
+    for path in (ROOT / folder).rglob("*.py"):
+        for name in re.findall(r"``([\w./-]+\.(?:py|h|cpp|md|toml|cmake))``", path.read_text()):
+            assert any(f"/{file}".endswith(f"/{name}") for file in there), (path, name)
+
+
 def test_the_hook_calls_the_check():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"repo: (.*)", hooks) == ["local"]

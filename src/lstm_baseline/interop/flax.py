@@ -1,8 +1,8 @@
 """Flax NNX: ``nnx.OptimizedLSTMCell``, ``nnx.LSTMCell`` and what runs them over time, both ways.
 
-Kernels and gates stand as ``interop/kernels.py`` says; LSTMCell keeps those of each gate apart. The
-bias is that of the recurrent part. States are (c, h) there, (h, c) here. Numbers are computed in
-the dtype of the weights.
+Kernels and gates stand as ``interop/column_weights.py`` says; LSTMCell keeps those of each gate
+apart. The bias is that of the recurrent part. States are (c, h) there, (h, c) here. Numbers are
+computed in the dtype of the weights.
 """
 
 from types import ModuleType

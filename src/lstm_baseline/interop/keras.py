@@ -1,9 +1,9 @@
 """Keras 3: layers, linear chains of them and lists of weights, both ways.
 
-Kernels and gates stand as ``interop/kernels.py`` says. Layers, both directions, their outputs side
-by side, and a last Dense without activation have the same meaning. Whether a layer returns
-sequences or states, is stateful or unrolled does not touch its weights and is left alone; so are
-masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
+Kernels and gates stand as ``interop/column_weights.py`` says. Layers, both directions, their
+outputs side by side, and a last Dense without activation have the same meaning. Whether a layer
+returns sequences or states, is stateful or unrolled does not touch its weights and is left alone;
+so are masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
 
 Rates of dropout go over: those of an LSTM, and that of Dropout layers between its layers. In
 training each direction of Keras draws masks for x of its own, and each gate where there is

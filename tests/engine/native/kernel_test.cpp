@@ -2,11 +2,11 @@
 //
 //     kernel_test VECTORS [no-fork] [INSTRUCTION_SET]
 //
-// For every case in the file (vectors.py writes it and says how), every instruction set that this
-// machine runs (or the one named), both precisions and teams of 1, 2, 3 and more threads than rows:
-// the results are near the reference's, and the same to the bit whatever the team's size. Then
-// several threads call at once, and processes fork between their calls. Ends with 0 and a count, or
-// with 1 and a line for everything that is wrong.
+// For every case in the file (kernel_vectors.py writes it and says how), every instruction set that
+// this machine runs (or the one named), both precisions and teams of 1, 2, 3 and more threads than
+// rows: the results are near the reference's, and the same to the bit whatever the team's size.
+// Then several threads call at once, and processes fork between their calls. Ends with 0 and a
+// count, or with 1 and a line for everything that is wrong.
 
 #include <sys/wait.h>
 #include <unistd.h>

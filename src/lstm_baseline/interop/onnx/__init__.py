@@ -1,7 +1,7 @@
 """ONNX: models from its files, and files from models.
 
-``onnx_lstm.py`` has the LSTM operator's gate order, weights and attributes, ``onnx_import.py`` and
-``onnx_export.py`` have the two directions; ``onnx_backend.py`` runs graphs for those who have
+``lstm.py`` has the LSTM operator's gate order, weights and attributes, ``importing.py`` and
+``export.py`` have the two directions; ``interop/onnx_backend.py`` runs graphs for those who have
 ``onnx`` and want ``LSTMBackend``.
 """
 

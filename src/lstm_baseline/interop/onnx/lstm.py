@@ -102,17 +102,25 @@ def read_directions(
             clip=None if clip is None else as_written(clip),
             activations=(phi, gamma, eta),
         )
-        params = {
-            "W": reorder(W[k], ONNX_GATES, variant.gates),
-            "U": reorder(R[k], ONNX_GATES, variant.gates),
-        }
-        if B is not None:
-            params["b"] = reorder(B[k, : 4 * H] + B[k, 4 * H :], ONNX_GATES, variant.gates)
-        if P is not None:
-            own = dict(zip(ONNX_PEEPHOLES, np.split(P[k], 3), strict=True))
-            params |= {f"p_{gate}": own[gate].copy() for gate in variant.gates if gate != "c"}
-        found.append(Direction(variant, params, backwards[k]))
+        own = _params(
+            W[k], R[k], None if B is None else B[k], None if P is None else P[k], variant.gates
+        )
+        found.append(Direction(variant, own, backwards[k]))
     return found
+
+
+def _params(
+    W: FloatArray, R: FloatArray, B: FloatArray | None, P: FloatArray | None, gates: Sequence[str]
+) -> Params:
+    """Return the parameters of one direction by our names, with the rows of these gates."""
+    params = {"W": reorder(W, ONNX_GATES, gates), "U": reorder(R, ONNX_GATES, gates)}
+    if B is not None:
+        of_x, of_state = np.split(B, 2)
+        params["b"] = reorder(of_x + of_state, ONNX_GATES, gates)
+    if P is not None:
+        own = dict(zip(ONNX_PEEPHOLES, np.split(P, 3), strict=True))
+        params |= {f"p_{gate}": own[gate].copy() for gate in gates if gate != "c"}
+    return params
 
 
 def node_weights(model: LSTM, suffixes: Sequence[str]) -> dict[str, FloatArray]:
