@@ -65,6 +65,7 @@ def test_wrong_use_is_one_line_and_changes_nothing(
 ) -> None:
     # In this process: the tests below start one, which takes a second or two.
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a challenger's folder comes to its head
     monkeypatch.setattr(sys, "argv", ["lstm-baseline", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
