@@ -105,7 +105,7 @@ def test_tasks_lists_every_task_with_its_ladder() -> None:
 
 
 def test_digits_are_learned_from_a_file(digits: Path, tmp_path: Path) -> None:
-    ended = run("train", "--data", digits, "--out", tmp_path / "out")
+    ended = run("train", "--data", digits, "--steps", 700, "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     model = load_model(tmp_path / "out" / "model.safetensors")
     with np.load(digits) as file:
@@ -132,7 +132,7 @@ def test_regression_model_takes_and_gives_the_files_own_numbers(tmp_path: Path) 
 
 def test_text_is_learned_better_than_by_letter_frequency(tmp_path: Path) -> None:
     text = Path(__file__).parent.parent / "ARCHITECTURE.md"
-    ended = run("train", "--text", text, "--steps", 300, "--out", tmp_path / "out")
+    ended = run("train", "--text", text, "--steps", 150, "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     rows = {
         cells[1].strip(): float(cells[2])

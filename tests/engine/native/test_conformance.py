@@ -230,7 +230,13 @@ def _without_shape_checks():
         yield
 
 
-@pytest.fixture(params=INSTRUCTION_SETS)
+@pytest.fixture(
+    params=[
+        # All sizes with the one that this machine takes; with the others in the slow tests.
+        pytest.param(each, marks=[] if k == 0 else [pytest.mark.slow])
+        for k, each in enumerate(INSTRUCTION_SETS)
+    ]
+)
 def instruction_set(request):
     with running(request.param):
         yield request.param
@@ -262,6 +268,17 @@ def test_numbers_are_those_of_the_reference(instruction_set, name, sizes, option
         padding = np.arange(sizes[1]) >= arguments(name, sizes, options)["lengths"][:, None]
         assert not given["outputs"][padding].any()
         assert not given["d x"][padding].any()
+
+
+@pytest.mark.parametrize("slower", INSTRUCTION_SETS[1:])
+def test_numbers_of_the_other_instruction_sets(slower, name, dtype):
+    for sizes, options in (((7, 4, 5, 17), OPTIONS[2]), ((4, 7, 64, 33), OPTIONS[1])):
+        model, given = make(name, sizes, dtype), arguments(name, sizes, options, dtype)
+        with running(slower), threads(1):
+            alone = everything(model, **given)
+        assert_close(alone, expected_results(name, sizes, options), model)
+        with running(slower), threads(3):
+            assert_same_bits(everything(model, **given), alone)
 
 
 @pytest.mark.parametrize(

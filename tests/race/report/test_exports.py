@@ -243,10 +243,9 @@ class TestFigures:
         assert file_name(*parts) == name
 
 
+@pytest.mark.usefixtures("svg_only")
 def test_names_that_come_out_the_same_are_told_apart(tmp_path):
-    contestants = [
-        Contestant(name=name, model="lstm") for name in ("a b", "a-b", "a.b", "模", "型")
-    ]
+    contestants = [Contestant(name=name, model="lstm") for name in ("a b", "a-b", "模", "型")]
     outcome = race(
         {c.name: [run(0.8), run(0.7)] for c in contestants},
         LadderTask(name="x y"),
@@ -257,5 +256,5 @@ def test_names_that_come_out_the_same_are_told_apart(tmp_path):
     for seed in [seed for task in outcome.tasks for c in task.contestants for seed in c.seeds]:
         seed.spec.build_model().save(tmp_path / "runs" / seed.spec.name / MODEL)
     names = [picture.name for picture in draw_all(outcome, tmp_path / "runs")]
-    assert sum("-gates-" in name for name in names) == 2 * 5
+    assert sum("-gates-" in name for name in names) == 2 * 4
     assert len({name.lower() for name in names}) == len(names)

@@ -201,6 +201,7 @@ class TestPage:
         assert len(html.encode()) < 1_500_000
 
 
+@pytest.mark.usefixtures("svg_only")
 class TestWords:
     def test_a_win_with_what_it_rests_on(self, tmp_path):
         runs = {
@@ -278,6 +279,7 @@ class TestWords:
         assert page.words.count("The trained model cannot be shown: ") == 2
 
 
+@pytest.mark.usefixtures("svg_only")
 def test_whatever_a_user_names_is_escaped(tmp_path):
     page = written(tmp_path, hostile(), command=f"run {HOSTILE}")
     assert "script" not in page.tags
@@ -287,6 +289,7 @@ def test_whatever_a_user_names_is_escaped(tmp_path):
     assert len(page.tags) == len(written(tmp_path, hostile("plain")).tags)
 
 
+@pytest.mark.usefixtures("svg_only")
 def test_no_name_turns_the_reading_direction(tmp_path):
     page = written(tmp_path, hostile("a\u202eb"))
     assert "a b" in page.words

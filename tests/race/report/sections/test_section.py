@@ -18,6 +18,8 @@ from lstm_baseline.tasks import make_task
 from tests.support.raced import TUNING
 from tests.support.races import race, run, trial
 
+pytestmark = pytest.mark.usefixtures("svg_only")
+
 TEMPLATES = resources.files("lstm_baseline.race.report") / "templates"
 MODULES = Path(page.__file__).parent / "sections"
 
