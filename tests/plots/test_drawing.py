@@ -1,6 +1,7 @@
 """The look of figures: limits, styles, names of any kind, settings of a user's."""
 
 import io
+import itertools
 import subprocess
 import sys
 
@@ -9,7 +10,15 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from lstm_baseline.plots.drawing import fit, model_style, score_limits, to_png, width_of
+from lstm_baseline.engine.models import MODELS
+from lstm_baseline.plots.drawing import (
+    MARKERS,
+    fit,
+    model_style,
+    score_limits,
+    to_png,
+    width_of,
+)
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.race.report.sections.curves import learning_curves, learning_curves_figure
 from tests.support.figure_races import HOSTILE, two_models
@@ -37,6 +46,14 @@ def test_score_limits_are_never_empty():
     for scores, ladder in (([], ()), ([0.5], ()), ([0.0, 0.0], ()), ([0.25], (CHANCE,))):
         low, high = score_limits(scores, ladder, True)
         assert low < high
+
+
+def test_the_package_s_models_share_neither_colour_nor_dash_nor_marker():
+    styles = {kind.name: kind.style for kind in MODELS.values()}
+    for one, other in itertools.combinations(styles, 2):
+        shared = set(map(str, styles[one])) & set(map(str, styles[other]))
+        assert not shared, f"{one} and {other} share {shared}"
+    assert {style.marker for style in styles.values()} <= MARKERS.keys()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ def predict(
     every_step: Annotated[
         bool | None,
         typer.Option(
-            "--every-step/--last-step", help="Outputs at every step, or each row's last one."
+            "--every-step/--last-step",
+            help="Outputs at every step, or each row's last one; by default as it was trained.",
         ),
     ] = None,
     out: Annotated[

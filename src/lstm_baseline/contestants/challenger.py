@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from lstm_baseline.contestants import checks as contract
+from lstm_baseline.contestants import checks
+from lstm_baseline.engine.contract import MEMBERS
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
 
-_CONTRACT = ("params", "forward", "forward_with_cache", "backward")
 _NAMED = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
 
 
@@ -49,7 +49,7 @@ def load_class(spec: str) -> type:
             raise InputError(
                 f"there is no module {missing}, neither in {folder} nor installed; {spec} needs it"
             ) from error
-        raise InputError(f"{match['module']} cannot be imported: {contract.told(error)}") from error
+        raise InputError(f"{match['module']} cannot be imported: {checks.told(error)}") from error
     found = getattr(module, match["name"], None)
     if found is None:
         own = [
@@ -114,17 +114,17 @@ def make_challenger(
     """
     arguments = {"input_size": input_size, "output_size": output_size, **arguments}
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    with contract.calling(f"{cls.__name__}({shown})"):
+    with checks.calling(f"{cls.__name__}({shown})"):
         if _is_torch_module(cls):
             assert isinstance(seed, int)
             return _make_torch_model(cls, arguments, seed)
         rng = {"rng": np.random.default_rng(seed)} if "rng" in _arguments(cls) else {}
         model: Trainable = cls(**arguments, **rng)
-    missing = [name for name in _CONTRACT if not hasattr(model, name)]
+    missing = [name for name in MEMBERS if not hasattr(model, name)]
     if missing:
         raise InputError(
             f"{cls.__name__} is not a torch.nn.Module and lacks {', '.join(missing)}; "
-            f"a challenger has {', '.join(_CONTRACT)}"
+            f"a challenger has {', '.join(MEMBERS)}"
         )
     return model
 
@@ -157,16 +157,16 @@ def check_challenger(make: Callable[[int], Trainable], task: Task, name: str) ->
     try:
         # A challenger's numerical warnings are no failure; numbers that are not finite are refused.
         with one_thread(), np.errstate(all="ignore"):
-            sample = contract.Sample.of(task)
-            model = contract.check_construction(make)
-            contract.check_forward(model, sample)
-            contract.check_independence(model, sample)
-            contract.check_backward(model, sample)
-            contract.check_twins(make, sample)
-            contract.check_params_are_live(model, sample)
+            sample = checks.Sample.of(task)
+            model = checks.check_construction(make)
+            checks.check_forward(model, sample)
+            checks.check_independence(model, sample)
+            checks.check_backward(model, sample)
+            checks.check_twins(make, sample)
+            checks.check_params_are_live(model, sample)
             if not _is_torch_module(type(getattr(model, "module", None))):
-                contract.check_derivative(model, sample)
-            contract.check_training(make, sample, task)
+                checks.check_derivative(model, sample)
+            checks.check_training(make, sample, task)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 

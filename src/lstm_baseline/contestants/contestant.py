@@ -38,7 +38,7 @@ class Contestant(BaseModel):
     name: Name
     """Name in the report; no two contestants share it."""
     model: str
-    """lstm, gru, mingru, relational, or a user's class as package.module:Name."""
+    """A name of ``engine/models/registry.py``, or a user's class as package.module:Name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the constructor."""
 

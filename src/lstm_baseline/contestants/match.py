@@ -9,8 +9,9 @@ TOLERANCE = 0.02
 
 _LARGEST_WIDTH = 4096
 _LARGEST_FACTOR = 1.5
+"""Largest factor between the wanted size and another one that is looked for."""
 _MOST_STEPS = 20
-"""Largest relative distance from the wanted size at which another size is looked for."""
+"""Sizes tried, the nearest first."""
 
 Count = Callable[[int], int]
 """Number of parameters at a width; it grows with the width."""
@@ -34,7 +35,7 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     Raises
     ------
     InputError
-        If no widths agree within 2% at a size that differs by at most half from the wanted one.
+        If no widths agree within 2% at a size within a factor of 1.5 of the wanted one.
     """
     nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}

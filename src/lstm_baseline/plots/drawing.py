@@ -47,16 +47,24 @@ INK, MUTED, FAINT, BLUE = (ink.light for ink in INKS)
 """Inks for text and marks, reference lines, axes, and the one colour too dark for a dark page."""
 
 
+MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "p": "⬟"}
+"""Markers of lines, and the letter that stands for each in text."""
+
 _MODEL_STYLES = {
     kind.name: kind.style._replace(color=getattr(palette, kind.style.color))
     for kind in MODELS.values()
 }
-_OTHER_STYLES = (
-    LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
-    LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
-    LineStyle(INK, (0, (9, 1.5, 2, 1.5)), "X"),
-    LineStyle(palette.GREY, (0, (2, 2.5)), "p"),
-)
+_OTHER_STYLES = [
+    style
+    for style in (
+        LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
+        LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
+        LineStyle(INK, (0, (9, 1.5, 2, 1.5)), "X"),
+        LineStyle(palette.GREY, (0, (2, 2.5)), "p"),
+    )
+    # A new model of the package takes one of these over.
+    if not any(set(map(str, style)) & set(map(str, taken)) for taken in _MODEL_STYLES.values())
+]
 PART_STYLES = (
     LineStyle(palette.ORANGE, "-", "o"),
     LineStyle(palette.SKY, (0, (5, 1.5)), "s"),

@@ -41,7 +41,8 @@ class RaceOutcome:
     duels: tuple["Duel", ...]
     """One for each challenger, in the plan's order."""
     overall: Mapping[str, Interval]
-    """Interquartile mean of each contestant's normalised scores over all tasks and seeds."""
+    """Interquartile mean of each contestant's values over the tasks with a ceiling and all seeds;
+    empty with one seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Duel:
     overall: "Comparison | None"
     """Comparison over the tasks that both learned; None without such tasks or with one seed."""
     challenger_score: float | None
-    """Interquartile mean of normalised scores over these tasks."""
+    """Interquartile mean of values over these tasks."""
     baseline_score: float | None
     verdict: Verdict
     """Verdict of the race: the overall one, unless a task disqualifies its winner."""

@@ -20,6 +20,9 @@ from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RUN_FORMAT, RunSpec, diges
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
 from lstm_baseline.training import TrainingSettings
 
+PLAN, RUNS = "plan.json", "runs"
+"""Where a race's folder has its plan and its runs."""
+
 
 @dataclass(frozen=True)
 class Sweep:

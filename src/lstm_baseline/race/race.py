@@ -17,7 +17,7 @@ from lstm_baseline.installation import results_depend_on
 from lstm_baseline.plots import formats
 from lstm_baseline.race.judge import judge
 from lstm_baseline.race.outcomes import RaceOutcome, Runs
-from lstm_baseline.race.plan import Plan
+from lstm_baseline.race.plan import PLAN, RUNS, Plan
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.terminal import print_table
@@ -25,8 +25,6 @@ from lstm_baseline.race.summarise import choose_settings
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
-
-PLAN, RUNS = "plan.json", "runs"
 
 
 def report_race(outcome: RaceOutcome, folder: Path, *, command: str, console: Console) -> Path:

@@ -129,7 +129,7 @@ class VerdictRule(BaseModel):
 
 
 class Pair(NamedTuple):
-    """Normalised scores of two contestants, both (runs, tasks); run r of one pairs with run r."""
+    """Values of two contestants, both (runs, tasks); run r of one pairs with run r."""
 
     challenger: FloatArray
     baseline: FloatArray

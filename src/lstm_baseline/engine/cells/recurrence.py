@@ -18,7 +18,7 @@ from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
 from lstm_baseline.engine.cells.cell import Cell
-from lstm_baseline.engine.cells.regularization import Regularization
+from lstm_baseline.engine.cells.regularization import Regularization, rebuild
 from lstm_baseline.engine.shapes import Array, Params, State
 
 
@@ -154,7 +154,7 @@ def unroll_backward(
     xp = array_namespace(x)
     d_params = {name: xp.zeros_like(value) for name, value in params.items()}
     if d_state is None:
-        d_state = _rebuild(last_state, [xp.zeros_like(part) for part in last_state])
+        d_state = rebuild(last_state, [xp.zeros_like(part) for part in last_state])
     if not steps:
         return d_params, xp.zeros_like(x), d_state
     d_u = []
@@ -162,11 +162,11 @@ def unroll_backward(
         d_new = d_state
         if d_outputs is not None:
             d_y = xp.reshape(d_outputs[:, t, :], d_state[0].shape)
-            d_new = _rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
+            d_new = rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
         d_kept = None
         if live is not None:
             # Past its end a row's state is copied, so its gradient bypasses the step.
-            nothing = _rebuild(d_state, [xp.zeros_like(part) for part in d_state])
+            nothing = rebuild(d_state, [xp.zeros_like(part) for part in d_state])
             d_new, d_kept = (
                 _select(live[:, t], d_new, nothing),
                 _select(live[:, t], nothing, d_state),
@@ -182,19 +182,14 @@ def unroll_backward(
     return d_params, d_x, d_state
 
 
-def _rebuild(like: State, parts: list[Array]) -> State:
-    """Return a state of the same named tuple type as ``like``."""
-    return type(like)(*parts)
-
-
 def _add(one: State, other: State) -> State:
-    return _rebuild(one, [a + b for a, b in zip(one, other, strict=True)])
+    return rebuild(one, [a + b for a, b in zip(one, other, strict=True)])
 
 
 def _select(rows: Bool[Array, " B"], new: State, old: State) -> State:
     """Take the marked rows of ``new`` and the others of ``old``."""
     xp = array_namespace(rows)
-    return _rebuild(
+    return rebuild(
         new,
         [
             xp.where(xp.reshape(rows, (-1,) + (1,) * (a.ndim - 1)), a, b)

@@ -42,7 +42,7 @@ class Regularization(NamedTuple):
         """Return what the step is to see of the state."""
         if self.recurrent is None:
             return state
-        return _rebuild(state, [self.recurrent * state[0], *state[1:]])
+        return rebuild(state, [self.recurrent * state[0], *state[1:]])
 
     def before_step_backward(self, d_state: S) -> S:
         """Differentiate ``before_step``."""
@@ -53,7 +53,7 @@ class Regularization(NamedTuple):
         if self.zoneout is None:
             return new
         parts = zip(self.zoneout, new, old, strict=True)
-        return _rebuild(new, (_mix(z, t, a, b) for z, a, b in parts))
+        return rebuild(new, (_mix(z, t, a, b) for z, a, b in parts))
 
     def after_step_backward(self, d_state: S, t: int) -> tuple[S, S | None]:
         """Return the gradients of what the step gave, and of the state before it (None for 0)."""
@@ -61,12 +61,12 @@ class Regularization(NamedTuple):
             return d_state, None
         nothing = [array_namespace(part).zeros_like(part) for part in d_state]
         parts = list(zip(self.zoneout, d_state, nothing, strict=True))
-        d_new = _rebuild(d_state, (_mix(z, t, d, zero) for z, d, zero in parts))
-        d_old = _rebuild(d_state, (_mix(z, t, zero, d) for z, d, zero in parts))
+        d_new = rebuild(d_state, (_mix(z, t, d, zero) for z, d, zero in parts))
+        d_old = rebuild(d_state, (_mix(z, t, zero, d) for z, d, zero in parts))
         return d_new, d_old
 
 
-def _rebuild(like: S, parts: Iterable[Array]) -> S:
+def rebuild(like: S, parts: Iterable[Array]) -> S:
     """Return a state of the same named tuple type as ``like``."""
     make: Callable[..., S] = type(like)
     return make(*parts)

@@ -21,10 +21,11 @@ class LineStyle(NamedTuple):
     """Colour, dash and marker of a model's lines: any one of them is enough to tell it."""
 
     color: str
-    """A name of ``plots/palette.py``."""
+    """In a ``ModelKind`` a name of ``plots/palette.py``, in figures the colour itself."""
     dash: Any
     """Dashes, as matplotlib's ``linestyle`` takes them."""
     marker: str
+    """A marker of matplotlib that ``plots/drawing.py`` has a letter for."""
 
 
 class ModelKind(NamedTuple):

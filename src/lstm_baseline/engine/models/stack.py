@@ -32,7 +32,7 @@ class Layers(NamedTuple):
     num_layers: int = 1
     bidirectional: bool = False
     merge: str = MERGES[0]
-    """Rules by which the outputs of both directions become one."""
+    """Rule by which the outputs of both directions become one."""
 
     @property
     def suffixes(self) -> list[str]:

@@ -10,17 +10,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.installation import describe_installation
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import INK, model_style
+from lstm_baseline.plots.drawing import INK, MARKERS, model_style
 from lstm_baseline.plots.palette import BLUE
 from lstm_baseline.race.outcomes import RaceOutcome
-from lstm_baseline.race.plan import Plan
+from lstm_baseline.race.plan import PLAN, RUNS, Plan
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.exports import CSV, FIGURES, LATEX, VERDICT, write_exports
 from lstm_baseline.race.report.sections import HEAD, SECTIONS, Picture
 
-PAGE, RUNS = "index.html", "runs"
-
-_KEYS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "p": "⬟"}
+PAGE = "index.html"
 
 
 class Key(NamedTuple):
@@ -64,7 +62,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         "trials": plan.tuning.settings(plan.settings),
         "environment": _environment_facts(),
         "command": command,
-        "files": [CSV, VERDICT, LATEX, f"{FIGURES}/", "plan.json", f"{RUNS}/"],
+        "files": [CSV, VERDICT, LATEX, f"{FIGURES}/", PLAN, f"{RUNS}/"],
     }
     for section in (HEAD, *SECTIONS):
         names |= section.facts(race)
@@ -115,7 +113,7 @@ def _key(name: str, models: Sequence[str]) -> Key:
     style = model_style(name, models)
     # The page itself defines the two colours that must differ on a dark page.
     color = {BLUE: "var(--blue)", INK: "var(--ink)"}.get(style.color, style.color)
-    return Key(_KEYS[style.marker], color)
+    return Key(MARKERS[style.marker], color)
 
 
 def _environment_facts() -> dict[str, object]:
