@@ -3,8 +3,9 @@
 Tests run in several processes. Were each process's linear algebra to wait busily on threads of its
 own, they would take several times as long. Processes that tests start choose for themselves.
 
-Every function in ``cells`` is held to the shapes in its signature. The models and the losses refuse
-or convert what users give with messages of their own, so they stay unhooked.
+In the tests of ``engine`` and ``testing`` every function in ``cells`` is held to the shapes in its
+signature; elsewhere that would only take time. The models and the losses refuse or convert what
+users give with messages of their own, so they stay unhooked.
 
 No file of tests changes where the processes started after it find the package, or which engine they
 take.
@@ -28,6 +29,15 @@ else:
 import jaxtyping  # noqa: E402
 
 jaxtyping.install_import_hook("lstm_baseline.engine.cells", "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shapes_checked_where_they_matter(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave out the checks of shapes where other things are tested."""
+    of_engine = request.node.nodeid.startswith(("tests/engine/", "tests/testing/"))
+    jaxtyping.config.update("jaxtyping_disable", not of_engine)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True, scope="module")

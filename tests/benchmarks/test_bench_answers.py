@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_baseline.benchmarks import entrants, ours
+from lstm_baseline.benchmarks import ours
 from lstm_baseline.benchmarks.answers import check, right_answer
 from lstm_baseline.benchmarks.cases import make_problem
 from lstm_baseline.benchmarks.entrants import OURS, PEERS, gather
-from lstm_baseline.benchmarks.memory import measure_here, measure_memory
+from lstm_baseline.benchmarks.memory import measure_memory
 from lstm_baseline.engine.errors import WorkerError
 from lstm_baseline.runs.peak_memory import can_measure
 from tests.support.bench_fakes import TINY, fake, right_array
+from tests.support.engines import run_python
 
 NAMES = [peer.name for peer in PEERS]
 IDS = [case.name for case in TINY]
@@ -168,22 +169,34 @@ print(sum(name.startswith("tf_XLAEigen") for name in names), "NPROC" in os.envir
     assert ended.stdout.split() == ["3", "False"], ended.stderr
 
 
+HUNGRY = """
+import numpy as np
+from lstm_baseline.benchmarks import entrants
+from lstm_baseline.benchmarks.cases import Case
+from lstm_baseline.benchmarks.entrants import Entrant
+from lstm_baseline.benchmarks.memory import measure_here
+
+def take_20_megabytes():
+    return [np.ones(SIZE) for _ in range(2_500_000 // SIZE)]
+
+class Hungry:
+    @staticmethod
+    def entrants(problem, threads):
+        # Before the calls, so not theirs; all but the last is free heap when they begin.
+        kept = [*take_20_megabytes(), np.ones(SIZE)][-1]
+        return [Entrant("ours", "ours", dict, lambda: [kept, take_20_megabytes()])]
+
+entrants.import_module = lambda name: Hungry
+print(*measure_here(Case("forward", "lstm", 2, 3, 4, 5), "ours", "ours"))
+"""
+
+
 @pytest.mark.skipif(not can_measure(), reason="memory is measured where there is /proc")
 class TestMemory:
     @pytest.mark.parametrize("size", [8_000, 2_500_000], ids=["in the heap", "beside it"])
-    def test_sees_what_a_call_takes_and_nothing_else(self, size, monkeypatch):
-        def take_20_megabytes():
-            return [np.ones(size) for _ in range(2_500_000 // size)]
-
-        class Hungry:
-            @staticmethod
-            def entrants(problem, threads):
-                # Before the calls, so not theirs; all but the last is free heap when they begin.
-                kept = [*take_20_megabytes(), np.ones(size)][-1]
-                return [fake("ours", lambda: [kept, take_20_megabytes()])]
-
-        monkeypatch.setattr(entrants, "import_module", lambda name: Hungry)
-        call, process = measure_here(TINY[1], "ours", "ours")
+    def test_sees_what_a_call_takes_and_nothing_else(self, size):
+        # A process of its own, as in use: the heap of this one depends on earlier tests.
+        call, process = map(int, run_python(HUNGRY.replace("SIZE", str(size))).split())
         assert 18e6 < call < 23e6
         assert process > 40e6
 
