@@ -58,7 +58,7 @@ class Peer(NamedTuple):
             return "unknown"
 
     def entrants(self, problem: Problem, threads: int) -> list[Entrant]:
-        """Return what this peer has for a case, set to so many threads."""
+        """Return what this peer has for a case, set to a number of threads."""
         found: list[Entrant] = import_module(self.module).entrants(problem, threads)
         return found
 

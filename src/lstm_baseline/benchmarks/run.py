@@ -119,7 +119,7 @@ def _row(
     checks = [check(entrant, right) for entrant in entrants]
     timed = [c for c, found in zip(entrants, checks, strict=True) if found.right]
     wait_until_quiet()
-    # With one thread no idle worker spins meanwhile.
+    # No idle worker spins meanwhile if there is one thread.
     settle = wait_until_quiet if threads > 1 else lambda: None
     timings = iter(time_in_turns(timed, pace, settle=settle, on_round=on_round))
     entries = tuple(

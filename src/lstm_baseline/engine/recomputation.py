@@ -3,8 +3,8 @@
 Forward keeps the state before every stretch of ⌈√T⌉ steps and nothing else. Backward goes through
 the stretches from the last to the first: each is run again from its state, now keeping what its
 derivative needs, and is differentiated. So a sequence is run forward twice, and what is stored for
-it grows with √T, but for what each layer is given: its inputs, and masks that are drawn for every
-step.
+it grows with √T. What each layer is given comes on top: its inputs, and masks that are drawn for
+every step.
 
 Source: Chen, Xu, Zhang and Guestrin 2016 (arXiv 1604.06174), section 4.3.
 """

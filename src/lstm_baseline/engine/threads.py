@@ -50,6 +50,6 @@ def one_thread() -> AbstractContextManager[Any]:
 
 
 def limit_threads(num_threads: int) -> AbstractContextManager[Any]:
-    """Return a context in which linear algebra and the compiled core use so many threads."""
+    """Return a context that limits linear algebra and the compiled core to a number of threads."""
     context: AbstractContextManager[Any] = _controller().limit(limits=num_threads)
     return context

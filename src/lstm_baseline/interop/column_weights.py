@@ -65,7 +65,7 @@ def from_kernels(
         raise InputError(f"{recurrent_name} has shape {recurrent.shape}; expected (H, 4H)")
     output_size = None
     if num_readout:
-        # Of another number of axes it is refused below, with all that does not fit.
+        # An array with another number of axes is refused below, with all that does not fit.
         output_size = (1, *named[-num_readout][1].shape)[-1]
     model = LSTM(
         len(kernel),

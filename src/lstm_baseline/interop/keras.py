@@ -293,7 +293,7 @@ def _check_linear(keras: ModuleType, model: "Model") -> None:
     outputs: list[KerasTensor] = []
     for layer in model.operations:
         inputs = keras.tree.flatten(layer.input)
-        # Where a layer gives its states as well, they come after its outputs.
+        # States come after the outputs if a layer gives both.
         if [id(x) for x in inputs] != [id(y) for y in outputs[:1]]:
             raise InputError(
                 f"{layer.name} does not see the outputs of the layer before it alone; "

@@ -425,7 +425,7 @@ def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDAr
 
 
 def _p_value(observed: float, permuted: FloatArray, scale: float) -> float:
-    """Return the share of statistics at least as large, including those equal but for rounding."""
+    """Return the share of statistics at least as large, including those equal up to rounding."""
     return float((permuted >= observed - _ROUNDING * scale).mean())
 
 

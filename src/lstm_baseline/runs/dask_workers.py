@@ -146,7 +146,7 @@ class DaskWorkers:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a user's arrays may be large
                 if spec.task not in self._tasks:
-                    # Not scattered: data that a lost worker held could not be made again.
+                    # It is not scattered: data that a lost worker held could not be made again.
                     self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
                 future: Future[dict[str, bytes]] = self._executor.submit(
                     _run_on_worker,

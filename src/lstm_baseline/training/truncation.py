@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: gradients that reach back so many steps, and no further.
+"""Truncated backpropagation through time: gradients that reach back a given number of steps.
 
 A batch is run in windows of k steps. Each starts from the state in which the one before it ended,
 but its gradients stop there; so what is stored does not grow with T. The gradients of all windows

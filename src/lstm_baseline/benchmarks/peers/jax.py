@@ -28,7 +28,7 @@ AdamState = tuple[JaxParams, JaxParams, JaxParams, jax.Array]
 
 
 def entrants(problem: Problem, threads: int) -> list[Entrant]:
-    """Return JAX's, for a client of so many threads; arrays of the client before are gone."""
+    """Return JAX's, for a client of a number of threads; arrays of the last client are gone."""
     build = {"forward": _forward, "gradient": _gradient, "training": _training}
     if problem.case.model != "lstm" or problem.case.kind not in build:
         return []

@@ -22,7 +22,7 @@ class GateActivation(NamedTuple):
 
     name: str
     constants: tuple[float, ...]
-    """α and β, as far as it has them."""
+    """α and β; none or one where the activation has no more."""
 
     def __call__(self, z: Array) -> Array:
         """Return φ(z)."""
@@ -73,7 +73,7 @@ def as_activation(given: object) -> GateActivation:
 
 class _Kind(NamedTuple):
     value: Callable[..., Array]
-    """φ(z, α, β), with as many constants as it has."""
+    """φ(z, α, β), with the constants that the activation has."""
     derivative: Callable[..., Array]
     """φ′(z, y, α, β)."""
     constants: tuple[float, ...] = ()

@@ -72,7 +72,7 @@ def initial_values(
     start
         The scheme.
     shapes
-        Of the parameters, as the cell gives them.
+        Shapes of the parameters, as the cell gives them.
     gates
         Their order in W, U and b.
     rng

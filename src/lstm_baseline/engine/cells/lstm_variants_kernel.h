@@ -342,7 +342,7 @@ struct LSTMVariantStepper {
             });
     }
 
-    /// Apply F1 to F6 to a row, but for the projection.
+    /// Apply F1 to F6 to a row, without the projection.
     void step(int t, int row) const {
         T* z = cache.z + cache.z_row(t, row, cell.keeps_z) * cache.gates_width;
         if (params.gain_x) add_norms(t, row, z);
@@ -396,7 +396,7 @@ struct LSTMVariantStepper {
         });
     }
 
-    /// Apply F6 to a row, but for the projection.
+    /// Apply F6 to a row, without the projection.
     void apply_output(int t, int row) const {
         const ptrdiff_t step = cache.step(t, row);
         const T* o = cache.gates_of(t, row, cell.gates).o;

@@ -489,7 +489,7 @@ void relational_forward(const RelationalForward<T>& run, const Team& team) {
         stepper.unroll(Group<T>{run.batch, g * LANES<T>});
 }
 
-/// Parts in which gradients of parameters are summed, at most: so many threads find work.
+/// Largest number of parts in which gradients of parameters are summed, and so of threads.
 constexpr int MOST_PARTS = 16;
 
 template <class T>

@@ -122,7 +122,7 @@ class Stack:
     ) -> tuple[FloatArray, State, "StackCache | None"]:
         """Run over time.
 
-        Arguments and returns are those of an engine, but for lists of params, and the masks of
+        Arguments and returns are those of an engine. ``params`` is a list here, and ``masks`` says
         what is dropped out (None for nothing).
         """
         if len(params) == 1 and masks is None:

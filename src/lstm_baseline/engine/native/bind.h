@@ -61,7 +61,7 @@ nb::object in_rows(const BatchOrder& order, const T* stored, ptrdiff_t stride, i
     return result;
 }
 
-/// Threads for a call of so many multiply-adds a step of a row. They take rows, or groups of them,
+/// Threads for a call, by its multiply-adds a step of a row. They take rows, or groups of them,
 /// so there are at most as many.
 inline int team_size(const BatchOrder& order, double multiply_adds, int most) {
     const int useful = useful_threads(multiply_adds * double(order.num_stored()));

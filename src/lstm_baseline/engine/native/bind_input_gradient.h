@@ -10,7 +10,7 @@ namespace lb {
 template <class T>
 class LSTMInputGradient {
 public:
-    /// Room for the gradients of a cell with so many gates.
+    /// Room for the gradients of a cell with this number of gates.
     LSTMInputGradient(const Inputs& inputs, const Kernels<T>& kernels, int H, int gates)
         : d_z(inputs.num_stored() * size_t(gates) * size_t(padded(H, kernels)) * sizeof(T)),
           order_(inputs.order), kernels_(kernels), I_(inputs.I), H_(H), gates_(gates) {}

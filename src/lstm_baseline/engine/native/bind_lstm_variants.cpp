@@ -46,7 +46,7 @@ unsigned which_params(LSTMVariant<T> cell) {
     return bits;
 }
 
-/// What Python says of the cell, but for its parameters.
+/// What Python says of the cell, without its parameters.
 struct Description {
     bool coupled, clips;
     double clip;

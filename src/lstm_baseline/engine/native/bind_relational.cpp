@@ -9,7 +9,7 @@
 namespace lb {
 namespace {
 
-/// Threads for a call that goes so many times through the cell. They take groups of rows.
+/// Threads for a call, by how often it goes through the cell. They take groups of rows.
 int relational_team_size(const BatchOrder& order, const RelationalSizes& sizes, int lanes,
                          double passes) {
     const double F = double(sizes.H) * sizes.V, N = sizes.S + 1, both = sizes.K + sizes.V;

@@ -57,7 +57,7 @@ nb::object sum_of_squares(nb::list arrays) {
 /// Update all parameters; false, and nothing has changed, where an array is not as it must be.
 template <class T>
 bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb::list p) {
-    constexpr double MULTIPLY_ADDS = 50;  // an update takes as long as so many
+    constexpr double MULTIPLY_ADDS = 50;  // what takes as long as one update
     struct Arrays {
         npy_intp size;
         const T* g;

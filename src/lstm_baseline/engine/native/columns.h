@@ -67,7 +67,7 @@ inline Vectors<T> by_column(Columns<T> x) {
     return {x.data, LANES<T>, x.number * LANES<T>};
 }
 
-/// How many terms a product sums: so many in every run.
+/// How many terms a product sums: the same number in every run.
 struct Terms {
     int number, runs = 1;
 };
@@ -75,7 +75,7 @@ struct Terms {
 /// Columns of a tile of products, at most: five slots, four of memory and one of input, fill one.
 constexpr int TILE_COLUMNS = 5;
 
-/// Width of the next tile where so many columns are left: tiles of about the same width.
+/// Width of the next tile for the columns that are left: all tiles get about the same width.
 inline int tile_width(int columns) {
     const int tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
     return (columns + tiles - 1) / tiles;
@@ -122,7 +122,7 @@ __attribute__((noinline)) void multiply_tile(T* z, ptrdiff_t stride, bool add,
         for (int c = 0; c < C; ++c) store(z + r * stride + c * L, sums[r][c]);
 }
 
-/// A tile of C columns and of at most so many rows; returns how many it has.
+/// A tile of C columns and of at most this number of rows; returns how many it has.
 template <int C, class T, bool VECTORS>
 inline int multiply_tile(T* z, ptrdiff_t stride, bool add, const Factor<T, VECTORS>& left, int rows,
                          const Vectors<T>& right, Terms terms) {
@@ -178,7 +178,7 @@ inline void multiply(const Factor<T, VECTORS>& left, int rows, const Vectors<T>&
                       });
 }
 
-/// to[row] += Σ over runs and terms of left[row] · right, in rows of so many vectors.
+/// to[row] += Σ over runs and terms of left[row] · right, in rows of this number of vectors.
 template <class T>
 inline void add_products(const Numbers<T>& left, int rows, const Vectors<T>& right, int num_vectors,
                          Terms terms, T* to, ptrdiff_t stride) {
@@ -262,7 +262,7 @@ __attribute__((noinline)) void column_to_rows(Columns<T> x, int F, int column, T
     }
 }
 
-/// Add so many columns of every feature of d to its sum, [F][lane].
+/// Add a number of columns of every feature of d to its sum, [F][lane].
 template <class T>
 inline void add_columns(Columns<T> d, int F, int num_columns, T* sums) {
     constexpr int L = LANES<T>;

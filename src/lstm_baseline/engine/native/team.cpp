@@ -121,7 +121,7 @@ private:
     std::vector<std::thread> threads_;
 #if defined(__linux__)
     cpu_set_t others_ = {};  // the cores that threads were given
-    size_t kept_off_ = 0;    // so many threads were given them
+    size_t kept_off_ = 0;    // how many threads were given them
 #endif
     std::atomic<unsigned> round_{0};
     std::atomic<int> running_{0};

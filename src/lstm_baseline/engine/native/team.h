@@ -38,7 +38,7 @@ struct Team {
 int get_num_threads();
 void set_num_threads(int num_threads);
 
-/// How many threads are worth their wake-up for so many multiply-adds.
+/// How many threads are worth their wake-up for a number of multiply-adds.
 int useful_threads(double multiply_adds);
 
 /// Run job(context, team) on `size` threads, this one among them, and return when all have ended.

@@ -154,7 +154,7 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segmen
         for (int v = 0; v < V; ++v) z[r * V + v] = sums[r][v];
 }
 
-/// f(first, end, k, K) for the chains of a sum of segments that have so many terms each: segments
+/// f(first, end, k, K) for the chains of a sum of segments of given numbers of terms: segments
 /// first … end − 1 as a whole, or K terms of one from k on.
 template <int SEGMENTS, class F>
 inline void for_chains(const int (&terms)[SEGMENTS], F f) {

@@ -39,7 +39,7 @@ def to_onnx(
         An LSTM in any of ONNX's variants: peepholes, coupled gates, clip, activations, no bias,
         several layers, both directions. What it drops out in training has no place in the file.
     path
-        Of the file.
+        Path of the file.
     return_sequences
         True for the output at every step, False for each row's last one.
     lengths

@@ -290,7 +290,7 @@ def _merged(Y: NDArray, merge: str, before: Node, node: Node) -> NDArray:
 
 
 def _is_any_of(value: NDArray, expected: list[FloatArray]) -> bool:
-    """Return whether a value is one of these but for axes of length 1 and rounding."""
+    """Return whether a value is one of these, up to axes of length 1 and rounding."""
     tolerance = 1e-5 if expected[0].dtype == np.float32 else 1e-12
     for other in expected:
         a, b = np.squeeze(value), np.squeeze(other)
