@@ -133,9 +133,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return outcomes(out / "runs")
 
 
-@pytest.mark.parametrize(
-    "blow", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_outlives_the_race_and_the_same_command_continues(
     blow: signal.Signals, tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:

@@ -17,7 +17,14 @@ def _without_shape_checks():
         yield
 
 
-@pytest.mark.parametrize("name", SMALL_MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # The equations of this one are a dozen, each with weights of its own.
+        pytest.param(name, marks=[pytest.mark.slow] * ("two blocks" in name))
+        for name in SMALL_MODELS
+    ],
+)
 def test_our_own_cells(name):
     model = make_model(name)
     errors = check_cell(model.cell, model.params, model.input_size)

@@ -55,6 +55,7 @@ def test_outputs_and_gradients_are_the_same(name, sequences, ragged, num_steps):
     assert_same_arrays(found[1], found[0], 1e-12)
 
 
+@pytest.mark.slow
 def test_backward_needs_little_memory_as_well():
     """What is held at most at any time between the start of forward and the end of backward."""
     model = LSTM(1, 64, rng=0, engine="reference")

@@ -1,6 +1,7 @@
 """Each C++ file opens in an editor without errors: by itself, without the build's definitions.
 
-Those that include Python's headers take a second each and wait for the slow tests.
+The kernels include most others; each of those by itself, and what includes Python's headers, waits
+for the slow tests.
 """
 
 import shutil
@@ -30,7 +31,14 @@ def test_there_are_files() -> None:
     assert {"gru_kernel.h", "kernels.h", "dispatch.cpp"} <= {path.name for path in KERNELS}
 
 
-@pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[] if "kernel" in path.name else pytest.mark.slow)
+        for path in KERNELS
+    ],
+    ids=lambda path: path.name,
+)
 def test_a_kernel_or_what_it_needs(path: Path) -> None:
     check(path)
 

@@ -333,26 +333,36 @@ def requested(log):
 
 
 @pytest.fixture(scope="session")
-def pages(raced, tmp_path_factory):
-    """A race as it should be, and one in which everything is as bad as it can be."""
-    folder = tmp_path_factory.mktemp("bad")
-    return {"good": raced[1], "bad": write_report(hostile(), folder, f"run {HOSTILE}")}
+def good(raced):
+    """Return the page of a race as it should be."""
+    return raced[1]
+
+
+@pytest.fixture(scope="session")
+def bad(tmp_path_factory):
+    """Return the page of a race in which everything is as bad as it can be."""
+    return write_report(hostile(), tmp_path_factory.mktemp("bad"), f"run {HOSTILE}")
+
+
+@pytest.fixture
+def page_path(kind, request):
+    return request.getfixturevalue(kind)
 
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["good", "bad"])
+@pytest.mark.parametrize("kind", ["good", pytest.param("bad", marks=pytest.mark.slow)])
 class TestInABrowser:
-    def test_no_error_and_no_request(self, pages, tmp_path, kind):
+    def test_no_error_and_no_request(self, page_path, tmp_path):
         log = tmp_path / "net.json"
         _, complaints = browse(
-            pages[kind], tmp_path / "profile", f"--log-net-log={log}", "--dump-dom"
+            page_path, tmp_path / "profile", f"--log-net-log={log}", "--dump-dom"
         )
         assert complaints == []
         assert requested(log) == []
 
     @pytest.mark.parametrize("width", [360, 1200])
     def test_every_figure_shows_and_nothing_is_wider_than_the_page(
-        self, pages, tmp_path, kind, width
+        self, page_path, tmp_path, width
     ):
         probe = """<script>
         addEventListener("load", async () => {
@@ -362,7 +372,7 @@ class TestInABrowser:
           parent.postMessage([images.length, shown.length,
             document.documentElement.scrollWidth, innerWidth].join(" "), "*");
         });</script></body>"""
-        html = pages[kind].read_text(encoding="utf-8")
+        html = page_path.read_text(encoding="utf-8")
         probed = re.sub(r"<meta http-equiv.*?>", "", html).replace("</body>", probe)
         (tmp_path / "probed.html").write_text(probed, encoding="utf-8")
         # No window is as narrow as a telephone, but a frame is.
@@ -384,9 +394,9 @@ class TestInABrowser:
         assert title == f"{count} {count} {width} {width}"
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_ink_and_page_are_far_apart_in_every_figure(self, pages, tmp_path, kind, scheme):
+    def test_ink_and_page_are_far_apart_in_every_figure(self, page_path, tmp_path, scheme):
         """Only figures are left on the page, so what is not page is ink, lines and colours."""
-        html = pages[kind].read_text(encoding="utf-8")
+        html = page_path.read_text(encoding="utf-8")
         path = tmp_path / "figures.html"
         only = "<style>body * { visibility: hidden; } img { visibility: visible !important; }"
         path.write_text(html.replace("</head>", f"{only}</style></head>"), encoding="utf-8")
@@ -403,9 +413,9 @@ class TestInABrowser:
         assert (page < 40) if scheme == "dark" else (page > 240)
         assert 0.001 < np.mean(np.abs(grey - page) > 150) < 0.2
 
-    def test_prints(self, pages, tmp_path, kind):
+    def test_prints(self, page_path, tmp_path):
         path = tmp_path / "page.pdf"
-        browse(pages[kind], tmp_path / "profile", f"--print-to-pdf={path}")
+        browse(page_path, tmp_path / "profile", f"--print-to-pdf={path}")
         content = path.read_bytes()
         assert content.startswith(b"%PDF-")
         assert content.count(b"/Type /Page\n") > 3
