@@ -174,7 +174,7 @@ def check_challenger(make: Callable[[int], Trainable], task: Task, name: str) ->
 def flops_per_step(model: Trainable, task: Task) -> int | None:
     """Return the operations in matrix products of a forward step of one row; None if unknown.
 
-    Those of a torch module are counted over a row of the task and divided by its steps.
+    For a torch module they are counted over a row of the task and divided by its steps.
     """
     if hasattr(model, "count_flops"):
         x = task.train_batch(0, 1, 0).x

@@ -20,9 +20,9 @@ Count = Callable[[int], int]
 def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
     """Return the widths at which all contestants are of one size, close to the wanted one.
 
-    Some models grow in coarse steps. The one whose steps miss the wanted size by most sets the
-    size: the nearest of its sizes that all others can match. Every other contestant has two widths
-    around that size. Of these, the widths are taken that bring the largest and the smallest
+    Some models grow in coarse steps. The contestant whose steps miss the wanted size by most sets
+    the size: the nearest of its sizes that all others can match. Every other contestant has two
+    widths around that size. The widths chosen are those that bring the largest and the smallest
     contestant closest to each other.
 
     Parameters

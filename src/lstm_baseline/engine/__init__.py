@@ -1,7 +1,7 @@
 """The LSTM engine: cells with their gradients, models made of them, and the core that runs them.
 
-It knows of no task, no training and no race, and imports nothing else of this package. What a cell
-of your own needs is exported here.
+It does not depend on tasks, training or races, and imports nothing else of this package. It
+exports what a cell of your own needs.
 """
 
 from lstm_baseline.engine.activations import d_sigmoid, d_tanh, sigmoid, tanh

@@ -1,8 +1,8 @@
 """Activation functions, each beside its derivative.
 
-Derivatives are written in terms of the function's value where that is what backward has at hand.
-All functions take and return arrays of any array API library, element by element unless an axis
-is named, and keep the dtype.
+Derivatives are written in terms of the function's value, which backward has at hand. All functions
+take and return arrays of any array API library and keep the dtype. They work element by element
+unless an axis is named.
 """
 
 from array_api_compat import array_namespace
@@ -16,8 +16,8 @@ _LARGEST_EXPONENT = {4: 88.0, 8: 709.0}
 def sigmoid(z: Array) -> Array:
     """Logistic function σ(z) = 1 / (1 + exp(−z)), without overflow for any finite z.
 
-    One branch serves both signs: z is bounded from below where exp(−z) would leave the dtype's
-    range, and there σ(z) is below 1e-38, so nothing visible changes. NaN stays NaN.
+    One formula serves both signs. z is cut off where exp(−z) would leave the dtype's range; σ(z) is
+    below 1e-38 there, so nothing visible changes. NaN stays NaN.
     """
     xp = array_namespace(z)
     limit = _LARGEST_EXPONENT[xp.finfo(z.dtype).bits // 8]

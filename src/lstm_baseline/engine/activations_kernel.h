@@ -17,15 +17,15 @@ template <>
 struct Exponential<float> {
     static constexpr float log2_e = 1.44269504f, ln2 = 0.693147181f;
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-    /// 1.5 · 2²³ and the exponent of 1: added, it leaves a number rounded to an integer in the
-    /// lowest bits, as the exponent of a power of two has it.
+    /// 1.5 · 2²³ and the exponent of 1. Adding it to a number leaves the number, rounded to an
+    /// integer, in the lowest bits, in the form of a power of two's exponent.
     static constexpr float rounder = 12582912.0f + 127;
     static constexpr int mantissa_bits = 23;
     static constexpr float q[] = {0.5000000095f, 0.166665186f, 0.04166620505f, 0.008368917856f,
                                   0.001395054121f};
-    /// Above, e^x would leave the range of normal numbers.
+    /// Above this, e^x would leave the range of normal numbers.
     static constexpr float limit = 87.0f;
-    /// Above, tanh(x) rounds to 1.
+    /// Above this, tanh(x) rounds to 1.
     static constexpr float tanh_limit = 10.0f;
 };
 template <>
@@ -43,14 +43,14 @@ struct Exponential<double> {
     static constexpr double tanh_limit = 22.0;
 };
 
-/// 2ⁿ and p(r) of x or, by its SIGN, of −x; NaN goes into p.
+/// 2ⁿ and p(r) of x, or of −x if SIGN is −1; NaN goes into p.
 template <class T, int SIGN = 1>
 inline void split_exponential(Vec<T> x, Vec<T>& power, Vec<T>& p) {
     using E = Exponential<T>;
     const Vec<T> shifted = fma(x, splat(SIGN * E::log2_e), splat(E::rounder));
     const Vec<T> n = shifted - E::rounder;
-    // Rounded once, n ln 2 may have its constant in one piece in single precision: that is off by
-    // n/30 of a rounding error of 1, and an activation feels it less the larger n is.
+    // If fma rounds once, one constant for ln 2 is enough in single precision: r is then off by
+    // n/30 of a rounding error of 1, which affects an activation less the larger n is.
     Vec<T> r = SIGN > 0 ? x : -x;
     if constexpr (FUSED && sizeof(T) == 4)
         r = fma(n, splat(-E::ln2), r);
@@ -64,7 +64,7 @@ inline void split_exponential(Vec<T> x, Vec<T>& power, Vec<T>& p) {
     p = fma(r * r, q, r);
 }
 
-/// x brought into [low, high]; NaN stays NaN.
+/// x limited to [low, high]; NaN stays NaN.
 template <class T>
 inline Vec<T> clamp(Vec<T> x, T low, T high) {
     return min(splat(high), max(splat(low), x));
@@ -100,7 +100,7 @@ inline Vec<T> tanh(Vec<T> z) {
     split_exponential<T>(clamp<T>(z, -limit, limit) * T(2), power, p);
     const Vec<T> m = fma(power, p, power - T(1));
     const Vec<T> d = m + T(2);
-    const Vec<T> lost = m - (d - T(2));  // what rounding took from d
+    const Vec<T> lost = m - (d - T(2));  // rounding error of d
     if (!FUSED) {
         const Vec<T> t = m / d;
         return t - t * lost / d;

@@ -63,7 +63,7 @@ class Unroll(Protocol):
     ) -> tuple[Array, State, UnrolledCache | None]:
         """Return outputs, the last state, and a cache or None.
 
-        State None stands for the cell's initial state; see ``recurrence.unroll``.
+        If state is None, it is the cell's initial state; see ``recurrence.unroll``.
         """
 
 
@@ -101,8 +101,8 @@ def describe() -> dict[str, Any]:
 
     Returns
     -------
-    "engine"; of the native one its "instruction_set", those "available" on this machine and the
-    number of "threads", of the reference the "reason".
+    "engine"; for the native engine also its "instruction_set", the sets "available" on this machine
+    and the number of "threads"; for the reference the "reason".
     """
     engine = select_engine()
     core = load_core()
@@ -142,7 +142,7 @@ _KERNELS: dict[type[Cell[Any, Any]], Unroll] = {
 """Cells that the core runs."""
 
 _KERNELS_WITH_REGULARIZATION: dict[type[Cell[Any, Any]], Unroll] = {
-    # The plain LSTM's kernel has nothing around its steps.
+    # The plain LSTM's kernel cannot regularize its steps.
     LSTMEquations: lstm_variants.KERNEL.unroll,
     LSTMVariantEquations: lstm_variants.KERNEL.unroll,
 }

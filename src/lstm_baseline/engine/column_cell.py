@@ -110,14 +110,14 @@ class LSTMCell:
         Parameters
         ----------
         x
-            (B, I) or (I, B); where both readings fit, (B, I) is taken. One axis is one column.
+            (B, I) or (I, B); (B, I) if both fit. An array with one axis is one column.
         h_prev, c_prev
-            (H, B) states of the step before. One axis is one column.
+            (H, B) states of the step before. An array with one axis is one column.
 
         Returns
         -------
         h, c
-            (H, B) states after the step; what was given is not changed.
+            (H, B) states after the step; the arguments are not changed.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class LSTMCell:
         Raises
         ------
         InputError
-            If a name is missing or unknown or a shape does not fit; nothing has changed then.
+            If a name is missing or unknown or a shape does not fit; then nothing is changed.
         """
         arrays = as_named_arrays("params", params, self.params, self.dtype)
         for name, live in self.params.items():

@@ -1,6 +1,6 @@
 """The contract: what a model must have to be trained, checked and raced.
 
-The package's own models keep it, and so can a class of anybody's: nothing needs to be inherited.
+The package's own models keep it, and so can any class, which need not inherit anything.
 B rows, T steps, I input features, O outputs.
 """
 
@@ -53,7 +53,7 @@ class Model(Protocol[C]):
     ) -> tuple[FloatArray, C]:
         """Return outputs, and what ``backward`` needs.
 
-        What is dropped out is drawn from rng and from nothing else.
+        Dropout masks are drawn from rng and from nothing else.
         """
 
     def backward(self, d_outputs: FloatArray, cache: C, /) -> ParamGradients:

@@ -25,9 +25,9 @@ def orthogonal_initializer(
     """Return a random (semi-)orthogonal matrix, times ``gain``.
 
     With the singular value decomposition N = P Σ Qᵀ of a normal matrix, P Qᵀ is distributed
-    uniformly over the orthogonal matrices. Its rows are orthonormal where there are no more rows
-    than columns, otherwise its columns. Repeated products with it neither grow nor shrink a vector,
-    which is why recurrent weights start here.
+    uniformly over the orthogonal matrices. Its rows are orthonormal if there are no more rows than
+    columns; otherwise its columns are. Repeated products with it neither grow nor shrink a vector,
+    so recurrent weights start orthogonal.
 
     Source: Saxe, McClelland and Ganguli 2014 (arXiv 1312.6120).
     """
@@ -58,7 +58,7 @@ def lecun_initializer(
     """Return a (fan_out, fan_in) matrix of normal numbers with deviation √(1 / fan_in).
 
     Numbers beyond two deviations are drawn again. The relational memory core was published with
-    these.
+    these initial weights.
 
     Source: LeCun, Bottou, Orr and Müller 1998, section 4.6.
     """

@@ -78,7 +78,7 @@ def as_real(name: str, value: object, dtype: FloatDType) -> FloatArray:
         return array if array.flags.aligned else array.copy()
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; give real numbers")
-    with np.errstate(over="ignore"):  # beyond float32 a number becomes infinite, and shows as that
+    with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite
         return array.astype(dtype, copy=False)
 
 

@@ -1,10 +1,9 @@
 """Less memory for more time: what backward needs is computed again, √T steps at a time.
 
 Forward keeps the state before every stretch of ⌈√T⌉ steps and nothing else. Backward goes through
-the stretches from the last to the first: each is run again from its state, now keeping what its
-derivative needs, and is differentiated. So a sequence is run forward twice, and what is stored for
-it grows with √T. What each layer is given comes on top: its inputs, and masks that are drawn for
-every step.
+the stretches from the last to the first. It runs each one again from its state, keeps what the
+derivative needs, and differentiates the stretch. So a sequence is run forward twice, and its memory
+grows with √T, apart from each layer's inputs and the masks that are drawn for every step.
 
 Source: Chen, Xu, Zhang and Guestrin 2016 (arXiv 1604.06174), section 4.3.
 """
@@ -55,7 +54,7 @@ class RecomputingCache(NamedTuple):
             assert kept is not None
             d_y = None if d_outputs is None else d_outputs[:, steps]
             own = kept.backward(d_y, d_state)
-            # At once, as to wait for somebody to ask would be to keep what it comes from.
+            # Computed now, because computing it later would mean keeping this stretch's record.
             d_x[:, steps] = own.x()
             d_state = own.initial_state
             d_params = (

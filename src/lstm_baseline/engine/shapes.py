@@ -13,11 +13,10 @@ S         memory slots of a relational memory
 F         width of a memory slot
 ========  =====================================================
 
-Sequences are batch-first, (B, T, I). Only ``LSTMCell`` uses columns, (H, B), because the
-equations do.
+Sequences are batch-first, (B, T, I). Only ``LSTMCell`` uses columns, (H, B), as the equations do.
 
 An ``Array`` is anything that follows the array API standard: NumPy, CuPy, torch and so on.
-``NDArray`` is NumPy's own and stands where the package itself makes or reads arrays.
+``NDArray`` is NumPy's own array, the type of those that the package itself makes or reads.
 """
 
 from typing import Any, TypeAlias
@@ -37,7 +36,7 @@ State: TypeAlias = tuple[Array, ...]
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """Shape of every parameter by name."""
 
-# Spelt out: numpy.typing's alias of the first is no class that jaxtyping could take.
+# Spelt out, because jaxtyping takes classes, and numpy.typing's NDArray is none.
 NDArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 FloatArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.floating[Any]]]
 IntArray: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[np.integer[Any]]]

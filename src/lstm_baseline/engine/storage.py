@@ -22,10 +22,10 @@ def write_whole(path: str | Path, content: bytes) -> None:
     Raises
     ------
     WriteError
-        If it cannot be written; what was there is unchanged.
+        If the file cannot be written; an old file is then unchanged.
     """
     try:
-        target = Path(path).resolve()  # a link stays, and what it names is written
+        target = Path(path).resolve()  # a link stays; the file that it names is written
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
@@ -116,7 +116,7 @@ def check_arrays(
     Raises
     ------
     FileError
-        If the arrays are not just those of ``shapes`` in ``dtype``.
+        If the arrays are not exactly those of ``shapes`` in ``dtype``.
     """
     for word, names in (
         ("lacks", shapes.keys() - arrays.keys()),

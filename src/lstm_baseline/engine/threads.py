@@ -1,8 +1,8 @@
 """The number of threads that linear algebra and the compiled core use.
 
-A product that NumPy splits over threads sums in another order, so the bits of a result depend on
-their number. The core's do not. At this package's sizes one thread of linear algebra a process,
-and a process for each run, is also the fastest.
+The number of threads changes the order in which NumPy sums a product, and so the bits of the
+result; it does not change the core's results. At this package's sizes, one process for each run,
+with one thread of linear algebra, is also the fastest.
 """
 
 from contextlib import AbstractContextManager
@@ -39,7 +39,7 @@ threadpoolctl.register(_CoreController)
 
 @cache
 def _controller() -> ThreadpoolController:
-    load_core()  # a library is found once it is loaded
+    load_core()  # threadpoolctl finds only loaded libraries
     return ThreadpoolController()
 
 

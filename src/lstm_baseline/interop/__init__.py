@@ -1,8 +1,8 @@
 """Weights from other frameworks and back, one file or folder for each.
 
 A framework is imported only by the functions that take or make its objects. What this package or
-the other cannot represent is refused by name, never dropped. ``contestants/torch_model.py`` trains
-a network of PyTorch as it is.
+the framework cannot represent is refused by name, never dropped. ``contestants/torch_model.py``
+trains a network of PyTorch as it is.
 """
 
 from lstm_baseline.interop.conversion import convert

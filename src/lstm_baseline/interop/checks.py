@@ -60,7 +60,7 @@ def check_is_lstm(model: object, function: str) -> None:
 def refuse_others(model: LSTM, other: str, has: Sequence[str]) -> None:
     """Refuse a model with any option but those that the other ``has``.
 
-    Options are the pieces of ``LSTMVariant``, how directions merge and what is dropped out.
+    Options are the pieces of ``LSTMVariant``, the merge of directions and the rates of dropout.
     """
     for name in model.options.changed():
         ours = name in ("num_layers", "bidirectional") or (

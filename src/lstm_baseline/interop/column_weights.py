@@ -1,7 +1,7 @@
 """Kernels: how Keras and Flax keep the weights of an LSTM, and ours from them and back.
 
 Each layer and direction has a kernel (I, 4H) for x, a recurrent kernel (H, 4H) for h′ and one bias
-(4H), columns in the gate order i, f, c, o. One function serves candidate and cell state.
+(4H), columns in the gate order i, f, c, o. Candidate and cell state have the same activation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,10 +46,10 @@ def from_kernels(
     Parameters
     ----------
     named
-        Names for error lines with their arrays: kernel, recurrent kernel and, with ``bias``, the
-        bias of every layer and direction; then those of a readout, (H, O) or (2H, O), and (O).
+        Arrays with their names for error lines: kernel, recurrent kernel and, with ``bias``, bias
+        of every layer and direction; then those of a readout, (H, O) or (2H, O), and (O).
     num_readout
-        How many of them are the readout's: 0, 1 without a bias, or 2.
+        Number of the readout's arrays: 0, 1 without a bias, or 2.
     **options
         Further arguments of ``LSTM``.
 
@@ -65,7 +65,7 @@ def from_kernels(
         raise InputError(f"{recurrent_name} has shape {recurrent.shape}; expected (H, 4H)")
     output_size = None
     if num_readout:
-        # An array with another number of axes is refused below, with all that does not fit.
+        # An array with another number of axes is refused below, like every other misfit.
         output_size = (1, *named[-num_readout][1].shape)[-1]
     model = LSTM(
         len(kernel),
@@ -136,7 +136,7 @@ def activation_of(
     Raises
     ------
     InputError
-        If it is no function of the module, or one that we have not.
+        If it is no function of the module, or one that this package lacks.
     """
     function = getattr(named.cell, attribute)
     for name, activation in known.items():
@@ -156,7 +156,7 @@ def names_of_activations(
     Raises
     ------
     InputError
-        If the other has not got them, or candidate and cell state have different ones.
+        If the other library lacks them, or candidate and cell state have different ones.
     """
     gates, candidate, cell = model.variant.activations
     if candidate != cell:

@@ -9,8 +9,8 @@ onnx           .onnx
 keras          .keras
 =============  =============================================================================
 
-A new file is written beside its place, opened in its own library if that is installed, run on
-random sequences and held against what was read; only then it takes its place.
+A new file is first written beside the target. It is opened in its own library if that is installed,
+run on random sequences and compared with what was read. After that it replaces the target.
 """
 
 import secrets
@@ -74,20 +74,20 @@ def convert(
     Parameters
     ----------
     source
-        A file of any format above; which one, its ending and content tell.
+        A file of any format above; its ending and content tell which.
     target
-        Where to write; what was there is replaced once the new file has been checked.
+        File to write; an old one is replaced once the new one has been checked.
     to
-        The new format; that of the target's ending when None, our own for safetensors.
+        The new format. If None, the target's ending decides; safetensors then means our format.
     prefix
-        What names of a larger PyTorch state dict begin with for its LSTM, as "encoder.lstm.".
+        Start of the LSTM's names in a larger PyTorch state dict, such as "encoder.lstm.".
 
     Raises
     ------
     FileError
         If a file is missing, damaged or of no known format, or cannot be written.
     InputError
-        If the new format cannot hold the model, or the outputs of what was written differ.
+        If the new format cannot hold the model, or the new file gives other outputs.
     """
     source, target = Path(source), Path(target)
     wanted = FORMATS[_format_of_target(target, to)]
@@ -118,7 +118,7 @@ def _largest_difference(model: LSTM, run: Callable[[FloatArray], NDArray]) -> fl
     for num_rows, num_steps in _SIZES:
         x = rng.standard_normal((num_rows, num_steps, model.input_size)).astype(model.dtype)
         given = run(x)
-        # A file that was read may give the last outputs alone.
+        # A file that was read may give only the last outputs.
         expected = model.forward(x, return_sequences=given.ndim == 3)
         if given.shape != expected.shape:
             return float("inf")
@@ -182,7 +182,7 @@ def _read_torch(path: Path, prefix: str) -> LSTM:
         with safe_open(path, framework="numpy") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             arrays = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype NumPy has not
+    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype NumPy lacks
         raise FileError(f"{path} is damaged or not safetensors: {error}") from error
     if not arrays:
         raise FileError(f"{path} has no array whose name begins with {prefix!r}")
@@ -221,7 +221,7 @@ def _read_onnx(path: Path, prefix: str) -> LSTM:
 
 
 def _run_onnx(path: Path, model: LSTM) -> tuple[str, Callable[[FloatArray], NDArray]]:
-    # ONNX Runtime's LSTM is for float32 alone.
+    # ONNX Runtime's LSTM takes only float32.
     if find_spec("onnxruntime") is None or model.dtype != np.float32:
         from lstm_baseline.interop.onnx.file import import_onnx
         from lstm_baseline.interop.onnx_backend import LSTMBackend
@@ -245,7 +245,7 @@ def _load_keras(path: Path) -> "keras.Model":
         ) from error
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # a damaged file may end in anything
+    except Exception as error:  # a damaged file may raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise FileError(f"{path} cannot be read by Keras: {reason}") from error
 

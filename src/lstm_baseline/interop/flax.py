@@ -1,8 +1,8 @@
 """Flax NNX: ``nnx.OptimizedLSTMCell``, ``nnx.LSTMCell`` and what runs them over time, both ways.
 
-Kernels and gates stand as ``interop/column_weights.py`` says; LSTMCell keeps those of each gate
-apart. The bias is that of the recurrent part. States are (c, h) there, (h, c) here. Numbers are
-computed in the dtype of the weights.
+``interop/column_weights.py`` has the order of kernels and gates; LSTMCell keeps the kernels of each
+gate separately. The bias is that of the recurrent part. States are (c, h) there, (h, c) here.
+Numbers are computed in the dtype of the weights.
 """
 
 from types import ModuleType
@@ -61,13 +61,13 @@ def from_flax(layers: "nnx.Module | list[nnx.Module] | tuple[nnx.Module, ...]") 
     ----------
     layers
         An ``OptimizedLSTMCell`` or ``LSTMCell``, an ``RNN`` of one, or a ``Bidirectional`` of two
-        ``RNN``, whose outputs stand side by side; or a list of such layers, each on the one before.
+        ``RNN`` with outputs side by side; or a list of such layers, each on the one before.
 
     Raises
     ------
     InputError
-        If it is something else, or holds what a model here has not: other activations or ways to
-        merge directions, layers of different sizes.
+        If ``layers`` is something else, or has what a model here lacks: other activations or ways
+        to merge directions, layers of different sizes.
     """
     jax, nnx = _import_flax()
     given = layers if isinstance(layers, list | tuple | nnx.List) else [layers]
@@ -95,9 +95,9 @@ def from_flax(layers: "nnx.Module | list[nnx.Module] | tuple[nnx.Module, ...]") 
 def to_flax(model: LSTM) -> "nnx.OptimizedLSTMCell | list[nnx.RNN] | list[nnx.Bidirectional]":
     """Return an ``nnx.OptimizedLSTMCell``, or a list of layers that give the outputs of a model.
 
-    A model of one layer and direction gives the cell; others give a list, by layer, of ``nnx.RNN``
-    or, with both directions, ``nnx.Bidirectional``, each to be called on the outputs of the one
-    before. A model without biases gets those of 0 that Flax starts with.
+    A model of one layer and direction gives the cell. Others give a list with an ``nnx.RNN`` for
+    each layer or, with both directions, an ``nnx.Bidirectional``; call each on the outputs of the
+    one before. A model without biases gets biases of 0, with which Flax starts.
 
     Raises
     ------

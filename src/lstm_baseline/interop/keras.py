@@ -1,13 +1,13 @@
 """Keras 3: layers, linear chains of them and lists of weights, both ways.
 
-Kernels and gates stand as ``interop/column_weights.py`` says. Layers, both directions, their
+``interop/column_weights.py`` has the order of kernels and gates. Layers, both directions, their
 outputs side by side, and a last Dense without activation have the same meaning. Whether a layer
-returns sequences or states, is stateful or unrolled does not touch its weights and is left alone;
-so are masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
+returns sequences or states, is stateful or unrolled does not affect its weights and is ignored. So
+are masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
 
-Rates of dropout go over: those of an LSTM, and that of Dropout layers between its layers. In
-training each direction of Keras draws masks for x of its own, and each gate where there is
-recurrent dropout; here they share one.
+Rates of dropout are converted: those of an LSTM, and that of Dropout layers between its layers. In
+training each direction in Keras draws its own masks for x, and with recurrent dropout so does each
+gate; here they share one.
 """
 
 from collections.abc import Sequence
@@ -80,9 +80,9 @@ def from_keras_weights(
     Parameters
     ----------
     weights
-        Arrays of one dtype, float32 or float64: of every layer, of its forward direction and then
-        its backward one, kernel (I, 4H), recurrent kernel (H, 4H) and, as far as there are any,
-        bias (4H); then kernel (H, O) or (2H, O), and bias (O), of a Dense that comes last.
+        Arrays of one dtype, float32 or float64. For every layer, for its forward and then its
+        backward direction: kernel (I, 4H), recurrent kernel (H, 4H) and, if there are biases,
+        bias (4H). Then kernel (H, O) or (2H, O), and bias (O), of a last Dense.
     bidirectional
         Whether every layer is a Bidirectional.
     merge, activations
@@ -138,14 +138,14 @@ def from_keras(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> LSTM:
     ----------
     layers
         A layer: LSTM, RNN of LSTMCells, or Bidirectional of one of these; or a list, Sequential or
-        functional model of such layers, each on the one before, of Dropout between all of them,
-        and of a last Dense or TimeDistributed Dense without activation, which becomes the readout.
-        What they give for the last step alone, ``forward`` gives with ``return_sequences=False``.
+        functional model of such layers, each on the one before, with Dropout between all of them.
+        A last Dense or TimeDistributed Dense without activation becomes the readout. If they give
+        only the last step, ``forward`` gives it with ``return_sequences=False``.
 
     Raises
     ------
     InputError
-        If it is something else, has no weights yet, or holds what a model here has not: other
+        If ``layers`` is something else, has no weights yet, or has what a model here lacks: other
         activations, other ways to merge directions or to drop out, layers that differ.
     """
     keras = _import_keras()
@@ -293,7 +293,7 @@ def _check_linear(keras: ModuleType, model: "Model") -> None:
     outputs: list[KerasTensor] = []
     for layer in model.operations:
         inputs = keras.tree.flatten(layer.input)
-        # States come after the outputs if a layer gives both.
+        # If a layer also gives its states, they come after its outputs.
         if [id(x) for x in inputs] != [id(y) for y in outputs[:1]]:
             raise InputError(
                 f"{layer.name} does not see the outputs of the layer before it alone; "

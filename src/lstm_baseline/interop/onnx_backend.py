@@ -1,6 +1,6 @@
 """A backend of ONNX, ``onnx.backend.base.Backend``, whose LSTM is this package's engine.
 
-It needs ``onnx`` to be imported at all, so the package imports it nowhere.
+Importing it needs ``onnx``, so the package imports it only where it is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class PreparedGraph(BackendRep):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If there are too few or too many, or a node cannot be computed with them.
+            If there are too few or too many inputs, or a node cannot be computed with them.
         """
         names = list(self.graph.inputs)
         if not isinstance(inputs, Mapping):
@@ -57,7 +57,7 @@ class LSTMBackend(Backend):  # type: ignore[misc]
         InputError
             If it has an operator, attribute, type or version that is not understood.
         onnx.checker.ValidationError
-            If it is none that ONNX allows.
+            If it is not valid ONNX.
         """
         if not cls.supports_device(device):
             raise InputError(f"device is {device!r}; give CPU")

@@ -1,7 +1,7 @@
 """PyTorch's LSTM: ``torch.nn.LSTM``, ``torch.nn.LSTMCell`` and their state dicts, both ways.
 
-Gates stand in the order i, f, g, o. There are two biases, which are added: ours is their sum, and
-goes back as the first of them. Layers, both directions and projections have the same meaning.
+Gates are in the order i, f, g, o. PyTorch adds two biases: ours is their sum, and goes back as the
+first of them. Layers, both directions and projections have the same meaning.
 """
 
 import re
@@ -48,8 +48,8 @@ def from_state_dict(
     state_dict
         Tensors or arrays by PyTorch's names, of one dtype, float32 or float64.
     prefix
-        What the names of a larger module's state dict begin with for its LSTM, as "encoder.lstm.";
-        other names are left alone.
+        Start of the LSTM's names in the state dict of a larger module, such as "encoder.lstm.";
+        other names are ignored.
 
     Raises
     ------
@@ -91,8 +91,7 @@ def from_state_dict(
 def to_state_dict(model: LSTM) -> dict[str, FloatArray]:
     """Return copies of a model's weights by the names and in the order of nn.LSTM.
 
-    ``torch.as_tensor`` makes tensors of them. What the model drops out in training has no place
-    among weights.
+    ``torch.as_tensor`` makes tensors of them. Rates of dropout are not weights and are left out.
 
     Raises
     ------
@@ -136,7 +135,7 @@ def from_torch(module: "torch.nn.LSTM | torch.nn.LSTMCell") -> LSTM:
 def to_torch(model: LSTM) -> "torch.nn.LSTM":
     """Return an ``nn.LSTM`` (batch first) that gives the outputs of a model.
 
-    Where the model has ``dropout``, so has the module until its ``eval()`` is called.
+    If the model has ``dropout``, so has the module until its ``eval()`` is called.
 
     Raises
     ------

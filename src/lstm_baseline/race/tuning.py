@@ -148,7 +148,7 @@ def choose(
     base
         Settings to return if there was no trial or none finished.
     higher_is_better
-        True if higher scores are better. Of trials with equal scores the earliest is taken.
+        True if higher scores are better. If scores are equal, the earliest trial is taken.
     """
     if not scores:
         return base

@@ -107,7 +107,7 @@ class VerdictRule(BaseModel):
 
     def unmet(self, evidence: Evidence) -> tuple[Condition, ...]:
         """Return the conditions that keep the one who is ahead from winning; none if they win."""
-        # The one who is behind cannot win, so the rule is applied to the one who is ahead.
+        # The contestant behind cannot win, so the rule is applied to the contestant ahead.
         lead, better = evidence.difference, evidence.probability
         if lead.estimate < 0:
             lead = Interval(-lead.estimate, -lead.high, -lead.low)

@@ -129,7 +129,7 @@ class DaskWorkers:
         except (Exception, asyncio.CancelledError) as error:  # whatever was going on
             raise self._lost() from error
         free = [worker for worker in present if worker not in self._busy.values()]
-        # Another worker does the run of one that is gone.
+        # If a busy worker is gone, another one does its run.
         return free[: max(0, len(present) - len(self._busy))]
 
     def submit(self, spec: RunSpec, worker: str) -> Future[dict[str, bytes]]:

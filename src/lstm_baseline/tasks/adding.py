@@ -1,7 +1,7 @@
 """Adding: the sum of the two marked numbers of a long sequence.
 
-Inputs (B, length, 2), by column: a number from U(0, 1); a marker, 1 at two steps and else 0. One
-marker stands in the first half of the sequence, one in the second.
+Inputs (B, length, 2), by column: a number from U(0, 1); a marker, 1 at two steps and 0 elsewhere.
+One marker is in the first half of the sequence, the other in the second.
 
 Targets: the sum of the two marked numbers, (B, 1).
 

@@ -38,7 +38,7 @@ class Predictor(NamedTuple):
 class Task(ABC):
     """Data for training, validation and test, reproducible by seed, with a ladder of known scores.
 
-    Data of one seed never depends on which model asks, so contestants with one seed share it.
+    The data of a seed never depends on the model, so contestants with the same seed share it.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Task(ABC):
     def partial_scores(self, outputs: FloatArray, batch: Batch) -> dict[str, float]:
         """Return the metric on parts of the samples that tell more than the whole, by their names.
 
-        ``outputs`` are a model's for ``batch``. Most tasks have no such parts.
+        ``outputs`` are a model's outputs for ``batch``. Most tasks have no such parts.
         """
         return {}
 

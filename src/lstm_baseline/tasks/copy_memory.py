@@ -5,7 +5,7 @@ num_recalled blanks, during which the symbols are to be repeated in order.
 
 Inputs (B, T, num_symbols + 2), by column: the symbol shown, one-hot; blank; go signal.
 
-Targets: (B, T) classes, one for each step: class num_symbols, "blank", up to and with the go
+Targets: (B, T) classes, one for each step: class num_symbols, "blank", up to and including the go
 signal, then the symbols.
 
 Ladder, as mean cross-entropy in nats per step: chance ln(num_symbols + 1); without memory, blank

@@ -13,14 +13,14 @@ regression      floats (N,), or (N, T) with one value a      values, standardise
                 (N, T, O) with O values a step
 ==============  ===========================================  ===============================
 
-15% of the rows, drawn once, are the test rows of every seed, so that nothing is ever chosen on
-them. Each seed splits the others anew, 70% of all for training, 15% for validation; beyond 2,000
-validation rows the rest is trained on. Inputs and values to predict are standardised by the mean
-and the scale (standard deviation) of that seed's training rows, feature by feature;
+15% of the rows, drawn once, are the test rows of every seed, so nothing is ever chosen on them.
+Each seed splits the other rows anew: 70% of all rows for training, 15% for validation. Validation
+has at most 2,000 rows; the rest is for training. Inputs and values to predict are standardised by
+the mean and the scale (standard deviation) of that seed's training rows, feature by feature;
 `ArrayFile.scaling` and `ArrayFile.target_scaling` return both, so that a trained model can take
-them over into its weights. The mean squared error is reported in the units of the file.
+them into its weights. The mean squared error is reported in the units of the file.
 
-Ladder, on the test rows: any class (chance) and the training rows' majority class, or the
+Ladder, on the test rows: any class (chance) and the training rows' majority class; for values, the
 training rows' mean (chance). There is no oracle.
 """
 
@@ -300,7 +300,7 @@ def _load_array(file: UserFile) -> dict[str, NDArray]:
     """Return the one array of an .npy file as X."""
     try:
         return {"X": np.load(io.BytesIO(file.content), allow_pickle=False)}
-    except Exception as error:  # of a damaged header, as below
+    except Exception as error:  # a damaged header, as in _member
         reason = "holds Python objects" if "Object arrays" in str(error) else "is damaged"
         raise FileError(f"{file.path} {reason}; save X with numpy.save as numbers") from None
 
@@ -327,7 +327,7 @@ def _member(file: UserFile, archive: Mapping[str, object], name: str) -> NDArray
     """Read one array of the archive."""
     try:
         array = archive[name]
-    # A damaged header is parsed as Python source, so anything from TokenError to TypeError comes.
+    # NumPy parses a damaged header as Python: it may raise anything from TokenError to TypeError.
     except Exception as error:
         if "Object arrays" in str(error):
             raise FileError(

@@ -2,7 +2,8 @@
 
 A prediction has the form of a model's output: logits (B, K) or (B, T, K) for classes, values
 (B, O) or (B, T, O) for a regression. A heuristic or an oracle states its beliefs as logarithms of
-probabilities (−inf for what it rules out), which are logits too. Rows count up to their length.
+probabilities (−inf for what it rules out), which are logits too. Steps beyond a row's length do not
+count.
 """
 
 import math
@@ -50,9 +51,9 @@ class Metric(NamedTuple):
     def standard_error(self, predictions: FloatArray, batch: Batch) -> float:
         """Return how far the score may be off for the samples drawn; rows are independent.
 
-        With s a row's sum over its n targets and m the score, √(B/(B−1) Σ (s − m n)²) / Σ n. To
-        shares, such as accuracy, two rows that are all right and two that are all wrong are added:
-        else a few rows that all come out alike would leave no doubt (Agresti and Coull 1998).
+        It is √(B/(B−1) Σ (s − m n)²) / Σ n, with s a row's sum over its n targets and m the score.
+        For a share, such as accuracy, two rows that are all right and two that are all wrong are
+        added: otherwise a few rows with equal results would give 0 (Agresti and Coull 1998).
         """
         terms = self.terms(predictions, batch).astype(np.float64)
         if terms.ndim == 1:
@@ -82,7 +83,7 @@ def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
 def _accuracy(logits: FloatArray, batch: Batch) -> NDArray:
     best = logits == logits.max(axis=-1, keepdims=True)
     hit = np.take_along_axis(best, batch.y[..., None], axis=-1)[..., 0]
-    # A tie is broken by drawing among the best: what counts is the chance of drawing the target.
+    # A tie is broken by a draw among the best, so it scores the chance of drawing the target.
     chance: NDArray = hit / best.sum(axis=-1)
     return chance
 

@@ -16,8 +16,8 @@ num_vectors  the name of vector m; at every step
 Targets: the name of the nth farthest vector, among num_vectors classes.
 
 Ladder, with 8 vectors of 16 dimensions: chance 12.5%; answering m when n asks for m itself and
-any other vector otherwise, 25.0%; ranking the others by norm besides, 30.8%; oracle 100%. The
-published "LSTM below 30%" is that plateau. An eighth of the questions can thus be answered without
+any other vector otherwise, 25.0%; the same, with the others ranked by norm, 30.8%; oracle 100%. The
+published "LSTM below 30%" is that plateau. An eighth of the questions can be answered without
 comparing any vectors, so `NthFarthest.score_without_self` leaves these out.
 
 Source: Santoro et al. 2018 (arXiv 1806.01822), "Nth Farthest".
@@ -136,9 +136,9 @@ class NthFarthest(GeneratedTask):
     def score_without_self(self, outputs: FloatArray, batch: Batch) -> float:
         """Return the accuracy over the questions that do not ask for m itself.
 
-        With n = num_vectors the answer is m, which stands in x: reading it off earns 1/num_vectors
-        of the score and says nothing about comparing vectors. Chance is here
-        1/(num_vectors − 1) for a model that knows m is not the answer.
+        With n = num_vectors the answer is m, which x contains: reading it off earns 1/num_vectors
+        of the score and says nothing about comparing vectors. Here chance is 1/(num_vectors − 1)
+        for a model that knows that m is not the answer.
         """
         others = self._read(batch.x).n != self.num_vectors - 1
         return self.metric.measure(outputs[others], Batch(batch.x[others], batch.y[others]))

@@ -2,7 +2,7 @@
 
 Every object starts at a random cell. At each step one of them takes a step of a random walk (left,
 right, up, down or none; a step off the board is not taken) and is shown at its new cell. Every
-object is shown at least once, so the last sighting of the one asked about is always the answer.
+object is shown at least once, so the answer is always the last sighting of the object asked about.
 
 Inputs (B, num_sightings + 1, num_objects + 2·grid + 1), by column:
 
@@ -17,12 +17,12 @@ Targets: the cell, row·grid + column, among grid² classes (``target="cell"``),
 each scaled to [0, 1] (``target="position"``).
 
 Ladder: a walk of this kind keeps uniform cells uniform, and objects are independent. So chance is
-1/grid², or the variance of a uniform coordinate, (grid + 1)/(12·(grid − 1)). The last cell seen of
-any object is right for one question in num_objects, else by chance; as a position it is drawn
-towards the middle by the weight of least squared error, 1/num_objects, which leaves
-1 − 1/num_objects² of the variance. The oracle is exact.
+1/grid², or the variance of a uniform coordinate, (grid + 1)/(12·(grid − 1)). The cell shown last,
+of whichever object, is right for one question in num_objects, else by chance. For positions the
+rule answers the point 1/num_objects of the way from the middle to that cell: this weight gives the
+least squared error, 1 − 1/num_objects² of the variance. The oracle is exact.
 
-Source: this project. Versions in which some objects are never shown have questions without answer.
+Source: this project. If some objects were never shown, some questions would have no answer.
 """
 
 from typing import Literal, final

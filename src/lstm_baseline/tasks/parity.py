@@ -4,8 +4,8 @@ Inputs (B, length, 2), by column: the bit 0, the bit 1, one-hot; each bit is 1 w
 
 Targets: (B,) classes, 0 for an even number of ones and 1 for an odd one.
 
-Ladder, as accuracy: chance ½, and no rule that leaves out a single bit does better; oracle 1, which
-keeps one bit: h = h' xor x.
+Ladder, as accuracy: chance ½, and no rule that ignores even a single bit does better; oracle 1,
+which keeps one bit: h = h' xor x.
 
 Source: Minsky and Papert 1969, chapter 3; as a test of what recurrent networks can keep track of,
 Delétang et al. 2023 (arXiv 2207.02098).

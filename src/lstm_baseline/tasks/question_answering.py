@@ -2,8 +2,9 @@
 
 A story has two kinds of fact, in random order: "P goes to L" and "P takes O". Every object is taken
 once, by a person drawn at random; every other fact is a move, and every person moves at least once.
-A person carries what she takes, so an object is where the person who took it went last: two hops,
-and always known. Places are drawn independently, so every place is equally often the answer.
+A person carries what she takes, so an object is where the person who took it went last. This takes
+two hops, and the answer is always known. Places are drawn independently, so every place is equally
+often the answer.
 
 Inputs (B, num_facts + 1, num_persons + num_places + num_objects + 1), by column:
 
@@ -17,8 +18,8 @@ num_objects  what she takes; at the last step the object asked about
 Targets: the place, among num_places classes.
 
 Ladder: chance 1/num_places; the last place named is the answer for one question in num_persons,
-else by chance; the place named most often; the place where most persons are, which is what
-following the persons but not the object is worth; oracle 1.
+else by chance; the place named most often; the place where most persons are, for a rule that
+follows the persons but not the object; oracle 1.
 
 Source: task 2 of Weston et al. 2015 (arXiv 1502.05698), in symbols instead of words and without
 putting things down.
@@ -92,7 +93,7 @@ class QuestionAnswering(GeneratedTask):
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw independent samples: x (B, num_facts + 1, I), y (B,)."""
         rows = np.arange(size)
-        # Facts are listed by kind, takes by object and then moves, each with the step it happens.
+        # Facts are listed by kind, takes by object and then moves, each with its step.
         steps = shuffled_rows(size, self.num_facts, rng)
         takes, moves = steps[:, : self.num_objects], steps[:, self.num_objects :]
         persons = rng.integers(self.num_persons, size=steps.shape)

@@ -1,7 +1,7 @@
 """Text: the next character of the user's own file.
 
 The file is cut, in order, into 80% for training, 10% for validation and 10% for test. Classes are
-the characters of the training part, at most the 256 most frequent; where the file has any other
+the characters of the training part, at most the 256 most frequent; if the file has any other
 character, one more class stands for all of these. Training windows start anywhere; validation and
 test are read window after window, at most 1,000 of each, the same for every seed.
 
@@ -9,8 +9,8 @@ Inputs (B, window, V): the character, one-hot. Targets (B, window): the class of
 
 Ladder, in bits per character on the test windows, from counts of the training part: any class,
 log₂ V (chance); the character's frequency (unigram); its frequency after the one before (bigram).
-Counts start at one for the unigram; for the bigram the same V counts are spread as the unigram
-is. There is no oracle: nobody knows the entropy of a text.
+Counts of the unigram start at one. Counts of the bigram after each character start at the
+unigram's frequencies times V. There is no oracle: nobody knows the entropy of a text.
 """
 
 from os import PathLike

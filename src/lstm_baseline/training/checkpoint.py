@@ -1,7 +1,7 @@
 """All of a training run's state in one safetensors file.
 
-Batches and random numbers are functions of seed and step, so parameters, the optimizer's memory,
-the best weights so far and the history are everything.
+Batches and random numbers are functions of seed and step, so a checkpoint needs only the
+parameters, the optimizer's memory, the best weights so far and the history.
 """
 
 from pathlib import Path
@@ -67,7 +67,7 @@ class Progress:
         Raises
         ------
         FileError
-            If the file is damaged or belongs to another run; nothing has changed then.
+            If the file is damaged or belongs to another run; then nothing is changed.
         """
         arrays, about = read_tensors(path, FORMAT)
         saved = about.get("identity")

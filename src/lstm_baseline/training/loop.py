@@ -25,7 +25,7 @@ from lstm_baseline.training.truncation import truncated_gradients
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 
-# Keeps a step's draws apart from those of the task, which numbers its own streams from 1.
+# Keeps a step's draws apart from those of the task, whose streams are numbered from 1.
 _MODEL_STREAM = 100
 _EVALUATION_ROWS = 250
 
@@ -58,14 +58,14 @@ def train(
     model
         Its ``params`` are updated in place.
     task
-        Where batches come from; the last output is trained, or every one for a per-step task.
+        Task that gives the batches; its loss is of the last output, or of every one if per step.
     settings
         How to train.
     seed
         Seed of the data and of the model's own draws. Two models with one seed see the same data.
     folder
-        Where to keep the checkpoint and ``metrics.jsonl``. If a checkpoint of the same run is
-        there, training goes on from it and ends with the same bits as if never stopped.
+        Folder of the checkpoint and ``metrics.jsonl``. If it holds a checkpoint of the same run,
+        training goes on from it and ends with the same bits as if it had never stopped.
     on_validation
         Called with each line of the history.
 
@@ -78,7 +78,7 @@ def train(
     FileError
         If a checkpoint in ``folder`` is damaged or of another run.
     """
-    # A number that is not finite stops the run below; NumPy need not warn of it as well.
+    # A number that is not finite stops the run below, so NumPy need not warn of it.
     with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         return _Run(model, task, settings, seed, folder, on_validation).train()
 
@@ -159,7 +159,7 @@ class _Run:
         batch = self.task.train_batch(step, self.settings.batch_size, self.seed)
         options: dict[str, Any] = {
             "rng": np.random.default_rng([self.seed, _MODEL_STREAM, step]),
-            # A contestant of somebody else's need not know of it.
+            # A user's class need not have this argument.
             **({"recompute": True} if self.settings.recompute else {}),
         }
         per_step = self.task.per_step
@@ -171,7 +171,7 @@ class _Run:
             self._refuse_non_finite("loss", loss, step)
             gradients = self.model.backward(d_outputs, cache).params
         else:
-            stateful = cast(StatefulModel[Any], self.model)  # what is not says so itself
+            stateful = cast(StatefulModel[Any], self.model)  # others are refused below
             loss, gradients = truncated_gradients(
                 stateful, self.loss, batch, self.settings.truncate, per_step=per_step, **options
             )

@@ -1,7 +1,7 @@
 """Losses, each with its gradient, over any array API library.
 
-A loss is a mean over what counts: rows, or the steps within each row's length. Its gradient has
-the shape of the outputs and is zero where nothing counts.
+A loss is a mean over rows, or over the steps within each row's length. Its gradient has the shape
+of the outputs and is zero at all other steps.
 """
 
 import math
@@ -79,8 +79,8 @@ def mean_squared_error(
 ) -> tuple[float, Float[Array, "*rows O"]]:
     """Mean squared error L = mean (y − target)², over rows or valid steps and their O components.
 
-    Arguments and returns are those of ``cross_entropy``, with values for classes; the gradient is
-    2 (y − target) / number of terms.
+    Arguments and returns are those of ``cross_entropy``, with values in place of classes; the
+    gradient is 2 (y − target) / number of terms.
     """
     _check_shapes("outputs", outputs, targets)
     xp = array_namespace(outputs)

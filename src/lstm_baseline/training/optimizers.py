@@ -57,7 +57,7 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum: m ← μ m + g, p ← p − η m.
 
-    Source: Polyak 1964; the form without damping, as PyTorch has it.
+    Source: Polyak 1964; the form without damping, as in PyTorch.
     """
 
     def __init__(self, params: Params, momentum: float = 0.0) -> None:
@@ -97,14 +97,14 @@ class Adam(Optimizer):
         for name, p in params.items():
             xp = array_namespace(p)
             self.state |= {f"m.{name}": xp.zeros_like(p), f"v.{name}": xp.zeros_like(p)}
-            # The number of steps taken, kept beside the rest so that a checkpoint holds it.
+            # The number of steps taken, kept in ``state`` so that a checkpoint holds it.
             self.state.setdefault("t", xp.zeros((1,), dtype=p.dtype, device=device(p)))
 
     def update(self, gradients: Params, learning_rate: float) -> None:
         """Take one step."""
         self.state["t"] += 1
         t = float(self.state["t"][0])
-        # p ← p − η m̂ / (√v̂ + ε) with the corrections drawn out of the root: one division less.
+        # p ← p − η m̂ / (√v̂ + ε) with the corrections taken out of the root: one division less.
         root = math.sqrt(1 - self.beta_2**t)
         rate, epsilon = learning_rate * root / (1 - self.beta_1**t), self.epsilon * root
         arrays = [
@@ -115,7 +115,7 @@ class Adam(Optimizer):
         if core is not None and core.adam_update(
             *map(list, zip(*arrays, strict=True)), self.beta_1, self.beta_2, rate, epsilon
         ):
-            return  # it has done the same operations in the same order, in one pass
+            return  # the core has done the same operations in the same order, in one pass
         for g, m, v, p in arrays:
             m *= self.beta_1
             m += (1 - self.beta_1) * g

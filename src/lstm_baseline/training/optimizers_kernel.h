@@ -41,7 +41,7 @@ double sum_of_squares(int64_t n, const T* g) {
     return total;
 }
 
-/// The operations of Adam.update, in its order, so with its bits.
+/// The operations of Adam.update, in the same order and so with the same bits.
 template <class T>
 void adam_update(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p) {
     const T beta_1 = T(rates.beta_1), rest_1 = T(1 - rates.beta_1);

@@ -17,8 +17,8 @@ def learning_rate_at(
 ) -> float:
     """Return the learning rate of a step (0, 1, … num_steps − 1).
 
-    Over the first ``warmup_steps`` the rate rises linearly to ``peak``. Over the rest, with
-    s from 0 at its first step to 1 at ``num_steps``:
+    Over the first ``warmup_steps`` the rate rises linearly to ``peak``. Over the other steps, where
+    s goes from 0 at the first of them to 1 at ``num_steps``, the rate is:
 
     - constant: peak
     - exponential: peak · final_fractionˢ

@@ -1,8 +1,8 @@
 """Truncated backpropagation through time: gradients that reach back a given number of steps.
 
-A batch is run in windows of k steps. Each starts from the state in which the one before it ended,
-but its gradients stop there; so what is stored does not grow with T. The gradients of all windows
-are added up, each weighted by its share of the terms of the loss.
+A batch is run in windows of k steps. Each window starts from the last state of the window before
+it, but its gradients stop there, so memory does not grow with T. The gradients of all windows are
+added up, each weighted by its share of the terms of the loss.
 
 Source: Williams and Peng 1990, with windows that do not overlap.
 """
@@ -31,28 +31,28 @@ def truncated_gradients(
 ) -> tuple[float, Params]:
     """Return the loss of a batch, and its gradients within windows of ``num_steps``.
 
-    Where only the last output is in the loss, a row's gradient reaches back to the start of the
-    window that the row ends in. What is dropped out is drawn anew for each window.
+    If only the last output is in the loss, a row's gradient reaches back to the start of the window
+    in which the row ends. Dropout masks are drawn anew for each window.
 
     Parameters
     ----------
     model
-        One whose ``forward_with_cache`` takes an initial state, and keeps the last ``state``.
+        Model whose ``forward_with_cache`` takes an initial state and keeps the last ``state``.
     loss
-        As ``losses.py`` has them.
+        A loss of ``losses.py``.
     batch
         Inputs, targets and lengths.
     num_steps
         k.
     per_step
-        Whether every output is in the loss, or the last alone.
+        Whether every output is in the loss, or only the last.
     options
         Further arguments of ``forward_with_cache``.
 
     Raises
     ------
     InputError
-        If the model does not tell the state in which a window ended.
+        If the model does not keep the last state of a window.
     """
     total, gradients = 0.0, {name: np.zeros_like(p) for name, p in model.params.items()}
     lengths = batch.lengths
@@ -80,7 +80,7 @@ def truncated_gradients(
             y = batch.y[:, start : start + num_steps]
             value, d_outputs = loss(outputs, y, within)
         else:
-            # Rows without a step end in the first window.
+            # Rows of length 0 end in the first window.
             ends = (within > 0) & (lengths <= start + num_steps) | (lengths == 0) & (start == 0)
             share = ends.sum() / num_terms
             if not share:

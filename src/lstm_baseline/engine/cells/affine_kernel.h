@@ -26,8 +26,8 @@ struct AffineKernels {
 namespace lb::LB_TARGET {
 namespace {
 
-/// Numbers of a packed W (O, K) and b (O), or null for zeros: for each block of outputs its bias,
-/// then K vectors.
+/// Numbers in a packed W (O, K) and b (O), where a null b stands for zeros: for each block of
+/// outputs its bias, then K vectors.
 template <class T>
 inline size_t packed_affine_size(int O, int K) {
     return size_t((O + LANES<T> - 1) / LANES<T>) * (1 + K) * LANES<T>;
@@ -43,7 +43,7 @@ void pack_affine(int O, int K, const T* W, const T* b, T* packed) {
     }
 }
 
-/// W x + b from what pack_affine made.
+/// W x + b from the numbers that pack_affine packed.
 template <class T>
 struct AffineProduct {
     static constexpr int WIDTH = 1;
@@ -67,7 +67,7 @@ struct AffineProduct {
     }
 };
 
-/// y = W x + b for rows of x and of y so far apart; y has O numbers a row.
+/// y = W x + b for rows of x and y that are x_stride and y_stride apart; y has O numbers a row.
 template <class T>
 void affine(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T* packed, T* y,
             ptrdiff_t y_stride) {

@@ -1,6 +1,6 @@
 """Pieces that several cells share, each above its derivative.
 
-All work on the last axis and take any number of axes before it, written * in the shapes.
+All of them work on the last axis. Any number of axes may come before it, written * in the shapes.
 """
 
 import math
@@ -94,5 +94,5 @@ def _as_rows(x: Array) -> Array:
 
 
 def _reshape(x: Array, shape: tuple[int, ...]) -> Array:
-    # Mostly there is nothing to do, and array libraries take their time to find that out.
+    # Mostly there is nothing to do, but array libraries are slow to find that out.
     return x if x.shape == shape else array_namespace(x).reshape(x, shape)

@@ -16,11 +16,11 @@ K = TypeVar("K")
 class Cell(ABC, Generic[S, K]):
     """One recurrent cell: sizes and initial values of its parameters, its equations, derivatives.
 
-    S is the named tuple of its state, K what a step keeps for its derivative.
+    S is the named tuple of the cell's state, K what a step keeps for its derivative.
 
-    A cell knows its hidden size, but not the number of its inputs: that is I of the layer in which
-    it stands. Parameters come in by name and are never changed. Gradients of parameters are added
-    to the arrays in ``d_params``, next to the line that they differentiate.
+    A cell knows its hidden size, but not its number of inputs, which is I of its layer. Parameters
+    are given by name and never changed. Gradients of parameters are added to the arrays in
+    ``d_params``, next to the line that they differentiate.
     """
 
     state_type: ClassVar[type[Any]]
@@ -45,7 +45,7 @@ class Cell(ABC, Generic[S, K]):
         Raises
         ------
         InputError
-            If no values of them can stand for another mean and scale of x.
+            If their values cannot express another mean and scale of x.
         """
 
     @property
@@ -74,7 +74,7 @@ class Cell(ABC, Generic[S, K]):
     def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
         """Return u, the part of a step that depends on x alone.
 
-        The loop over time asks for it step by step, the derivative for all steps at once.
+        The loop over time computes it step by step, the derivative for all steps at once.
         """
 
     @abstractmethod

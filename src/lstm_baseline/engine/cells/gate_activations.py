@@ -1,6 +1,6 @@
 """Activations that may replace sigmoid and tanh in a gate: those of ONNX's LSTM.
 
-Each is a pair y = φ(z) and φ′(z), the latter from z and y, and may have the constants α and β.
+Each is a pair: y = φ(z), and φ′(z) from z and y. It may have the constants α and β.
 
 Source: the ONNX operators LSTM, Affine, Elu, HardSigmoid, LeakyRelu, ScaledTanh, Softplus, Softsign
 and ThresholdedRelu, with their default constants.
@@ -39,7 +39,7 @@ def gate_activation(name: str, *constants: float) -> GateActivation:
     Raises
     ------
     InputError
-        If there is no such activation, or it takes fewer constants, or one is not finite.
+        If there is no such activation, it takes fewer constants, or a constant is not finite.
     """
     kind = _KINDS.get(name)
     if kind is None:
@@ -58,7 +58,7 @@ def as_activation(given: object) -> GateActivation:
     Raises
     ------
     InputError
-        If there is none such.
+        If there is no such activation.
     """
     if isinstance(given, GateActivation):
         return gate_activation(given.name, *given.constants)

@@ -23,7 +23,7 @@ enum GateActivationKind {
     NUM_ACTIVATIONS
 };
 
-/// As gate_activations.py names them; Python reads this table and numbers them by it.
+/// Names as in gate_activations.py; Python numbers the activations by this table.
 constexpr const char* ACTIVATION_NAMES[] = {
     "affine",   "elu",      "hard_sigmoid", "leaky_relu",      "relu", "scaled_tanh", "sigmoid",
     "softplus", "softsign", "tanh",         "thresholded_relu"};
@@ -66,7 +66,7 @@ inline Vec<T> absolute(Vec<T> z) {
     return z < T(0) ? -z : z;
 }
 
-/// Those that an LSTM rarely has. Not inlined: they would stand in its loops many times.
+/// Activations that an LSTM rarely has. Not inlined: its loops would hold many copies of them.
 template <class T>
 __attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<T> z) {
     const T alpha = T(by.alpha), beta = T(by.beta);
@@ -111,7 +111,7 @@ __attribute__((noinline)) Vec<T> d_rarely_activated(const GateActivation& by, Ve
     }
 }
 
-/// φ′(z), given y = φ(z) as well; a sigmoid's and a tanh's come from y alone.
+/// φ′(z) from z and y = φ(z); for sigmoid and tanh from y alone.
 template <class T>
 inline Vec<T> d_activate(const GateActivation& by, Vec<T> z, Vec<T> y) {
     if (by.kind == SIGMOID) return d_sigmoid<T>(y);

@@ -9,7 +9,7 @@ h' is the state of the step before. W, U and b hold the rows of the gates one be
 the order of ``GRU_GATES`` (r, z, n).
 
 Source: Cho et al. 2014 (arXiv 1406.1078), in the form that applies the reset gate after the
-recurrent product, as PyTorch, cuDNN and ONNX (``linear_before_reset = 1``) compute it.
+recurrent product, as in PyTorch, cuDNN and ONNX (``linear_before_reset = 1``).
 """
 
 from dataclasses import dataclass

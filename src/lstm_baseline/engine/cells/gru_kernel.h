@@ -5,9 +5,9 @@
 //     F3   n = tanh(W_n x + b_n + r ⊙ (U_n h' + b_u))      candidate
 //     F4   h = (1 − z) ⊙ n + z ⊙ h'                        hidden state
 //
-// As r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as
-// those of lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row,
-// all in memory that stays in the cache. Rows know nothing of each other, and threads take rows.
+// Because r scales a product of its own, W x and U h' are not one sum. So a step goes in phases, as
+// in lstm_variants_kernel.h: the products of this thread's rows, then F1 to F4 of each row, all in
+// memory that stays in the cache. Rows are independent, and threads take rows.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -25,9 +25,9 @@ struct GRUForward {
     const T* x;                ///< (B, T, I)
     const T* h_first;          ///< (B, H), or null for zeros
     const T *W, *U, *b, *b_u;  ///< (3H, I), (3H, H), (3H), (H)
-    T* y;                      ///< (B, T, H), or null where nobody asks for it
+    T* y;                      ///< (B, T, H), or null if not wanted
     T* h_last;                 ///< (B, H)
-    bool keep;                 ///< whether backward is to follow
+    bool keep;                 ///< whether backward will follow
     /// With `keep` h is (B + N, H') and gates (N, 4, H') as r, z, n, q; otherwise B rows of each.
     T *h, *gates;
     T* work;  ///< gru_forward_work numbers
@@ -88,7 +88,7 @@ void gru_pack(int K, int H, const T* matrix, const T* const (&biases)[GRU_GATES]
                     packed + g * packed_affine_size<T>(H, K));
 }
 
-/// Where gru_forward keeps what it needs for itself.
+/// Working memory of gru_forward.
 template <class T>
 struct GRUForwardWork {
     T* x;  ///< (B, I) of one step, in the order of the rows
@@ -130,7 +130,7 @@ struct GRUStepper {
         return ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
     }
 
-    /// u = W x + b of all three gates at step t, to where r, z and n will stand.
+    /// Write u = W x + b of all three gates at step t to the places of r, z and n.
     void project(int t, int first, int last) const {
         for (int row = first; row < last; ++row)
             __builtin_memcpy(work.x + ptrdiff_t(row) * run.I, run.x + user_step(t, row) * run.I,
@@ -198,7 +198,7 @@ void gru_forward(const GRUForward<T>& run, const Team& team) {
     }
 }
 
-/// Where gru_backward keeps what it needs for itself.
+/// Working memory of gru_backward.
 template <class T>
 struct GRUBackwardWork {
     T* d_h;                      ///< (B, H') gradient of the state after the step
@@ -293,8 +293,8 @@ struct GRUBackwardStepper {
     }
 };
 
-/// Σ over n stored rows, half by half: gradients of biases lean to one side, and a chain of them
-/// would lose more than PyTorch does, which adds up each step first.
+/// Σ over n stored rows, half by half. Gradients of a bias tend to have one sign, and one chain of
+/// them would lose more precision than PyTorch, which adds up each step first.
 template <class T>
 Vec<T> pairwise_sum(const T* d, ptrdiff_t stride, int64_t n) {
     if (n > 16) {

@@ -1,7 +1,7 @@
 """Named initialisation schemes of an LSTM's parameters.
 
-Libraries differ here, in the forget bias above all, and that alone makes two "LSTM baselines"
-differ. So each start has a name:
+Libraries initialise parameters differently, above all the forget bias. This alone makes two "LSTM
+baselines" differ, so each scheme has a name:
 
 ========  ==========================  ======================  ===============================
 name      W, and a projection         U                       forget bias, other biases
@@ -16,11 +16,11 @@ chrono    as baseline                 as baseline             ln u, input gate �
 zeros     zeros                       zeros                   0, zeros
 ========  ==========================  ======================  ===============================
 
-with u uniform from 1 to T − 1. Gains of layer norms start at 1 and peepholes at 0; "torch" draws
-its peepholes as well. "zeros" is for parameters that are about to be set.
+Here u is uniform from 1 to T − 1. Gains of layer norms start at 1 and peepholes at 0; "torch" also
+draws its peepholes. "zeros" is for parameters that are about to be set.
 
-Sources: keras, flax and torch as their versions 3.15, 0.12 and 2.13 do it; chrono, Tallec and
-Ollivier 2018 (arXiv 1804.11188), equation 16.
+Sources: keras, flax and torch as in their versions 3.15, 0.12 and 2.13; chrono, Tallec and Ollivier
+2018 (arXiv 1804.11188), equation 16.
 """
 
 import math
@@ -74,14 +74,14 @@ def initial_values(
     shapes
         Shapes of the parameters, as the cell gives them.
     gates
-        Their order in W, U and b.
+        Gates in their order in W, U and b.
     rng
-        Draws the numbers.
+        Generator that draws the numbers.
 
     Raises
     ------
     InputError
-        If there is no such start, or it takes no forget bias, or there is no bias to set.
+        If there is no such scheme, it takes no forget bias, or there is no bias to set.
     """
     forget_bias = start.forget_bias
     name, num_steps = _check(start.initialization)

@@ -1,5 +1,5 @@
-// The gradient of x, which an LSTM, its variants and a GRU compute alike: they differ in the number
-// of gates.
+// The gradient of x, which an LSTM, its variants and a GRU compute alike: only their number of
+// gates differs.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor

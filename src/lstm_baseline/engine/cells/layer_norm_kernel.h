@@ -56,7 +56,7 @@ inline void layer_norm_apply(Columns<T> x, int F, const T* mean, const T* invers
     }
 }
 
-/// Layer norm of the x that stands in cache.x_hat; y goes to f(feature, column, y).
+/// Layer norm of the x in cache.x_hat; y goes to f(feature, column, y).
 template <class T, class Function>
 inline void layer_norm(const LayerNormCache<T>& cache, int F, const T* gain, const T* bias, T* mean,
                        Function f) {
@@ -140,7 +140,7 @@ __attribute__((noinline)) void layer_norm_backward_apply(Columns<T> d_y,
     });
 }
 
-/// Both, for all features at once.
+/// Sums and d_x, for all features at once.
 template <class T>
 inline void layer_norm_backward(Columns<T> d_y, const LayerNormCache<T>& cache, int F,
                                 const T* gain, const LayerNormSums<T>& sums, T* d_gain, T* d_bias,

@@ -8,9 +8,9 @@
 //     F6   h = o ⊙ tanh(c)                      hidden state
 //
 // L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations
-// of all four gates of its units in registers and applies F1 to F6 to them before anything but the
-// results is written. Rows know nothing of each other, so threads take rows and never wait; only
-// where there are fewer rows than threads they take blocks, and meet after every step.
+// of all four gates of its units in registers, applies F1 to F6 to them, and writes only the
+// results. Rows are independent, so threads take rows and never wait. If there are fewer rows than
+// threads, threads take blocks instead and meet after every step.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -28,7 +28,7 @@ struct LSTMForward {
     const T* x;                  ///< (B, T, I)
     const T *h_first, *c_first;  ///< (B, H), or null for zeros
     const T* packed;             ///< W, U and b, from lstm_pack
-    T* y;                        ///< (B, T, H), or null where nobody asks for it
+    T* y;                        ///< (B, T, H), or null if not wanted
     T *h_last, *c_last;          ///< (B, H)
     /// With `gates`, stored for backward: h and c (B + N, H'), gates (N, 5, H') as f, i, c̃, o,
     /// tanh c. Without: h is (2, B, H') and c (B, H').
@@ -87,7 +87,7 @@ size_t lstm_packed_size(int I, int H) {
     return size_t(num_blocks<T>(H)) * lstm_panel_size<T>(I, H);
 }
 
-/// Lay the rows of W (4H, I), U (4H, H) and b (4H) that make a block side by side.
+/// Lay the rows of W (4H, I), U (4H, H) and b (4H) that belong to a block side by side.
 template <class T>
 void lstm_pack(int I, int H, const T* W, const T* U, const T* b, T* packed) {
     constexpr int L = LANES<T>, step = GATES * L;
@@ -127,7 +127,7 @@ struct LSTMProjection {
         segment.row_step = 1;
         return segment;
     }
-    /// The bias stands at the head of each block's panel.
+    /// Each block's panel begins with its bias.
     void start(int block, int N, T* numbers) const {
         for (int n = 0; n < N; ++n)
             __builtin_memcpy(numbers + n * STEP, panel(block + n), sizeof(T) * STEP);
@@ -171,7 +171,7 @@ struct LSTMStepper {
     /// Apply F1 to F6 to the pre-activations of R rows and N blocks.
     template <int R, int N>
     void step(int t, int row, int block, const Vec<T>* z) const {
-        // Two loops: in one, a processor would wait for F6 of a unit before it begins the next one.
+        // Two loops: in one loop, a processor would wait for F6 of a unit before the next unit.
         Vec<T> c[R * N], o[R * N];
         for (int k = 0; k < R * N; ++k, z += GATES) {
             const int r = row + k / N, unit = (block + k % N) * LANES<T>;
@@ -246,7 +246,7 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
         }
 }
 
-/// Where lstm_backward keeps what it needs for itself.
+/// Working memory of lstm_backward.
 template <class T>
 struct LSTMBackwardWork {
     T *d_h, *d_c;                ///< (B, H') gradients of the states after the step
@@ -396,7 +396,7 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
                 stepper.template step_backward<1, 1>(t, row, block, nullptr);
         if (share.meet) team.wait();
     }
-    // The initial state; rows without a step hand on what they were given.
+    // The initial state; rows without a step pass their gradient on.
     const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
     for_products<T>(
         stepper.project_backward(0), share.first_row, live, share.first_block, share.last_block,

@@ -9,14 +9,14 @@
 
     with z = N_x(W x) + N_h(U h') + b and [·] a clip to ±limit
 
-A piece is there when its parameters are: peepholes p_f, p_i, p_o (H), projection W_proj (P, H),
+A piece is used if its parameters are given: peepholes p_f, p_i, p_o (H), projection W_proj (P, H),
 layer norms gain_x (G), gain_h (G), gain_c (H) and bias_c (H), biases b (G). G is 4H in the order of
 ``LSTM_GATES``, or 3H in that of ``COUPLED_GATES``. Clip, coupling and activations φ, γ, η belong to
-the cell. With none of these, this is the plain LSTM.
+the cell. With none of these pieces, this is the plain LSTM.
 
 Sources: peepholes, Gers, Schraudolph and Schmidhuber 2002; projection, Sak, Senior and Beaufays
 2014; coupled gates, Greff et al. 2017 (arXiv 1503.04069); layer norms, Ba, Kiros and Hinton 2016,
-equations 20 to 22; clip, activations and all their combinations as the ONNX operator LSTM has them.
+equations 20 to 22; clip, activations and all their combinations as in the ONNX operator LSTM.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class LSTMVariant(NamedTuple):
         Raises
         ------
         InputError
-            If a size, limit or activation cannot be.
+            If a size, limit or activation is not valid.
         """
         taken = cls(**given)
         if taken.projection_size is not None:
@@ -174,7 +174,7 @@ class LSTMVariantStep(NamedTuple):
 class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
     """An LSTM cell with pieces added or exchanged.
 
-    Its parameters are those of its pieces, as the text above lists them.
+    Its parameters are those of its pieces, which the module's docstring lists.
     """
 
     hidden_size: int
@@ -339,7 +339,7 @@ class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
         if "b" in params:
             d_params["b"] += array_namespace(d_u).sum(d_u, axis=(0, 1))
         if "gain_x" in params:
-            # A product more costs less than to keep W x of all steps.
+            # One more product costs less than keeping W x of all steps.
             _, x_norm = layer_norm(affine(x, params["W"]), params["gain_x"])
             d_u = layer_norm_backward(d_u, x_norm, params, d_params, "gain_x")
         return affine_backward(d_u, x, params, d_params, "W")

@@ -9,11 +9,11 @@
 //
 //     with z = N_x(W x) + N_h(U h') + b and [·] a clip to ±limit
 //
-// and, around the step, recurrent dropout and zoneout of regularization.py. A piece is there when
-// its pointer is. Unlike the plain LSTM's, a step goes row by row and in phases, as a layer norm
-// needs a whole row and a projection all units: products of this thread's rows, each written to
-// memory that stays in the cache; then F1 to F6 of each row. Rows know nothing of each other, and
-// threads take rows.
+// and, around the step, recurrent dropout and zoneout of regularization.py. A piece is used if its
+// pointer is not null. A layer norm needs a whole row and a projection all units. So, unlike the
+// plain LSTM's, a step goes row by row and in phases: products of this thread's rows, written to
+// memory that stays in the cache; then F1 to F6 of each row. Rows are independent, and threads take
+// rows.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -38,11 +38,11 @@ struct LSTMVariantParams {
 template <class T>
 struct LSTMVariant {
     int I, H, P;  ///< P is H without a projection
-    int gates;    ///< three where they are coupled, i, c, o
+    int gates;    ///< three if they are coupled: i, c, o
     bool clips;
     double clip;
     GateActivation phi, gamma, eta;
-    bool keeps_z;  ///< whether derivatives ask for pre-activations, not for gates alone
+    bool keeps_z;  ///< whether derivatives need pre-activations, not only gates
     LSTMVariantParams<const T> params;
 };
 
@@ -51,7 +51,7 @@ template <class T>
 struct Regularization {
     const T* recurrent;                ///< r (B, P), or null for 1
     bool zones_h, zones_c;             ///< whether there is zoneout of h and of c
-    const uint8_t *drawn_h, *drawn_c;  ///< z (B, T, P) and (B, T, H), or null where it is the rate
+    const uint8_t *drawn_h, *drawn_c;  ///< z (B, T, P) and (B, T, H), or null if it is the rate
     T rate_h, rate_c;
 };
 
@@ -62,9 +62,9 @@ struct LSTMVariantForward {
     Regularization<T> around;
     const T* x;                  ///< (B, T, I)
     const T *h_first, *c_first;  ///< (B, P) and (B, H), or null for zeros
-    T* y;                        ///< (B, T, P), or null where nobody asks for it
+    T* y;                        ///< (B, T, P), or null if not wanted
     T *h_last, *c_last;          ///< (B, P) and (B, H)
-    bool keep;                   ///< whether backward is to follow
+    bool keep;                   ///< whether backward will follow
     T* cache;                    ///< lstm_variant_cache_size numbers
     T* work;                     ///< lstm_variant_forward_work numbers
 };
@@ -109,7 +109,7 @@ struct LSTMVariantKernels {
 namespace lb::LB_TARGET {
 namespace {
 
-/// z of a vector of units: the rate, or 1 and 0 where it was drawn.
+/// z of a vector of units: the rate, or 1 and 0 if it was drawn.
 template <class T>
 class Zones {
 public:
@@ -123,8 +123,8 @@ public:
             __builtin_memcpy(&bytes, drawn + place, size_t(n));
         z_ = __builtin_convertvector(bytes, Vec<T>);
     }
-    /// z ⊙ old + (1 − z) ⊙ new; what was drawn is chosen, so that a number that is not finite does
-    /// not come in where it is not.
+    /// z ⊙ old + (1 − z) ⊙ new. A z that was drawn selects one of the two, so that a number that is
+    /// not finite in the other has no effect.
     Vec<T> mix(Vec<T> fresh, Vec<T> old) const {
         if (drawn_) return z_ > T(0) ? old : fresh;
         return z_ * old + (T(1) - z_) * fresh;
@@ -135,7 +135,7 @@ private:
     Vec<T> z_;
 };
 
-/// Where a row's gates stand, or what belongs to them; f is null where gates are coupled.
+/// Places of a row's gates, or of what belongs to them; f is null if gates are coupled.
 template <class Number>
 struct LSTMVariantGates {
     Number *f, *i, *c, *o;
@@ -147,16 +147,16 @@ struct LSTMVariantGates {
 
 /// What forward leaves for backward; without `keep` there is room for one step, used again.
 ///
-/// Of states there are B + N rows, those before the first step and those after each; of steps N.
+/// States have B + N rows: those before the first step and those after each step. Steps have N.
 template <class T>
 struct LSTMVariantCache {
     bool keep;
     const Batch& batch;
     ptrdiff_t width, width_h, gates_width;
-    T *h, *c;          ///< (B + N, P'), h as the step sees it; (B + N, H')
-    T* gates;          ///< (N, gates + 1, H') f, i, c̃, o and η
-    T* z;              ///< (N, gates, H') what the products gave; with keeps_z what is clipped
-    T *x_hat, *h_hat;  ///< (N, gates, H') N_x and N_h without gains
+    T *h, *c;                  ///< (B + N, P'), h as the step sees it; (B + N, H')
+    T* gates;                  ///< (N, gates + 1, H') f, i, c̃, o and η
+    T* z;                      ///< (N, gates, H') the products; with keeps_z what is clipped
+    T *x_hat, *h_hat;          ///< (N, gates, H') N_x and N_h without gains
     T *x_inverse, *h_inverse;  ///< (N) 1 / √(variance + 1e-5)
     T *c_mean, *c_inverse;     ///< (N)
     T* m;                      ///< (N, H')
@@ -196,7 +196,7 @@ struct LSTMVariantCache {
     T* eta_of(int t, int row) const {
         return gates + step(t, row) * (gates_width + width) + gates_width;
     }
-    /// The row of z, which is only kept where backward asks for it.
+    /// The row of z, which is kept only if backward needs it.
     ptrdiff_t z_row(int t, int row, bool keeps_z) const { return keeps_z ? step(t, row) : row; }
 };
 
@@ -233,7 +233,8 @@ struct LSTMVariantProduct {
     }
 };
 
-/// Lay what the gates' units sum out as panels: bias, I rows of W, P rows of U; null is left out.
+/// Pack the weights of the gates' units into panels: bias, I rows of W, P rows of U; null is left
+/// out.
 template <class T>
 void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const T* b, T* packed,
                        const Team& team) {
@@ -249,7 +250,7 @@ void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const
     }
 }
 
-/// Where lstm_variant_forward keeps what it needs for itself.
+/// Working memory of lstm_variant_forward.
 template <class T>
 struct LSTMVariantForwardWork {
     T *h, *h_new;  ///< (B, P') the state, and what the step gives
@@ -350,7 +351,7 @@ struct LSTMVariantStepper {
         apply_output(t, row);
     }
 
-    /// Apply F1 to F5 to a row; the new c also goes where η will stand.
+    /// Apply F1 to F5 to a row; the new c also goes to the place of η.
     void apply_gates(int t, int row, LSTMVariantGates<T> z) const {
         const T* c_before = cache.c + cache.before(t, row) * width;
         T* c_after = cache.c + cache.after(t, row) * width;
@@ -373,7 +374,7 @@ struct LSTMVariantStepper {
             // F3
             const Vec<T> c_tilde = activate<T>(cell.gamma, clipped(load(z.c + unit)));
             // F5
-            // Lanes without a unit stay 0: others may be a sum over them.
+            // Lanes without a unit stay 0, because sums over a row include them.
             const Vec<T> c = first_lanes<T>(fma(f, c_prev, i * c_tilde), units);
             // F4
             const Vec<T> in_o = peep(params.p_o, unit, units, load(z.o + unit), c);
@@ -423,7 +424,7 @@ struct LSTMVariantStepper {
         });
     }
 
-    /// h = W_proj m of some rows, where there is a projection; then what follows the step.
+    /// h = W_proj m of some rows, if there is a projection; then zoneout and recurrent dropout.
     void finish(int t, int first, int last) const {
         if (params.W_proj && last > first)
             affine(last - first, cache.m + cache.step(t, first) * width, width, int(cache.width_h),
@@ -504,10 +505,10 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
     }
 }
 
-/// Gradients of gains, of peepholes and, beside a layer norm, of biases: sums over rows and steps.
-/// Every row has sums of its own, which only its thread touches, made while all that they need is
-/// in the cache; at the end they are added up in the order of rows, whoever made them. What a row
-/// sums over time is kept in chains as short as those of products.
+/// Gradients of gains, of peepholes and, with a layer norm, of biases: sums over rows and steps.
+/// Every row has its own sums, which only its thread changes, while all that they need is in the
+/// cache. At the end they are added up in the order of rows, whichever thread made them. Sums of a
+/// row over time are made in chains as short as those of products.
 template <class T>
 struct LSTMVariantSums {
     enum Kind { BIAS, GAIN_X, GAIN_H, PEEPHOLE, GAIN_C, BIAS_C };
@@ -537,7 +538,7 @@ struct LSTMVariantSums {
         T* chain = chains + at(row, kind) + place;
         store(chain, fma(a, b, load(chain)));
     }
-    /// After step t: end the chains where they are long enough, and with the last step.
+    /// After step t: end the chains if they are long enough or the step is the last.
     void end_step(int t, int row) const {
         if (t % CHAIN != 0) return;
         for (ptrdiff_t k = row * size; k < (row + 1) * size; k += LANES<T>) {
@@ -557,14 +558,14 @@ struct LSTMVariantSums {
     }
 };
 
-/// Where lstm_variant_backward keeps what it needs for itself.
+/// Working memory of lstm_variant_backward.
 template <class T>
 struct LSTMVariantBackwardWork {
     T *d_h, *d_c;       ///< (B, P'), (B, H') gradients of the state after the step
-    T* d_h_around;      ///< (B, P') what of d_h goes by the step
+    T* d_h_around;      ///< (B, P') the part of d_h that bypasses the step
     T* d_h_new;         ///< (N, P') gradients of what the step gave; (B, P') without projection
     T* d_m;             ///< (B, H')
-    T* d_z;             ///< (B, gates, H') gradients of z; of (N) rows where U h' has the same
+    T* d_z;             ///< (B, gates, H') gradients of z; N rows if U h' has the same
     T* d_v;             ///< (N, gates, H') gradients of U h'
     T *c_hat, *d_c_in;  ///< (B, H') N_c(c) without gain and bias, and the gradient of N_c(c)
     T *packed, *packed_proj;               ///< columns of U and of W_proj
@@ -625,7 +626,7 @@ struct LSTMVariantBackwardStepper {
         return work.d_h_new + (params.W_proj ? cache.step(t, row) : row) * cache.width_h;
     }
 
-    /// Differentiate what follows the step, and the projection.
+    /// Differentiate zoneout of h, and the projection.
     void finish_backward(int t, int first, int last) const {
         for (int row = first; row < last; ++row) {
             const ptrdiff_t user = ptrdiff_t(run.batch.order[row]) * run.batch.T + t;
@@ -713,7 +714,7 @@ struct LSTMVariantBackwardStepper {
         work.sums.end_step(t, row);
     }
 
-    /// Differentiate F6 as far as N_c(c), where there is a layer norm of c.
+    /// Differentiate F6 as far as N_c(c), if there is a layer norm of c.
     NormBackward<T> output_backward(Row of) const {
         using Sums = LSTMVariantSums<T>;
         NormBackward<T> of_c;
@@ -825,7 +826,7 @@ struct LSTMVariantBackwardStepper {
         });
     }
 
-    /// d_h' = r ⊙ Uᵀ d_v of step t, and what went by the step.
+    /// d_h' = r ⊙ Uᵀ d_v of step t, plus the part that bypassed the step.
     void project_backward(int t, int first, int last) const {
         const ColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width, work.packed,
                                        cell.H, cell.gates);
@@ -846,8 +847,8 @@ struct LSTMVariantBackwardStepper {
     }
 };
 
-/// Gradients of weights, and of a bias that no layer norm stands beside: sums of outer products
-/// over all rows and steps.
+/// Gradients of weights and, without a layer norm, of the bias: sums of outer products over all
+/// rows and steps.
 template <class T>
 void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVariantCache<T>& cache,
                               const LSTMVariantBackwardWork<T>& work, const Team& team) {
@@ -891,7 +892,7 @@ void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVaria
             });
 }
 
-/// Gradients of gains, of peepholes and, beside a layer norm, of biases.
+/// Gradients of gains, of peepholes and, with a layer norm, of biases.
 template <class T>
 void lstm_variant_sum_vectors(const LSTMVariantBackward<T>& run,
                               const LSTMVariantBackwardWork<T>& work, const Team& team) {

@@ -4,9 +4,10 @@
     F2   h̃ = W_h x + b_h                 candidate
     F3   h = (1 − z) ⊙ h' + z ⊙ h̃        hidden state
 
-h' is the state of the step before, which neither gate nor candidate sees: all of z and h̃ could be
-computed at once, and h by a scan over time. Here it goes step by step, as every cell does. W and b
-hold the rows of gate and candidate one below the other in the order of ``MIN_GRU_GATES`` (z, h).
+h' is the state of the step before. Neither gate nor candidate sees it, so all of z and h̃ could be
+computed at once, and h by a scan over time. Here this cell runs step by step, like every other. W
+and b hold the rows of gate and candidate one below the other in the order of ``MIN_GRU_GATES``
+(z, h).
 
 Source: Feng et al. 2024 (arXiv 2410.01201), section 3.1.
 """

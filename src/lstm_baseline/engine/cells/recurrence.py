@@ -1,8 +1,8 @@
 """The loop over time, forward and backward, the same for every cell.
 
-A cell states one step and its derivative; this file applies it T times. Rows shorter than T are
-carried: past its end a row keeps its state, and its outputs are zero. What dropout and zoneout do
-to a state before and after a step is ``regularization.py``'s.
+A cell states one step and its derivative; this file applies them T times. Past its end a row that
+is shorter than T keeps its state, and its outputs are zero. ``regularization.py`` has what dropout
+and zoneout do to a state before and after a step.
 
     forward    s[t] = step(u[t], s[t−1]),  y[t] = first array of s[t]      t = 0 … T−1
     backward   d_s[t−1], d_u[t] = step_backward(d_s[t] + d_y[t])           t = T−1 … 0
@@ -98,14 +98,14 @@ def unroll(
     live = None
     if lengths is not None:
         live = xp.arange(num_steps, device=device(x))[None, :] < lengths[:, None]
-        # Whatever stands in the padding, NaN included, must not reach a product.
+        # Numbers in the padding, NaN included, must not reach a product.
         x = xp.where(live[:, :, None], x, xp.zeros_like(x))
     regularization = regularization or Regularization()
     width = math.prod(state[0].shape[1:])
     outputs, steps = [], []
     for t in range(num_steps):
         seen = regularization.before_step(state)
-        # Step by step, as the bits of a product of all steps would depend on their number.
+        # Step by step: in one product of all steps, the bits would depend on their number.
         u_t = cell.input_part(params, x[:, t : t + 1, :])[:, 0, :]
         new_state, step_cache = cell.step(params, u_t, seen)
         new_state = regularization.after_step(new_state, state, t)
@@ -165,7 +165,7 @@ def unroll_backward(
             d_new = rebuild(d_state, [d_state[0] + d_y, *d_state[1:]])
         d_kept = None
         if live is not None:
-            # Past its end a row's state is copied, so its gradient bypasses the step.
+            # Past the end of a row its state is copied, so the gradient bypasses the step.
             nothing = rebuild(d_state, [xp.zeros_like(part) for part in d_state])
             d_new, d_kept = (
                 _select(live[:, t], d_new, nothing),

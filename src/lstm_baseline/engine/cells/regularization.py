@@ -3,8 +3,8 @@
     recurrent dropout   s' → (r ⊙ h', …)             the step sees h' through a mask, held over time
     zoneout             s  → z ⊙ s' + (1 − z) ⊙ s     each unit keeps its old value where z says so
 
-In training r holds 0 and 1 / (1 − rate), and z is drawn anew at every step; otherwise there is no
-r, and z is the rate itself, which is what it is on average.
+In training r holds 0 and 1 / (1 − rate), and z is drawn anew at every step. Outside training there
+is no r, and z is the rate, its mean.
 
 Sources: recurrent dropout, Gal and Ghahramani 2016 (arXiv 1512.05287), equation 7; zoneout, Krueger
 et al. 2017 (arXiv 1606.01305), equations 4 and 5, where h comes from the cell state before zoneout.

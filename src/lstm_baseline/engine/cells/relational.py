@@ -1,7 +1,7 @@
 """The relational memory core: attention between memory slots at every step.
 
 M' is the memory of the step before, (S, F): S slots of F = H·V features, for H heads of value
-size V and key size K. e is the input brought to the width of a slot.
+size V and key size K. e is the input, mapped to the width of a slot.
 
     R1   e = W_in x + b_in
     R2   X = [M'; e]                                            S + 1 rows
@@ -98,7 +98,7 @@ class RelationalEquations(Cell[RelationalState, RelationalStep]):
 
     Parameters: W_in (F, I), b_in (F); for block k W_qkv_k (H(2K+V), F), b_qkv_k, and gain_ and
     bias_ of qkv_k, attention_k, mlp_k; for MLP layer j W_mlp_j (F, F), b_mlp_j (F); W_g (2F, F),
-    b_g (2F), U_g (2F, F), b_u (2F), where memory gates have 2 in the place of 2F.
+    b_g (2F), U_g (2F, F), b_u (2F). Memory gates have 2 in place of 2F.
     """
 
     state_type: ClassVar[type[Any]] = RelationalState
@@ -259,7 +259,7 @@ class RelationalEquations(Cell[RelationalState, RelationalStep]):
     ) -> Float[Array, "B K H N N"]:
         """Return A of R4 for one step x and the state before it, of every block and head.
 
-        There are N = S + 1 rows, the slots and last the input: row n says where row n looks.
+        There are N = S + 1 rows: the slots, then the input. Row n of A says where row n looks.
         """
         _, step = self.step(params, self.input_part(params, x)[:, 0, :], state)
         return array_namespace(x).stack([block.A for block in step.blocks], axis=1)

@@ -11,14 +11,14 @@
 //     R8   [i, f] = W_g e + b_g + U_g tanh(M') + b_u
 //     R9   M = σ(i + b_i) ⊙ tanh(M̃) + σ(f + b_f) ⊙ M'
 //
-// L batch rows make a group, one in each lane, and a group goes through all its steps by itself, so
-// threads take groups and never wait. In a group an array is [feature][slot][lane]: see
-// native/columns.h. Because of R7 nothing follows from the last block's output for e, and its R5
-// and R6 leave that row out.
+// L batch rows make a group, one in each lane. A group goes through all its steps by itself, so
+// threads take groups and never wait. Arrays of a group are [feature][slot][lane]: see
+// native/columns.h. R7 drops the last block's output for e, so R5 and R6 of that block leave the
+// row out.
 //
-// Lanes without a row repeat the group's first row, whose numbers are as good as any; their
-// gradients are zero. Gradients of parameters are summed in a fixed number of parts, each over its
-// own groups in order, and then over the parts: the same numbers whatever the number of threads.
+// Lanes without a row repeat the group's first row; any numbers would do. Their gradients are zero.
+// Gradients of parameters are summed in a fixed number of parts, each over its own groups in order,
+// and then over the parts, so the number of threads does not change them.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -32,7 +32,7 @@ namespace lb {
 /// Sizes and constants of a relational memory, as relational.py names them.
 struct RelationalSizes {
     int I, S, H, V, K, num_blocks, mlp_layers;
-    int gate_width;  ///< F where every unit has gates, 1 where every slot has
+    int gate_width;  ///< F for unit gates, 1 for memory gates
     double forget_bias, input_bias;
 };
 
@@ -41,7 +41,7 @@ struct ParamSize {
     int rows, columns;
 };
 
-// Static, as every instruction set must have its own: see target.h.
+// Static, because every instruction set must have its own: see target.h.
 static inline int relational_num_params(const RelationalSizes& sizes) {
     return 2 + 8 * sizes.num_blocks + 2 * sizes.mlp_layers + 4;
 }
@@ -66,7 +66,7 @@ struct RelationalForward {
     const T* x;             ///< (B, T, I)
     const T* memory_first;  ///< (B, S, F)
     const T* const* params;
-    T* y;            ///< (B, T, S·F), or null where nobody asks for it
+    T* y;            ///< (B, T, S·F), or null if not wanted
     T* memory_last;  ///< (B, S, F)
     T* cache;        ///< relational_cache_size numbers for backward, or null
     T* work;         ///< relational_forward_work numbers
@@ -159,7 +159,7 @@ struct StepCache {
     Columns<T> tanh_M_tilde;  ///< [F][S]
 };
 
-/// Sizes, also those that follow from others, and where a step's parts lie.
+/// Sizes, including derived ones, and the places of a step's parts.
 template <class T>
 struct RelationalShape {
     const int I, S, H, V, K, num_blocks, mlp_layers, gate_width;
@@ -255,7 +255,7 @@ struct Group {
     int steps() const { return batch.length(first); }
     /// The caller's row of a lane.
     ptrdiff_t row(int lane) const { return batch.order[first + lane]; }
-    /// The first lane's, where this lane's row does not take step t.
+    /// The same, but the first lane's row if this lane's row does not take step t.
     ptrdiff_t row_or_first(int lane, int t) const { return row(lane < lanes(t) ? lane : 0); }
 };
 
@@ -279,7 +279,7 @@ struct RelationalForwardWork {
     Columns<T> head;              ///< [D][N] a head's Q, K and V
     T* mean;                      ///< [N] of a layer norm
     Columns<T> X_last;            ///< [F][N] takes the memory after the last step
-    T* step;                      ///< takes a step's cache where it is not kept
+    T* step;                      ///< takes a step's cache if it is not kept
 
     RelationalForwardWork(const RelationalShape<T>& shape, bool keep, Slices<T>& slices)
         : x(take_columns(slices, shape.I, TILE_COLUMNS)),
@@ -489,7 +489,7 @@ void relational_forward(const RelationalForward<T>& run, const Team& team) {
         stepper.unroll(Group<T>{run.batch, g * LANES<T>});
 }
 
-/// Largest number of parts in which gradients of parameters are summed, and so of threads.
+/// Most parts in which gradients of parameters are summed, and so most threads that find work.
 constexpr int MOST_PARTS = 16;
 
 template <class T>
@@ -498,8 +498,8 @@ inline int num_parts(const Batch& batch) {
     return groups < MOST_PARTS ? groups : MOST_PARTS;
 }
 
-/// Numbers in a row of a part's sum: a matrix has rows of whole vectors, a vector a number for each
-/// lane, [index][lane].
+/// Numbers in a row of a part's sum. A matrix has rows of whole vectors; a vector has a number for
+/// each lane, [index][lane].
 template <class T>
 ptrdiff_t sum_width(ParamSize size) {
     return size.columns ? padded<T>(size.columns) : LANES<T>;
@@ -585,7 +585,7 @@ struct RelationalBackwardStepper {
                      Terms{lanes, num_columns}, d_W, width);
     }
 
-    /// The same for a [F][columns], of which d_z has all or the first ones.
+    /// The same for a [F][columns]; d_z has all of these columns or the first ones.
     void add_weights(Columns<T> d_z, int num_outputs, Columns<T> a, int lanes, T* d_W) const {
         const ptrdiff_t width = padded<T>(shape.F);
         for (int c = 0; c < d_z.number; ++c)
@@ -677,7 +677,7 @@ struct RelationalBackwardStepper {
                  [=](int f, int n, Vec<T> d) { d_X.set(f, n, n < rows ? d_sum(f, n) + d : d); });
     }
 
-    /// Differentiate A V of R5, R4, and for one head what the layer norm of R3 sums up.
+    /// Differentiate, for one head, A V of R5, R4 and the sums in the layer norm of R3.
     void attend_backward(int h, const BlockParams<const T*>& block, const BlockParams<T*>& d_block,
                          const BlockCache<T>& cache) const {
         const int N = shape.N, K = shape.K, V = shape.V, D = shape.D, rows = cache.rows;
@@ -755,7 +755,7 @@ struct RelationalBackwardStepper {
         for (int lane = 0; lane < group.lanes(0); ++lane)
             first_rows[lane] = run.d_memory_first + group.row(lane) * M_size;
         if (steps > 0) lanes_to_rows(Places<T>(work.d_M, F), M_size, first_rows);
-        // A row without a step hands on what it was given.
+        // A row without a step passes its gradient on.
         for (int lane = group.lanes(0); lane < group.rows(); ++lane) {
             const ptrdiff_t row = group.row(lane) * M_size;
             if (run.d_memory_last)
@@ -766,8 +766,8 @@ struct RelationalBackwardStepper {
         }
     }
 
-    /// Make d_M the gradient of the memory after step t: rows whose last step this is begin, lanes
-    /// without a row have none, and the output's is added.
+    /// Make d_M the gradient of the memory after step t: set it for rows whose last step this is,
+    /// set it to zero for lanes without a row, and add the output's gradient.
     void add_given(const Group<T>& group, int t) const {
         const int F = shape.F, M_size = shape.S * F;
         const int lanes = group.lanes(t), running = group.lanes(t + 1);
@@ -814,7 +814,7 @@ size_t relational_backward_work(const Batch& batch, const RelationalSizes& sizes
            num_threads * relational_backward_own<T>(sizes);
 }
 
-/// Add up the parts of every sum, and the lanes of those of vectors.
+/// Add up the parts of every sum and, for vectors, the lanes too.
 template <class T>
 void relational_sum_gradients(const RelationalBackward<T>& run, const T* sums, const Team& team) {
     constexpr int L = LANES<T>;

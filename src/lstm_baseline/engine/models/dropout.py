@@ -11,12 +11,12 @@ weight_drop        entries of U                                               fo
 zoneout            units of h and c that keep their old value                 for every step
 =================  =========================================================  ====================
 
-What is not dropped is divided by 1 − rate, so that it stays the same on average; outside training
-nothing is dropped, and zoneout mixes old and new values by its rate. What is drawn has the nearest
-rate that is a whole number of 65,536ths.
+Values that are not dropped are divided by 1 − rate, so that they stay the same on average. Outside
+training nothing is dropped, and zoneout mixes old and new values by its rate. Masks are drawn with
+the nearest rate that is a whole number of 65,536ths.
 
-Sources: dropout, Zaremba, Sutskever and Vinyals 2014 (arXiv 1409.2329), as PyTorch has it; masks
-held over a sequence, Gal and Ghahramani 2016 (arXiv 1512.05287); weight drop, Merity, Keskar and
+Sources: dropout, Zaremba, Sutskever and Vinyals 2014 (arXiv 1409.2329), as in PyTorch; masks held
+over a sequence, Gal and Ghahramani 2016 (arXiv 1512.05287); weight drop, Merity, Keskar and
 Socher 2018 (arXiv 1708.02182); zoneout, Krueger et al. 2017 (arXiv 1606.01305).
 """
 
@@ -56,7 +56,7 @@ class DropoutRates(NamedTuple):
         Raises
         ------
         InputError
-            If a rate is not from 0 to below 1.
+            If a rate is not in [0, 1).
         """
         pair = zoneout if isinstance(zoneout, list | tuple | np.ndarray) else (zoneout, zoneout)
         if len(pair) != 2:
@@ -74,9 +74,9 @@ class Masks:
     Parameters
     ----------
     rates
-        How much is dropped.
+        Rates of dropout.
     rng
-        Draws; None outside training.
+        Generator that draws the masks; None outside training.
     """
 
     def __init__(self, rates: DropoutRates, rng: np.random.Generator | None) -> None:
@@ -112,7 +112,7 @@ class Masks:
         if any(self.rates.zoneout):
             zoneout = tuple(
                 self._zones(rate, (*shape, *part.shape[1:]))
-                # A cell whose state is one array has one rate.
+                # A state of one array takes the first rate alone.
                 for rate, part in zip(self.rates.zoneout, state, strict=False)
             )
         return None if recurrent is None and zoneout is None else Regularization(recurrent, zoneout)
@@ -123,7 +123,7 @@ class Masks:
         if self.rng is None or not rate:
             return None
         kept = ~_bernoulli(self.rng, rate, shape)
-        share = 1.0 - _parts(rate) / _PARTS  # as it is drawn, lest a mask be more than 1 on average
+        share = 1.0 - _parts(rate) / _PARTS  # the rate as drawn, so that a mask is 1 on average
         return kept.astype(dtype) * dtype.type(1.0 / share)
 
     def _zones(self, rate: float, shape: tuple[int, ...]) -> NDArray | float | None:
@@ -134,7 +134,7 @@ class Masks:
 
 def _bernoulli(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> NDArray:
     """Return an array that is True at this rate."""
-    # Sixteen bits a number take half the time of a float32.
+    # Drawing 16 bits a number takes half the time of drawing a float32.
     return rng.integers(0, _PARTS, shape, dtype=np.uint16) < _parts(rate)
 
 

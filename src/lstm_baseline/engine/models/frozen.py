@@ -18,9 +18,9 @@ from lstm_baseline.engine.shapes import FloatArray
 class FrozenLSTM:
     """The LSTM of a model at the time of ``freeze()``; made by that method.
 
-    The weights are copied and, for a plain LSTM of one layer on the native engine, packed once;
-    other models run as they would unfrozen. Nothing can change it, so any
-    number of threads may share it. Without the compiled core the reference runs it.
+    The weights are copied. For a plain LSTM of one layer on the native engine they are also packed
+    once; other models run as if they were not frozen. A frozen LSTM cannot change, so any number of
+    threads may share it. Without the compiled core the reference runs it.
     """
 
     def __init__(self, model: SequenceModel) -> None:
@@ -35,7 +35,7 @@ class FrozenLSTM:
         if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
             self._core = load_core().freeze_lstm(*weights, LSTMState, _Converter(self))
-            # The compiled method itself: a step takes little longer than a call from Python.
+            # The compiled method itself, because a step takes little longer than a Python call.
             vars(self)["step"] = self._core.step
 
     def __repr__(self) -> str:
@@ -51,17 +51,17 @@ class FrozenLSTM:
         Parameters
         ----------
         x_t
-            (B, I) this step's input.
+            (B, I) input of this step.
         state
-            From the step before, as the model has it: (h, c), each (B, H), for one plain layer;
-            zeros when None. It is not changed.
+            State after the previous step, in the model's form: (h, c), each (B, H), for one plain
+            layer; zeros when None. It is not changed.
 
         Returns
         -------
         y_t
             (B, O), or (B, H) without a readout.
         state
-            For the step after.
+            State for the next step.
 
         Raises
         ------

@@ -25,7 +25,7 @@ class GatedModel(SequenceModel):
     Parameters
     ----------
     input_size, hidden_size
-        I and H; a sequence of one H for each layer where layers differ in size.
+        I and H; for layers of different sizes, a sequence with one H for each.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
     dtype
@@ -37,8 +37,8 @@ class GatedModel(SequenceModel):
     num_layers, bidirectional, merge
         Layers and directions, as for ``LSTM``.
     dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
-        Rates of what is dropped out in training, as for ``LSTM``; the reference runs a cell with
-        something around its steps.
+        Rates of dropout in training, as for ``LSTM``; the reference runs a cell with recurrent
+        dropout or zoneout.
     """
 
     cell_type: ClassVar[type[Any]]

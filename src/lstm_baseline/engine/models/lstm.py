@@ -26,49 +26,48 @@ from lstm_baseline.engine.models.stack import Layers
 class LSTM(SequenceModel):
     """Long short-term memory over (B, T, I).
 
-    The six equations stand in ``cells/lstm.py``, those of its variants in
-    ``cells/lstm_variants.py``. Unless told otherwise recurrent weights start orthogonal and input
-    weights Xavier-uniform, each gate on its own, the forget bias at 1 and all other biases at 0.
+    ``cells/lstm.py`` has the six equations, ``cells/lstm_variants.py`` those of the variants. By
+    default recurrent weights start orthogonal and input weights Xavier-uniform, each gate on its
+    own; the forget bias starts at 1 and all other biases at 0.
 
     Parameters
     ----------
     input_size, hidden_size
-        I and H; a sequence of one H for each layer where layers differ in size.
+        I and H; for layers of different sizes, a sequence with one H for each.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
     num_layers
-        L layers, each of which sees the outputs of the one before.
+        L layers; each sees the outputs of the layer before it.
     bidirectional
-        Whether every layer runs from both ends of each row. The last output holds the last of each
-        direction. No ``step`` then: a stream has no end to begin from.
+        Whether every layer runs from both ends of each row. The last output then holds the last
+        output of each direction, and there is no ``step``: a stream has no end to begin from.
     merge
-        What becomes of the outputs of both directions: "concatenate" puts them side by side,
+        How the outputs of both directions become one: "concatenate" puts them side by side,
         (B, T, 2H); "sum" and "mean" give (B, T, H).
     projection_size
         P of a projection h = W_proj m, so that h is (B, P) while c is (B, H); none when None.
     peepholes
-        Whether forget and input gate see the cell state before the step, the output gate that
-        after it, each unit its own.
+        Whether each gate sees the cell state of its own unit: forget and input gate the state
+        before the step, the output gate the state after it.
     coupled_gates
-        Whether f = 1 − i, without a forget gate of its own.
+        Whether f = 1 − i, so that there is no separate forget gate.
     layer_norm
         Whether W x, U h' and c are normalised over their features.
     bias
         Whether gates have biases.
     clip
-        Limit to the absolute value of the pre-activations of gates and candidate; none when None.
+        Limit of the absolute value of the pre-activations of gates and candidate; none when None.
     activations
-        Of gates, candidate and cell state: names of ``cells.gate_activations``, or tuples of a name
-        and its constants, as ("leaky_relu", 0.1).
+        Activations of gates, candidate and cell state: names of ``cells.gate_activations``, or
+        tuples of a name and its constants, such as ("leaky_relu", 0.1).
     dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
-        Rates from 0 to below 1 of what is dropped out in training, where ``forward_with_cache`` is
-        given an ``rng``; ``models/dropout.py`` says what each means. zoneout may be a pair, of h
-        and of c.
+        Rates of dropout in training, in [0, 1); training is ``forward_with_cache`` with an ``rng``.
+        ``models/dropout.py`` says what each rate means. zoneout may be a pair, for h and for c.
     initialization
         How parameters start: "baseline", "torch", "keras", "flax", ("chrono", T) for memories of up
         to T steps, or "zeros"; ``cells/initial_values.py`` says what each means.
     forget_bias
-        Where the forget gate's bias starts; as the initialization has it when None.
+        Initial value of the forget gate's bias; that of the initialization when None.
     dtype
         float32 or float64.
     rng
@@ -79,17 +78,17 @@ class LSTM(SequenceModel):
     Raises
     ------
     InputError
-        If a size, limit or activation cannot be.
+        If a size, limit or activation is not valid.
 
     Notes
     -----
     ``params`` holds W (4H, I), U (4H, H), b (4H) in gate order f, i, c, o, and W_out (O, H),
-    b_out (O); ``get_params`` gives each gate apart: W_f, U_f, b_f and so on. There are
+    b_out (O); ``get_params`` gives each gate separately: W_f, U_f, b_f and so on. There are
     4 H (I + H + 1) + O (H + 1) numbers. The state is (h, c), each (B, H); h is (B, P) with a
-    projection. ``LSTM.shapes`` tells the parameters of a variant; gates that are coupled have the
-    order i, c, o. With several layers or both directions, names end in the layer and direction, as
-    W_l0, W_l0_reverse, W_l1, and the state's arrays are (LD, B, ·), D directions by layer; layers
-    that differ in size have states of their own, h_l0, c_l0, h_l1, c_l1, each (B, ·).
+    projection. ``LSTM.shapes`` gives the parameters of a variant; coupled gates have the order
+    i, c, o. With several layers or both directions, names end in layer and direction: W_l0,
+    W_l0_reverse, W_l1. The state's arrays then are (LD, B, ·), the D directions of each layer in
+    turn. Layers of different sizes have separate states, h_l0, c_l0, h_l1, c_l1, each (B, ·).
     """
 
     def __init__(

@@ -10,14 +10,14 @@ from lstm_baseline.engine.models.gated_model import GatedModel
 class MinGRU(GatedModel):
     """minGRU over (B, T, I); arguments are those of ``GatedModel``.
 
-    The three equations stand in ``cells/min_gru.py``. Weights start Xavier-uniform, each gate on
-    its own; biases start at 0. There are no recurrent weights, so no ``weight_drop``. The reference
-    runs it: there is no kernel yet.
+    ``cells/min_gru.py`` has the three equations. Weights start Xavier-uniform, each gate on its
+    own; biases start at 0. There are no recurrent weights, so there is no ``weight_drop``. There is
+    no kernel yet, so the reference runs the model.
 
     Notes
     -----
     ``params`` holds W (2H, I), b (2H) in gate order z, h, and W_out (O, H), b_out (O);
-    ``get_params`` gives each gate apart. The state is (h,), (B, H).
+    ``get_params`` gives each gate separately. The state is (h,), (B, H).
     """
 
     cell_type = MinGRUEquations

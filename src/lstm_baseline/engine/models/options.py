@@ -51,7 +51,7 @@ class LSTMOptions(NamedTuple):
         Raises
         ------
         InputError
-            If a value cannot be.
+            If a value is not valid.
         TypeError
             If there is no such keyword.
         """
@@ -98,9 +98,9 @@ def hidden_sizes(hidden_size: object, given: Mapping[str, object]) -> list[int]:
     Parameters
     ----------
     hidden_size
-        One for all layers, or a sequence of one for each.
+        One size for all layers, or a sequence with one for each.
     given
-        Keywords, of which num_layers counts.
+        Keywords, of which only num_layers is read.
     """
     if not isinstance(hidden_size, list | tuple):
         num_layers = as_size("num_layers", given.get("num_layers", 1))

@@ -26,7 +26,7 @@ def read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
     if hidden.ndim == 2:
         last: FloatArray = hidden @ W.T + b
         return last
-    # Step by step, as the bits of a product of all steps would depend on their number.
+    # Step by step: in one product of all steps, the bits would depend on the number of steps.
     outputs = np.empty((*hidden.shape[:2], len(W)), hidden.dtype)
     np.matmul(hidden.swapaxes(0, 1), W.T, out=outputs.swapaxes(0, 1))
     outputs += b

@@ -21,7 +21,7 @@ _MOST_LAYERS = 256
 class RelationalRNN(SequenceModel):
     """Relational memory core over (B, T, I).
 
-    Equations R1 to R9 stand in ``cells/relational.py``. Weights start as in the authors' code:
+    ``cells/relational.py`` has the equations R1 to R9. Weights start as in the authors' code:
     normal with deviation 1/√fan_in, cut at two deviations; biases 0, layer-norm gains 1.
 
     Parameters
@@ -37,7 +37,7 @@ class RelationalRNN(SequenceModel):
     key_size
         K; V when None.
     num_blocks
-        Attention blocks a step.
+        Attention blocks in each step.
     mlp_layers
         Layers of the MLP that the blocks share.
     gate
@@ -52,10 +52,10 @@ class RelationalRNN(SequenceModel):
         "auto", "native" or "reference".
     num_layers, bidirectional, merge
         Layers and directions, as for ``LSTM``; each further layer sees the flattened memory of the
-        one before.
+        layer before it.
     dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
-        Rates of what is dropped out in training, as for ``LSTM``. Recurrent dropout is of the
-        memory before a step, weight drop of U_g; the reference runs both, and zoneout.
+        Rates of dropout in training, as for ``LSTM``. Recurrent dropout acts on the memory before
+        a step, weight drop on U_g; the reference runs recurrent dropout and zoneout.
 
     Notes
     -----

@@ -56,15 +56,15 @@ class SequenceModel:
     Parameters
     ----------
     cell
-        One for all layers, or a sequence of one for each.
+        One cell for all layers, or a sequence with one for each.
     input_size
         I.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
     layers
-        How many, and in which directions.
+        Number and directions of the layers.
     rates
-        What is dropped out in training.
+        Rates of dropout in training.
     dtype
         float32 or float64.
     rng
@@ -74,10 +74,10 @@ class SequenceModel:
 
     Notes
     -----
-    ``params`` holds the parameters of the cell by its own names. With several layers or both
-    directions names end in layer and direction, as W_l0, W_l0_reverse, W_l1, and the state's
-    arrays are (LD, B, ·), D directions by layer; layers that differ in size have states of their
-    own, named h_l0, h_l1.
+    ``params`` holds the parameters of the cell by the cell's names. With several layers or both
+    directions, names end in layer and direction: W_l0, W_l0_reverse, W_l1. The state's arrays then
+    are (LD, B, ·), the D directions of each layer in turn. Layers of different sizes have separate
+    states, h_l0, h_l1.
     """
 
     width_argument: ClassVar[str] = "hidden_size"
@@ -286,20 +286,20 @@ class SequenceModel:
         return_state
             True to get the state after each row's last step as well.
         initial_state
-            State to start from, as ``return_state`` gives it; the cell's own when None.
+            State to start from, as ``return_state`` gives it; the cell's initial state when None.
         lengths
-            (B,) valid steps of each row, 0 to T. Steps beyond do not count: outputs there are 0.
+            (B,) valid steps of each row, 0 to T. Later steps do not count: their outputs are 0.
 
         Returns
         -------
-        (B, T, O) or (B, O), with H for O where there is no readout; with ``return_state`` a tuple
-        of that and the arrays of the state, each with B rows. The last output of a row of length 0
-        is that of its initial state.
+        (B, T, O) or (B, O), with H in place of O if there is no readout. With ``return_state``, a
+        tuple of the outputs and the arrays of the state, each with B rows. The last output of a row
+        of length 0 is that of its initial state.
 
         Raises
         ------
         InputError
-            If a shape, dtype or length does not fit; nothing has happened then.
+            If a shape, dtype or length does not fit; then nothing is computed.
         """
         outputs, state, _ = self._run(
             x, return_sequences, initial_state, lengths, self.engine, keep=False
@@ -323,11 +323,11 @@ class SequenceModel:
         Parameters
         ----------
         rng
-            Generator, or seed of one, that draws what the model drops out in training; without it
-            the outputs are those of ``forward``.
+            Generator, or its seed, that draws the dropout masks of training; without it the outputs
+            are those of ``forward``.
         recompute
-            Whether ``backward`` is to compute again what would otherwise be kept: a third more
-            time, and memory that grows with √T beside each layer's inputs and masks; see
+            Whether ``backward`` computes again what would otherwise be kept. This takes a third
+            more time, and memory, apart from each layer's inputs and masks, grows with √T; see
             ``recomputation.py``.
         """
         rng = None if rng is None else as_generator(rng)
@@ -396,16 +396,16 @@ class SequenceModel:
         Parameters
         ----------
         x_t
-            (B, I) this step's input.
+            (B, I) input of this step.
         state
-            From the step before; the initial state when None. It is not changed.
+            State after the previous step; the initial state when None. It is not changed.
 
         Returns
         -------
         y_t
             (B, O) or (B, H).
         state
-            For the step after.
+            State for the next step.
 
         Raises
         ------
@@ -444,7 +444,7 @@ class SequenceModel:
         Raises
         ------
         InputError
-            If a name is missing or unknown or a shape does not fit; nothing has changed then.
+            If a name is missing or unknown or a shape does not fit; then nothing is changed.
         """
         arrays = as_named_arrays("params", params, self.get_params(), self.dtype)
         for name, live in self.params.items():
@@ -462,7 +462,7 @@ class SequenceModel:
     def take_raw_inputs(self, mean: FloatArray, scale: FloatArray) -> None:
         """Fold the standardisation of inputs into the first weights.
 
-        A model trained on (x − mean) / scale gives the same outputs on x afterwards, as
+        Afterwards a model trained on (x − mean) / scale gives the same outputs on x, because
         W (x − mean) / scale + b = (W / scale) x + (b − (W / scale) mean).
 
         Parameters
@@ -473,7 +473,7 @@ class SequenceModel:
         Raises
         ------
         InputError
-            If no weights of this cell can stand for another mean and scale of x.
+            If the weights of this cell cannot express another mean and scale of x.
         """
         weights, bias = self.cell.input_weights
         for suffix in self.suffixes[: self.stack.num_directions]:

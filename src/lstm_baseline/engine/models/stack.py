@@ -1,12 +1,11 @@
 """Layers over layers, each in one direction or both.
 
-Layer k sees the outputs of layer k − 1, and the first one x. A layer in two directions runs once
+Layer k sees the outputs of layer k − 1; the first layer sees x. A layer in two directions runs once
 from each end of every row's valid part; its outputs are put side by side, added or averaged.
-Parameters and states are listed by layer, then by direction: [forward, backward] where there are
-two.
+Parameters and states are listed by layer, then by direction: [forward, backward] if there are two.
 
 Source: Schuster and Paliwal 1997 for both directions; Graves, Mohamed and Hinton 2013 for both in
-every layer, as PyTorch, Keras and ONNX have them.
+every layer, as in PyTorch, Keras and ONNX.
 """
 
 from collections import namedtuple
@@ -49,7 +48,7 @@ class Layers(NamedTuple):
         Raises
         ------
         InputError
-            If the number of layers or the merge cannot be.
+            If the number of layers or the merge is not valid.
         """
         taken = cls(**given)
         return cls(
@@ -73,16 +72,16 @@ class StackGradients(NamedTuple):
 class Stack:
     """Cells in several layers and directions.
 
-    One layer in one direction has the cell's own state, (B, …) each. Layers of one size have
-    states (LD, B, …). Layers that differ in size have states of their own, (B, …) each, which one
-    named tuple holds by their names: h_l0, c_l0, h_l1 and so on.
+    A single layer in one direction has the cell's own state, with arrays (B, …). Layers of one size
+    share a state with arrays (LD, B, …). For layers of different sizes, one named tuple holds the
+    arrays of each layer, (B, …), by name: h_l0, c_l0, h_l1 and so on.
 
     Parameters
     ----------
     cells
-        Of each layer; both directions share the sizes.
+        Cell of each layer; both directions have its sizes.
     layers
-        Their directions.
+        Number and directions of the layers.
     """
 
     def __init__(self, cells: Sequence[Cell[Any, Any]], layers: Layers) -> None:
@@ -122,8 +121,8 @@ class Stack:
     ) -> tuple[FloatArray, State, "StackCache | None"]:
         """Run over time.
 
-        Arguments and returns are those of an engine. ``params`` is a list here, and ``masks`` says
-        what is dropped out (None for nothing).
+        Arguments and returns are those of an engine, except that ``params`` is a list and ``masks``
+        are those of dropout (None for no dropout).
         """
         if len(params) == 1 and masks is None:
             y, last, cache = engine.unroll(self.cells[0], params[0], x, state, lengths, keep_cache)
@@ -167,7 +166,7 @@ class Stack:
     def last_output(self, state: State, mask: FloatArray | None) -> FloatArray:
         """Return each row's last output, the last layer's directions merged.
 
-        ``mask`` is that of the outputs, (B, 1, ·), or None.
+        ``mask`` is the mask of the outputs, (B, 1, ·), or None.
         """
         D = self.num_directions
         last = [part[0] for part in self._split(state)[-D:]]

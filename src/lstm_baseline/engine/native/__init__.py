@@ -1,5 +1,5 @@
 """The compiled core: the same equations for vectors of any width; see ``kernels.h``.
 
-This package holds no maths. The kernels stand beside the equations that they compute, as
-``cells/lstm_kernel.h`` beside ``cells/lstm.py``; here is what builds, binds and calls them.
+This package builds, binds and calls the kernels; it holds no maths. Each kernel is beside the
+equations that it computes: ``cells/lstm_kernel.h`` is beside ``cells/lstm.py``.
 """

@@ -8,13 +8,13 @@
 
 namespace lb {
 
-/// Which rows take part in which step. Rows are worked on longest first, so that those that are
-/// still running are always the first ones: no mask, and no work past a row's end.
+/// The rows that take part in each step. Rows are in order of length, the longest first, so the
+/// first ones are always those still running. There is no mask, and no work past a row's end.
 struct Batch {
     int B, T;
     const int32_t* order;  ///< (B) the caller's row at each place
     const int32_t* live;   ///< (T + 1) rows longer than t steps; live[T] = 0
-    const int64_t* begin;  ///< (T + 1) stored row of step t's first one; begin[T] = their number
+    const int64_t* begin;  ///< (T + 1) first stored row of step t; begin[T] = number of stored rows
 
     /// Steps of the row at a place.
     LB_INLINE int length(int place) const {

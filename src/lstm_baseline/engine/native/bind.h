@@ -61,14 +61,14 @@ nb::object in_rows(const BatchOrder& order, const T* stored, ptrdiff_t stride, i
     return result;
 }
 
-/// Threads for a call, by its multiply-adds a step of a row. They take rows, or groups of them,
-/// so there are at most as many.
+/// Threads for a call with this many multiply-adds in a step of a row. They take rows or groups of
+/// rows, of which there are `most`.
 inline int team_size(const BatchOrder& order, double multiply_adds, int most) {
     const int useful = useful_threads(multiply_adds * double(order.num_stored()));
     return std::max(1, std::min(useful, most));
 }
 
-/// Run a kernel on a team, with the memory of its own that it asks for; meanwhile Python may go on.
+/// Run a kernel on a team, with the working memory that it asks for. Meanwhile Python may go on.
 template <class Arguments>
 void run_kernel(void (*kernel)(const Arguments&, const Team&), Arguments& arguments, int team_size,
                 size_t work_size) {
@@ -79,7 +79,7 @@ void run_kernel(void (*kernel)(const Arguments&, const Team&), Arguments& argume
     run_team(team_size, [&](const Team& team) { kernel(arguments, team); });
 }
 
-/// An object of Python's in the precision of its arrays: Of<float> or Of<double>.
+/// A Python object in the precision of its arrays: Of<float> or Of<double>.
 template <template <class> class Of>
 class Either {
 public:
@@ -96,7 +96,7 @@ private:
     std::unique_ptr<Of<double>> twice_;
 };
 
-/// A method of Either, from that of both precisions.
+/// A method of Either, from the methods of both precisions.
 template <template <class> class Of, class Result, class... Arguments>
 auto method(Result (Of<float>::*single)(Arguments...) const,
             Result (Of<double>::*twice)(Arguments...) const) {

@@ -127,9 +127,9 @@ private:
             nb::gil_scoped_release released;
             compute();
         } else {
-            compute();  // shorter than handing the interpreter over
+            compute();  // shorter than releasing the interpreter
         }
-        // A named tuple is a tuple without fields of its own, so this is what its __new__ does.
+        // A named tuple stores nothing beyond a tuple, so this is what its __new__ does.
         auto* type = reinterpret_cast<PyTypeObject*>(state_type_.ptr());
         PyObject* next = type->tp_alloc(type, 2);
         PyObject* result = PyTuple_New(2);

@@ -6,11 +6,11 @@
 
 namespace lb {
 
-/// Gradients of the pre-activations, from which that of x comes when it is asked for.
+/// Gradients of the pre-activations; the gradient of x is computed from them on demand.
 template <class T>
 class LSTMInputGradient {
 public:
-    /// Room for the gradients of a cell with this number of gates.
+    /// Makes room for the gradients of a cell with this number of gates.
     LSTMInputGradient(const Inputs& inputs, const Kernels<T>& kernels, int H, int gates)
         : d_z(inputs.num_stored() * size_t(gates) * size_t(padded(H, kernels)) * sizeof(T)),
           order_(inputs.order), kernels_(kernels), I_(inputs.I), H_(H), gates_(gates) {}

@@ -1,4 +1,4 @@
-// What the LSTM and the frozen LSTM hand to Python alike.
+// What the bindings of the LSTM and of the frozen LSTM share.
 #pragma once
 
 #include "../cells/lstm_kernel.h"
@@ -6,8 +6,8 @@
 
 namespace lb {
 
-/// Threads for an LSTM's call. Fewer rows than threads share hidden units, if a step is worth a
-/// meeting.
+/// Threads for an LSTM's call. If there are fewer rows than threads, threads share hidden units,
+/// provided that a step is worth a meeting.
 int lstm_team_size(const BatchOrder& order, int I, int H, double passes);
 
 }  // namespace lb

@@ -10,7 +10,7 @@
 namespace lb {
 namespace {
 
-/// Parameters come as a list in this order, which Python reads; None for those that are not there.
+/// Order of the parameters in a list, which Python reads; None for those that are not there.
 constexpr const char* PARAM_NAMES[] = {"W",      "U",      "b",      "p_f",    "p_i",   "p_o",
                                        "gain_x", "gain_h", "gain_c", "bias_c", "W_proj"};
 constexpr size_t NUM_PARAMS = sizeof PARAM_NAMES / sizeof *PARAM_NAMES;

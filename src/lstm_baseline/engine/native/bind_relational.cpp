@@ -9,7 +9,7 @@
 namespace lb {
 namespace {
 
-/// Threads for a call, by how often it goes through the cell. They take groups of rows.
+/// Threads for a call that makes this many passes through the cell. They take groups of rows.
 int relational_team_size(const BatchOrder& order, const RelationalSizes& sizes, int lanes,
                          double passes) {
     const double F = double(sizes.H) * sizes.V, N = sizes.S + 1, both = sizes.K + sizes.V;
@@ -44,7 +44,7 @@ std::vector<const T*> parameters(const nb::list& params, const RelationalSizes& 
     return pointers;
 }
 
-/// Gradient of e, from which that of x comes when it is asked for.
+/// Gradient of e; the gradient of x is computed from it on demand.
 template <class T>
 class RelationalInputGradient {
 public:

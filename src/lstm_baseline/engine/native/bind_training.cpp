@@ -43,7 +43,7 @@ nb::object cross_entropy(nb::handle logits, nb::handle targets) {
     return nb::make_tuple(total, gradient);
 }
 
-/// Of all arrays; None where one is not of the kernels' kind.
+/// Sum of the squares of all arrays; None if one is not of the kernels' kind.
 template <class T>
 nb::object sum_of_squares(nb::list arrays) {
     double total = 0;
@@ -54,10 +54,10 @@ nb::object sum_of_squares(nb::list arrays) {
     return nb::float_(total);
 }
 
-/// Update all parameters; false, and nothing has changed, where an array is not as it must be.
+/// Update all parameters; if an array is not as it must be, return false and change nothing.
 template <class T>
 bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb::list p) {
-    constexpr double MULTIPLY_ADDS = 50;  // what takes as long as one update
+    constexpr double MULTIPLY_ADDS = 50;  // an update takes as long as this many
     struct Arrays {
         npy_intp size;
         const T* g;

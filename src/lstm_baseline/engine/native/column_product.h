@@ -1,4 +1,4 @@
-// A weight matrix's transpose times the gradients of all gates: what a state or an input gets back.
+// A weight matrix's transpose times the gradients of all gates: the gradient of a state or input.
 #pragma once
 
 #include "rows.h"

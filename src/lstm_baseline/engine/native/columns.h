@@ -1,9 +1,8 @@
-// Arrays in which L batch rows go side by side, and their products: every row has a lane of its
-// own.
+// Arrays of L batch rows side by side, each in its own lane, and products of such arrays.
 //
-// Arrays are [feature][column][lane]; a column is a memory slot or a time step. Lanes never meet,
-// so no row can tell what stands beside it, no size has to be a multiple of a vector's, and what
-// runs over features (means, softmax, attention) needs no sum across a vector.
+// Arrays are [feature][column][lane]; a column is a memory slot or a time step. Lanes are
+// independent, so no row depends on the rows beside it, no size has to be a multiple of a vector's,
+// and sums over features (means, softmax, attention) are never sums across a vector.
 #pragma once
 
 #include "vec.h"
@@ -29,8 +28,8 @@ struct Columns {
     Columns from(int feature) const { return {at(feature, 0), number}; }
 };
 
-/// One factor of a product, and how far apart what it holds lies: numbers, each for all lanes, or
-/// vectors with a number for each lane.
+/// One factor of a product, with its strides. It holds numbers, each for all lanes, or vectors with
+/// a number for each lane.
 template <class T, bool VECTORS>
 struct Factor {
     const T* data;
@@ -67,28 +66,28 @@ inline Vectors<T> by_column(Columns<T> x) {
     return {x.data, LANES<T>, x.number * LANES<T>};
 }
 
-/// How many terms a product sums: the same number in every run.
+/// Terms that a product sums: their number in every run, and the number of runs.
 struct Terms {
     int number, runs = 1;
 };
 
-/// Columns of a tile of products, at most: five slots, four of memory and one of input, fill one.
+/// Most columns of a tile of products: five slots, four of memory and one of input, fill one tile.
 constexpr int TILE_COLUMNS = 5;
 
-/// Width of the next tile for the columns that are left: all tiles get about the same width.
+/// Width of the next tile if this many columns are left: tiles have about the same width.
 inline int tile_width(int columns) {
     const int tiles = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
     return (columns + tiles - 1) / tiles;
 }
 
-/// Rows of a tile, at most: accumulators, the right factor and one of the left fit the registers.
+/// Most rows of a tile: accumulators, the right factor and one of the left fit the registers.
 constexpr int tallest_tile(int width) {
     const int most = (REGISTERS - 1 - width) / width;
     return most < 8 ? most : 8;
 }
 
-/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile; or
-/// added to what stands in z, with `add`. Rows of z are `stride` apart.
+/// z[r][c] = Σ over runs and terms of left[r] · right[c], added up in this order in every tile.
+/// With `add` the sum is added to z. Rows of z are `stride` apart.
 template <int R, int C, class T, bool VECTORS>
 __attribute__((noinline)) void multiply_tile(T* z, ptrdiff_t stride, bool add,
                                              const Factor<T, VECTORS>& left,
@@ -122,7 +121,7 @@ __attribute__((noinline)) void multiply_tile(T* z, ptrdiff_t stride, bool add,
         for (int c = 0; c < C; ++c) store(z + r * stride + c * L, sums[r][c]);
 }
 
-/// A tile of C columns and of at most this number of rows; returns how many it has.
+/// Compute a tile of C columns and at most `rows` rows; return how many rows it has.
 template <int C, class T, bool VECTORS>
 inline int multiply_tile(T* z, ptrdiff_t stride, bool add, const Factor<T, VECTORS>& left, int rows,
                          const Vectors<T>& right, Terms terms) {
@@ -135,8 +134,8 @@ inline int multiply_tile(T* z, ptrdiff_t stride, bool add, const Factor<T, VECTO
     return multiply_tile<1, C>(z, stride, add, left, right, terms), 1;
 }
 
-/// f(row, column, width, tile) for all tiles of a product, where tile(z, stride, add) computes this
-/// one and returns its rows; so must f.
+/// f(row, column, width, tile) for all tiles of a product. tile(z, stride, add) computes the tile
+/// and returns its number of rows, and f must return that number too.
 template <class T, bool VECTORS, class F>
 inline void for_product_tiles(Factor<T, VECTORS> left, int rows, Vectors<T> right, int columns,
                               Terms terms, F f) {
@@ -178,7 +177,7 @@ inline void multiply(const Factor<T, VECTORS>& left, int rows, const Vectors<T>&
                       });
 }
 
-/// to[row] += Σ over runs and terms of left[row] · right, in rows of this number of vectors.
+/// to[row] += Σ over runs and terms of left[row] · right, in rows of num_vectors vectors.
 template <class T>
 inline void add_products(const Numbers<T>& left, int rows, const Vectors<T>& right, int num_vectors,
                          Terms terms, T* to, ptrdiff_t stride) {
@@ -197,7 +196,7 @@ __attribute__((noinline)) void load_transposed(const T* const* rows, int k, int 
     transpose<T>(square);
 }
 
-/// The way back. Null leaves a row out.
+/// Store what load_transposed loads. Null leaves a row out.
 template <class T>
 __attribute__((noinline)) void store_transposed(Vec<T>* square, int k, int width, T* const* rows) {
     transpose<T>(square);
@@ -205,7 +204,7 @@ __attribute__((noinline)) void store_transposed(Vec<T>* square, int k, int width
         if (rows[lane]) store(rows[lane] + k, square[lane], width);
 }
 
-/// Where the numbers of a row go, one after the other: a column's features, then the next one's.
+/// Places of a row's numbers, one after the other: a column's features, then the next column's.
 template <class T>
 class Places {
 public:
@@ -237,7 +236,7 @@ inline void rows_to_lanes(const T* const* rows, int K, Places<T> to) {
     }
 }
 
-/// The way back.
+/// The inverse of rows_to_lanes.
 template <class T>
 inline void lanes_to_rows(Places<T> from, int K, T* const* rows) {
     constexpr int L = LANES<T>;
@@ -262,7 +261,7 @@ __attribute__((noinline)) void column_to_rows(Columns<T> x, int F, int column, T
     }
 }
 
-/// Add a number of columns of every feature of d to its sum, [F][lane].
+/// Add the first num_columns columns of every feature of d to its sum, [F][lane].
 template <class T>
 inline void add_columns(Columns<T> d, int F, int num_columns, T* sums) {
     constexpr int L = LANES<T>;

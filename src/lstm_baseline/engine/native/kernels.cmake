@@ -33,8 +33,8 @@ set(LB_KERNELS
 
 add_library(lstm_baseline_kernels STATIC ${LB}/dispatch.cpp ${LB}/memory.cpp ${LB}/team.cpp)
 
-# Add an instruction set: its name, the bytes of its vectors, its compiler options. They apply to
-# its own objects and to no other.
+# Add an instruction set: its name, the bytes of its vectors, its compiler options. The options
+# apply only to its own objects.
 function(lb_add_instruction_set set vector_bytes)
   foreach(kernel IN LISTS LB_KERNELS)
     get_filename_component(name ${kernel} NAME)

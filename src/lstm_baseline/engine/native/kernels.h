@@ -1,8 +1,8 @@
 // What this build holds: instruction sets, and for each of them the table of every kernel.
 //
-// A table and the arguments of its functions stand in the kernel's own file. Here all arrays are
-// row-major without gaps; names and shapes are those of the equations. "Stored" rows are padded to
-// whole vectors, H' = L ⌈H / L⌉ for L lanes, and ordered by time; N is their number.
+// Each kernel's own file has its table and the arguments of its functions. All arrays are row-major
+// without gaps; names and shapes are those of the equations. "Stored" rows are padded to whole
+// vectors, H' = L ⌈H / L⌉ for L lanes, and ordered by time; N is their number.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +45,7 @@ struct InstructionSet {
     const Kernels<double>* twice;
 };
 
-/// All that this build holds, the fastest first, ended by a null name.
+/// All instruction sets of this build, the fastest first. A null name ends the list.
 const InstructionSet* instruction_sets();
 
 }  // namespace lb

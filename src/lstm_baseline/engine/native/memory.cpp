@@ -89,7 +89,7 @@ struct Kept {
     }
 };
 
-/// Sizes an eighth of a power of two apart, so that a slightly other batch finds its memory too.
+/// Sizes are an eighth of a power of two apart, so a slightly different batch finds memory too.
 size_t rounded(size_t bytes) {
     size_t grain = LINE;
     while (grain * 16 < bytes) grain *= 2;

@@ -6,9 +6,9 @@
 
 namespace lb {
 
-/// Numbers without initial value, aligned to a cache line. What is freed is kept for the next one
-/// of about the same size: a training step asks for the same megabytes every time, and to get them
-/// from the system again would cost as much as the kernels do at small sizes.
+/// Memory without initial values, aligned to a cache line. Freed memory is kept for the next buffer
+/// of about the same size: every training step asks for the same megabytes, and getting them from
+/// the system again would cost as much as the kernels do at small sizes.
 class Buffer {
 public:
     Buffer() = default;

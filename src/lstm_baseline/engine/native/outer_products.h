@@ -14,12 +14,12 @@ struct Part {
     int width;
 };
 
-/// Outer products summed before the sum goes back to memory.
+/// Number of outer products that are summed before the sum goes back to memory.
 constexpr int OUTER_CHUNK = CHAIN;
 
 inline int padded_to_tiles(int M) { return (M + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; }
 
-/// Numbers that a thread needs for itself in sum_outer_products.
+/// Numbers in a thread's working memory for sum_outer_products.
 template <class T>
 inline size_t outer_products_work(int M) {
     return size_t(padded_to_tiles(M)) * (OUTER_CHUNK + 1) + (OUTER_CHUNK * 4 + 1) * LANES<T>;
@@ -69,8 +69,8 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
         pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
         const auto sum_columns = [&](auto vectors, int vector) {
             constexpr int N = decltype(vectors)::value;
-            // Rows of d may lie a power of two apart, where they push each other out of the cache;
-            // side by side they stay in it while all tiles pass by.
+            // Rows of d may lie a power of two apart and then push each other out of the cache.
+            // Side by side they stay in it for all tiles.
             for (int k = 0; k < chunk; ++k)
                 for (int n = 0; n < N; ++n)
                     store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
@@ -95,7 +95,7 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
             for (int m = 0; m < M; m += TILE_ROWS)
                 with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
         };
-        // Block by block of four vectors, or as many of them as are this thread's.
+        // Block by block of four vectors, as far as they are this thread's.
         for (int v = first_vector, end; v < last_vector; v = end) {
             end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
             for_block_groups<4>(v, end, sum_columns);
@@ -103,8 +103,8 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
     }
 }
 
-/// give(vector, Σ) for this thread's vectors of d's columns: Σ over all stored rows of parts ⊗ d,
-/// whose M numbers for a lane lie 4 L apart; work has `outer` and `tiles`.
+/// give(vector, Σ) for this thread's vectors of d's columns. Σ is the sum of parts ⊗ d over all
+/// stored rows; its M numbers for a lane lie 4 L apart. `work` has `outer` and `tiles`.
 template <class T, size_t PARTS, class Work, class Give>
 void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
                    const Work& work, const Team& team, Give give) {

@@ -6,7 +6,7 @@
 namespace lb::LB_TARGET {
 namespace {
 
-/// Hands out parts of a memory, or only counts them where there is none yet.
+/// Hands out parts of a memory, or only counts them if there is no memory yet.
 template <class T>
 struct Slices {
     T* memory;

@@ -1,9 +1,9 @@
 // The instruction set that a file is compiled for: LB_TARGET, its name and namespace, and
 // LB_VECTOR_BYTES. kernels.cmake defines both for every object.
 //
-// All code of a kernel stands in the set's own namespace, within a nameless one, and instantiates
-// nothing of the standard library: otherwise the linker could keep an AVX-512 copy of a function
-// that others call.
+// All code of a kernel is in an unnamed namespace within the set's own, and instantiates nothing of
+// the standard library. Otherwise the linker could keep an AVX-512 copy of a function that others
+// call.
 #pragma once
 
 #ifndef LB_TARGET  // in an editor, which opens a file by itself
@@ -21,7 +21,7 @@
 
 namespace lb::LB_TARGET {
 
-/// Forward passes so far: tells which instruction set has really run.
+/// Number of forward passes so far; it tells which instruction set has really run.
 extern int64_t calls;
 
 }  // namespace lb::LB_TARGET

@@ -28,17 +28,17 @@ inline void pause() {
 #endif
 }
 
-// Pauses, of 10 to 40 ns. Whoever waits for others lets go soon, as they may need the core.
+// Pauses of 10 to 40 ns. A thread that waits for others yields soon: they may need its core.
 constexpr int SPINS = 500;
-// A thread without a job waits for as long as Python takes from one call of a training step to the
-// next: to be woken costs 50 µs and more.
+// A thread without a job spins for as long as Python takes from one call of a training step to the
+// next, because waking it costs 50 µs and more.
 constexpr int SPINS_BETWEEN_JOBS = 12000;
 constexpr double MULTIPLY_ADDS_A_THREAD = 1e6;  // about 10 µs
 
 /// Threads that sleep until there is a job for them.
 class Pool {
 public:
-    /// False if another call has the threads, or there are none to have.
+    /// False if another call has the threads, or the system gives none.
     bool try_run(int size, void (*job)(void*, const Team&), void* context) {
         std::unique_lock<std::mutex> mine(in_use_, std::try_to_lock);
         if (!mine.owns_lock()) return false;
@@ -79,8 +79,9 @@ public:
     }
 
 private:
-    /// Let no thread wake on the core of this one, which would only share it. Kernels that pack
-    /// threads together (as virtual machines have them) leave them there for milliseconds.
+    /// Keep the other threads off this thread's core, which they would only share. Operating
+    /// systems that pack threads together, as in virtual machines, leave them there for
+    /// milliseconds.
     void keep_off_this_core() {
 #if defined(__linux__)
         const int core = sched_getcpu();
@@ -99,7 +100,7 @@ private:
 
     void serve(int rank, unsigned seen) {
         for (bool worked = true;;) {
-            // Only those that a job needed may be needed again soon.
+            // Only threads that the last job needed may be needed again soon.
             const int most = worked ? SPINS_BETWEEN_JOBS : 0;
             for (int spins = 0; round_.load(std::memory_order_acquire) == seen && spins < most;
                  ++spins)
@@ -121,7 +122,7 @@ private:
     std::vector<std::thread> threads_;
 #if defined(__linux__)
     cpu_set_t others_ = {};  // the cores that threads were given
-    size_t kept_off_ = 0;    // how many threads were given them
+    size_t kept_off_ = 0;    // number of threads that were given them
 #endif
     std::atomic<unsigned> round_{0};
     std::atomic<int> running_{0};
@@ -136,7 +137,7 @@ private:
 std::unique_ptr<Pool>& pool() {
     static std::unique_ptr<Pool> instance = [] {
 #if defined(__unix__) || defined(__APPLE__)
-        // A forked child has none of the threads; what its parent knew of them is left alone.
+        // A forked child has none of the threads, so it leaves its parent's pool alone.
         pthread_atfork(nullptr, nullptr, [] {
             (void)pool().release();
             pool() = std::make_unique<Pool>();
@@ -168,7 +169,7 @@ void Barrier::wait() {
         round_.store(round + 1, std::memory_order_release);
         return;
     }
-    // A thread that lost its core must not be waited for at the price of another's.
+    // Yield after a while: a thread that lost its core may need this one.
     for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
         spins < SPINS ? pause() : std::this_thread::yield();
 }

@@ -3,13 +3,13 @@
 
 #include <atomic>
 
-// Functions that every target's file may call stand in its code, never beside it: the linker would
-// keep one copy for all, perhaps one with instructions that this machine does not have.
+// Functions that the files of every target call are always inlined. Otherwise the linker would keep
+// one copy for all, perhaps one with instructions that this machine does not have.
 #define LB_INLINE __attribute__((always_inline)) inline
 
 namespace lb {
 
-/// Where threads of a team wait for each other. Waiting spins: what it separates takes
+/// Where threads of a team wait for each other. They spin, because the work between two waits takes
 /// microseconds.
 class Barrier {
 public:
@@ -38,11 +38,11 @@ struct Team {
 int get_num_threads();
 void set_num_threads(int num_threads);
 
-/// How many threads are worth their wake-up for a number of multiply-adds.
+/// How many threads are worth their wake-up for this many multiply-adds.
 int useful_threads(double multiply_adds);
 
 /// Run job(context, team) on `size` threads, this one among them, and return when all have ended.
-/// Where another call has the threads, this one alone does the job: the numbers are the same.
+/// If another call has the threads, this one does the job alone; the numbers are the same.
 void run_team(int size, void (*job)(void*, const Team&), void* context);
 
 template <class F>

@@ -1,8 +1,8 @@
 // Matrix products on tiles that stay in registers, and the packed panels that they read.
 //
 // A tile is R rows by some vectors of accumulators. Every element sums its products in the order
-// of k, in the same chains of fused multiply-adds whatever the tile's shape: so a row's numbers do
-// not depend on the rows beside it, nor on how rows or columns are shared out between threads.
+// of k, in the same chains of fused multiply-adds whatever the tile's shape. So a row's numbers do
+// not depend on the rows beside it, or on how threads share rows and columns.
 #pragma once
 
 #include "vec.h"
@@ -14,7 +14,7 @@ namespace {
 constexpr int TILE_ROWS = REGISTERS == 32 ? 6 : 3;
 constexpr int ACCUMULATORS = 4 * TILE_ROWS;
 
-/// Blocks of W vectors that a tile of R rows takes at once: few rows need more of them to keep
+/// Blocks of W vectors that a tile of R rows takes at once: few rows need more blocks to keep
 /// enough additions in flight.
 constexpr int tile_blocks(int R, int W) {
     const int most = ACCUMULATORS / (R * W), few = W == 1 && R > 2 ? 4 : 16 / W;
@@ -40,8 +40,8 @@ inline void with_rows(int rows, F f) {
     }
 }
 
-/// f(Int<R>, row) for all rows from first to last, in as few tiles as registers allow and all
-/// nearly as tall: a last one of a row or two would keep too little in flight.
+/// f(Int<R>, row) for all rows from first to last, in as few tiles as registers allow. All tiles
+/// are about as tall: a last tile of a row or two would keep too few additions in flight.
 template <class F>
 inline void for_row_tiles(int first, int last, F f) {
     for (int tiles = (last - first + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; --tiles) {
@@ -65,7 +65,7 @@ inline void for_block_groups(int first, int last, F f) {
             first += MOST;
         }
     } else if constexpr (MOST > 1) {
-        // Two halves rather than a full group and a small one that keeps too little in flight.
+        // Two halves: a small group after a full one would keep too few additions in flight.
         const int half = last - first > MOST ? (last - first + 1) / 2 : 0;
         if (half > 0) for_block_groups<LESS>(first, first + half, f);
         first += half;
@@ -92,14 +92,14 @@ inline void set_rows(Segment<T>& segment, const T* first, ptrdiff_t stride, int 
     segment.row_step = 1;
 }
 
-/// Longest sum that one chain of additions makes; longer ones are added up from several, as the
-/// rounding error of a chain grows with its length. Its panels of four vectors fit the first cache.
+/// Longest sum in one chain of additions. Longer sums have several chains, because the rounding
+/// error of a chain grows with its length. Its panels of four vectors fit the first cache.
 constexpr int CHAIN = 128;
 /// Short segments share a chain up to this length.
 constexpr int JOINED = 40;
 
-/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w], or added
-/// to z where there is no start. Not inlined: the compiler would run out of registers.
+/// z[r][n·W + w] = start[n·W + w] + Σ over segments and k of rows[r][k] · panel[n][k][w]; without a
+/// start, Σ is added to z. Not inlined, because the compiler would run out of registers.
 template <class T, int R, int N, int W>
 __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segment<T>* segments,
                                          int num_segments) {
@@ -129,7 +129,7 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segmen
 #pragma GCC unroll 32
             for (int v = 0; v < V; ++v) {
                 weights[v] = load(panels[v / W] + j + (v % W) * L);
-                // Once for all rows: the compiler would load it again for each.
+                // Loaded once for all rows; the compiler would load it again for each row.
                 if constexpr (R > 1 && R * V + V < REGISTERS) {
                     KEEP_IN_REGISTER(weights[v]);
                 }
@@ -154,8 +154,8 @@ __attribute__((noinline)) void sum_chain(Vec<T>* z, const T* start, const Segmen
         for (int v = 0; v < V; ++v) z[r * V + v] = sums[r][v];
 }
 
-/// f(first, end, k, K) for the chains of a sum of segments of given numbers of terms: segments
-/// first … end − 1 as a whole, or K terms of one from k on.
+/// f(first, end, k, K) for the chains of a sum of segments with these numbers of terms. A chain is
+/// segments first … end − 1 as a whole, or K terms of one segment from k on.
 template <int SEGMENTS, class F>
 inline void for_chains(const int (&terms)[SEGMENTS], F f) {
     for (int s = 0, end; s < SEGMENTS; s = end) {
@@ -170,8 +170,8 @@ inline void for_chains(const int (&terms)[SEGMENTS], F f) {
     }
 }
 
-/// Tiles that are under way together, chain by chain, so that a chain's panels come from the first
-/// cache for all of them but one.
+/// Tiles that are computed together, chain by chain, so that all of them but one read a chain's
+/// panels from the first cache.
 constexpr int GROUP = 12;
 
 /// for_products, for N blocks and the rows of a group.
@@ -212,9 +212,9 @@ inline void sum_group(const Product& product, int first, int last, int block, Fi
 /// finish(Int<R>, Int<N>, row, block, z) for all tiles of rows and blocks of a product, where
 /// z[r][n · WIDTH + w] is the sum for row + r and vector w of block + n.
 ///
-/// A product has its WIDTH, the vectors of a block; `terms`, the number of them in each segment of
-/// its sums; segment(s, row, R, block), that segment for R rows and the panels from a block on; and
-/// start(block, N, numbers), which sets what the sums of N blocks start from.
+/// A product has WIDTH, the vectors of a block; `terms`, the number of terms in each segment of its
+/// sums; segment(s, row, R, block), segment s for R rows and the panels from a block on; and
+/// start(block, N, numbers), which sets the numbers that the sums of N blocks start from.
 template <class T, class Product, class Finish>
 inline void for_products(const Product& product, int first_row, int last_row, int first_block,
                          int last_block, Finish finish) {
@@ -254,7 +254,7 @@ inline void pack_transposed(const T* from, ptrdiff_t stride, int num_rows, int K
     }
 }
 
-/// The way back: to[lane][k] = from[k · step + lane] for `num_rows` ≤ L rows.
+/// The inverse: to[lane][k] = from[k · step + lane] for `num_rows` ≤ L rows.
 template <class T>
 inline void unpack_transposed(const T* from, ptrdiff_t step, int num_rows, int K, T* to,
                               ptrdiff_t stride) {

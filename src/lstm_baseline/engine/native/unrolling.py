@@ -79,7 +79,7 @@ class NativeCache(NamedTuple):
         d_params, (*d_initial, input_gradient) = kernel.backward(
             call, kept, contiguous(d_outputs), _parts(cell, d_state)
         )
-        # A copy: the optimizer may have changed it when somebody asks for the gradient of x.
+        # A copy, because the optimizer may change W before the gradient of x is computed.
         W = call.params[kernel.first_weights].copy()
         return CellGradients(d_params, lambda: input_gradient.d_x(W), cell.state_type(*d_initial))
 

@@ -1,6 +1,6 @@
 // Vectors of the width that this target has, by the compiler's vector extensions.
 //
-// Arithmetic, comparison and selection (a < b ? x : y) are the extensions' own; here stands the
+// Arithmetic, comparison and selection (a < b ? x : y) are the extensions' own; this file has the
 // rest. A product and a sum are joined only where fma() says so (the build switches off
 // contraction), so a number does not depend on where the compiler has put it.
 #pragma once
@@ -94,7 +94,7 @@ inline Vec<T> splat(T a) {
 
 template <class T>
 inline T sum(Vec<T> v) {
-    // Halves onto each other: a chain of additions would wait for each.
+    // Add halves: in a chain, each addition would wait for the one before.
     T numbers[LANES<T>];
     store(numbers, v);
     for (int half = LANES<T> / 2; half > 0; half /= 2)
@@ -122,9 +122,9 @@ inline V fma(V a, V b, V c) {
 }
 #endif
 
-/// The larger and the smaller of a number a and of b; NaN where b is NaN.
+/// The larger and the smaller of a, which is no NaN, and b; NaN where b is NaN.
 #if defined(__AVX512F__)
-// With a mask, as GCC 12 warns of the undefined vector that the plain ones begin with.
+// With a mask, because GCC 12 warns of the undefined vector that the plain ones begin with.
 inline Vec<float> max(Vec<float> a, Vec<float> b) {
     return _mm512_maskz_max_ps(__mmask16(-1), a, b);
 }
@@ -222,7 +222,7 @@ inline void transpose(Vec<T>* v) {
     detail::exchange_at_distance<T, LANES<T> / 2>(v);
 }
 
-/// Vectors without what stands behind the first n lanes.
+/// The first n lanes of a vector, zeros behind.
 template <class T>
 inline Vec<T> first_lanes(Vec<T> v, int n) {
     if (n >= LANES<T>) return v;

@@ -1,8 +1,8 @@
 """ONNX: models from its files, and files from models.
 
-``lstm.py`` has the LSTM operator's gate order, weights and attributes, ``importing.py`` and
-``export.py`` have the two directions; ``interop/onnx_backend.py`` runs graphs for those who have
-``onnx`` and want ``LSTMBackend``.
+``lstm.py`` has the LSTM operator's gate order, weights and attributes. ``importing.py`` reads
+models, ``export.py`` writes them. ``interop/onnx_backend.py`` has ``LSTMBackend``, which runs
+graphs and needs ``onnx``.
 """
 
 from lstm_baseline.interop.onnx.export import to_onnx

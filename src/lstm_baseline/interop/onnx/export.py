@@ -1,6 +1,6 @@
 """A model as an ONNX file: a node for each layer, and operators that put axes in their places.
 
-Nodes take and give time first, (T, B, ·): ONNX Runtime has no others.
+Nodes take and give time first, (T, B, ·), because ONNX Runtime supports no other order.
 """
 
 from pathlib import Path
@@ -30,34 +30,34 @@ def to_onnx(
     """Write a model as an ONNX file, whole or not at all.
 
     Its graph takes x (B, T, I) and gives y, which is (B, T, O) or each row's last output (B, O),
-    with the width of the LSTM for O where there is no readout. B and T are open; the state before
+    with the LSTM's width in place of O if there is no readout. B and T are open; the state before
     the first step is zero.
 
     Parameters
     ----------
     model
         An LSTM in any of ONNX's variants: peepholes, coupled gates, clip, activations, no bias,
-        several layers, both directions. What it drops out in training has no place in the file.
+        several layers, both directions. Its rates of dropout are not written.
     path
         Path of the file.
     return_sequences
         True for the output at every step, False for each row's last one.
     lengths
-        Whether the graph takes ``lengths`` (B,) in int32 too, with the meaning of ``forward``'s.
+        Whether the graph also takes ``lengths`` (B,) in int32, with the meaning of ``forward``'s.
 
     Raises
     ------
     InputError
-        If the model has something that the operator LSTM has not, or is too large for one file.
+        If the model has something that the operator LSTM lacks, or is too large for one file.
     WriteError
-        If the file cannot be written; what was there is unchanged.
+        If the file cannot be written; an old file is then unchanged.
 
     Notes
     -----
     ONNX keeps clip and the constants of activations in float32. A model in float64 gives a valid
-    file that ONNX Runtime cannot run, as its LSTM is for float32 alone: give it
-    ``model.astype(np.float32)``. ``onnx_backend.LSTMBackend`` runs both. On a batch of no rows ONNX
-    Runtime (1.31) ends the process.
+    file that ONNX Runtime cannot run, because its LSTM takes only float32: write
+    ``model.astype(np.float32)`` for it. ``onnx_backend.LSTMBackend`` runs both. On a batch of no
+    rows ONNX Runtime (1.31) ends the process.
     """
     onnx = import_onnx()
     check_is_lstm(model, "to_onnx")
@@ -107,7 +107,7 @@ class _Writer:
         by_row = self._add("Transpose", "hidden_by_row", hidden, perm=[1, 0, 2])
         if not self.takes_lengths:
             return self._readout("y", by_row)
-        # Outputs past a row's end are 0, and b_out would be in their place.
+        # Outputs past a row's end must be 0; the readout gives b_out there.
         steps = self._add("Range", "steps", self._int(0), self._num_steps(), self._int(1))
         ends = self._add("Cast", "ends", "lengths", to=self.onnx.TensorProto.INT64)
         ends = self._add("Unsqueeze", "ends_by_row", ends, self._int([1]))
@@ -209,7 +209,7 @@ def _refuse_what_onnx_lacks(model: LSTM) -> None:
         if value:
             raise InputError(f"the model has {name}, which ONNX's LSTM has not")
     num_bytes = sum(value.nbytes for value in model.params.values())
-    # Where gates are coupled the file has rows for a fourth.
+    # With coupled gates the file still has rows for a fourth gate.
     if num_bytes * 4 // 3 + 2**20 > LARGEST_FILE:
         raise InputError(
             f"the model has {num_bytes:,} bytes of parameters; one ONNX file holds {LARGEST_FILE:,}"

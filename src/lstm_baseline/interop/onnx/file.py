@@ -38,7 +38,7 @@ def read_model(source: "str | Path | ModelProto") -> "ModelProto":
         If the file is missing, damaged, too large or no ONNX model, or its data are outside its
         folder.
     InputError
-        If a ``ModelProto`` is none that ONNX allows, or keeps its data in a file.
+        If a ``ModelProto`` is not valid ONNX, or keeps its data in a file.
     """
     onnx = import_onnx()
     if isinstance(source, onnx.ModelProto):
@@ -56,7 +56,7 @@ def read_model(source: "str | Path | ModelProto") -> "ModelProto":
     content = _read(path, 0, None)
     try:
         model = onnx.load_model_from_string(content)
-    except Exception as error:  # protobuf's own, whose class depends on how it was built
+    except Exception as error:  # protobuf's own, whose class depends on its build
         raise FileError(f"{path} is damaged or not ONNX: {first_line(error)}") from error
     room = LARGEST_FILE - len(content)
     for tensor in model.graph.initializer:

@@ -187,7 +187,7 @@ def _as_array(onnx: ModuleType, tensor: "TensorProto") -> NDArray:
         raise InputError(
             f"{name} does not hold what its shape says: {first_line(error)}"
         ) from error
-    return np.array(array)  # its own memory, whatever becomes of the file's
+    return np.array(array)  # a copy that does not depend on the file's memory
 
 
 def _as_shape(value: "ValueInfoProto") -> tuple[int | None, ...] | None:

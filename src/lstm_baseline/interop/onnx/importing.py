@@ -1,8 +1,8 @@
 """An ONNX model as an LSTM.
 
 A graph does not say what it is meant to be, and exporters write one thing in many ways. So weights
-are read from its LSTM nodes and the linear layer after them, and then the graph's own values, node
-by node, decide: all else in it may do no more than put axes in their places.
+are read from its LSTM nodes and the linear layer after them, and then the graph's own values are
+checked node by node: all other nodes may do no more than put axes in their places.
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ MOST_STEPS = 2**12
 def from_onnx(source: "str | Path | ModelProto") -> LSTM:
     """Return an LSTM that gives the outputs of an ONNX model.
 
-    The model's graph has LSTM nodes, one after another, and no more than a linear layer after them,
-    as PyTorch's exporters and Keras's, with tf2onnx, write it. It takes x, batch or time first.
-    Before the LSTM is returned, its outputs are held against the graph's on random inputs.
+    The model's graph has LSTM nodes, one after another, and at most a linear layer after them. This
+    is what PyTorch's exporters write, and Keras's with tf2onnx. It takes x, batch or time first.
+    Before the LSTM is returned, its outputs are compared with the graph's on random inputs.
 
-    A graph that gives the last step alone is the LSTM with ``return_sequences=False``; or, where
-    it takes both directions at the last step, which is the first that the backward one has seen,
+    A graph that gives only the last step is the LSTM with ``return_sequences=False``. If it takes
+    both directions at the last step, the first step that the backward direction sees, it is
     ``forward(x)[:, -1]``.
 
     Parameters
@@ -67,7 +67,7 @@ def from_onnx(source: "str | Path | ModelProto") -> LSTM:
     if not nodes:
         raise InputError("the graph's LSTM nodes do not depend on its inputs")
     layers, readout = [_layer(node, graph) for node in nodes], _readout(graph, nodes[-1])
-    # How directions are merged, nothing in the graph tells but its values.
+    # Only the graph's values show how directions are merged.
     refused: list[InputError] = []
     for merge in MERGES if len(layers[0]) == 2 else MERGES[:1]:
         try:
@@ -166,7 +166,7 @@ def _model(
 def _readout(graph: Graph, last: Node) -> tuple[FloatArray, FloatArray] | None:
     """Return W_out (O, ·) and b_out (O,) of the linear layer after the last LSTM node, if any.
 
-    Whether they are applied as a readout is, is not looked at here: the outputs show it.
+    This does not check that they are applied as a readout: the outputs show it.
     """
     after, W_out, b_out = set(filter(None, last.outputs)), None, None
     for node in graph.nodes:
@@ -181,7 +181,7 @@ def _readout(graph: Graph, last: Node) -> tuple[FloatArray, FloatArray] | None:
             weights = node.attributes.get("alpha", 1.0) * weights
             bias = node.input(2)
         elif node.operator == "Add":
-            # Shapes are added to as well, but are whole numbers.
+            # An Add may also compute a shape, but shapes are whole numbers.
             constants = [name for name in node.inputs if name in graph.constants]
             bias = next((n for n in constants if graph.constants[n].dtype.kind == "f"), "")
         if weights is not None:
@@ -234,7 +234,7 @@ def _largest_index(graph: Graph) -> int:
             places = [graph.constants[n] for n in node.inputs[1:] if n in graph.constants]
             places += [np.array(node.attributes.get(name, 0)) for name in ("starts", "ends")]
             for place in places:
-                # Numbers that are larger stand for an open end.
+                # Larger numbers stand for an open end.
                 near = place[(place >= -MOST_STEPS) & (place <= MOST_STEPS)]
                 largest = max(largest, int(np.abs(near).max(initial=0)))
     return largest

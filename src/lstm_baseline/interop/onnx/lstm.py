@@ -1,8 +1,8 @@
 """The operator LSTM of ONNX in this package's terms, and back.
 
-A node is one layer in one direction or both; its arrays begin with an axis of directions. Gates
-stand in the order i, o, f, c, peepholes in the order i, o, f, and there are two biases, which are
-added. What its attributes say is what ``LSTMVariant`` says.
+A node is one layer in one direction or both; its arrays begin with an axis of directions. Gates are
+in the order i, o, f, c, peepholes in the order i, o, f. There are two biases, which are added. The
+attributes say what ``LSTMVariant`` says.
 """
 
 from collections.abc import Sequence
@@ -129,9 +129,9 @@ def node_weights(model: LSTM, suffixes: Sequence[str]) -> dict[str, FloatArray]:
     Parameters
     ----------
     model
-        One that ONNX can express.
+        Model that ONNX can express.
     suffixes
-        What the names of the layer's parameters end in, one for each direction.
+        Endings of the names of the layer's parameters, one for each direction.
     """
     params, variant = model.params, model.variant
     H = len(params[f"U{suffixes[0]}"]) // len(variant.gates)
@@ -139,7 +139,7 @@ def node_weights(model: LSTM, suffixes: Sequence[str]) -> dict[str, FloatArray]:
     def rows(name: str, suffix: str) -> FloatArray:
         own = params[f"{name}{suffix}"]
         gates = dict(zip(variant.gates, np.split(own, len(variant.gates)), strict=True))
-        # Coupled gates have no rows for f; those in their place have no effect.
+        # Coupled gates have no rows for f; zeros in their place have no effect.
         return np.concatenate([gates.get(g, np.zeros_like(own[:H])) for g in ONNX_GATES])
 
     weights = {
@@ -180,7 +180,7 @@ def node_attributes(model: LSTM, layer: int) -> dict[str, Any]:
     names = [ONNX_ACTIVATIONS[a.name] for a in variant.activations]
     if tuple(names) == PLAIN_ACTIVATIONS:
         return found
-    # Constants are those of the activations that take any, in their order.
+    # Constants are listed for the activations that take any, in order.
     found["activations"] = names * D
     for k, name in enumerate(("activation_alpha", "activation_beta")):
         constants = [a.constants[k] for a in variant.activations if len(a.constants) > k]
@@ -204,7 +204,7 @@ def _read_activations(
         if own is None:
             known = ", ".join(ONNX_ACTIVATIONS.values())
             raise InputError(f"an activation is {name!r}; ONNX knows {known}")
-        # Lists that are too short leave the last activations to their defaults.
+        # If a list is too short, the last activations have their defaults.
         defaults = gate_activation(own).constants
         given = [next(values, None) for values, _ in zip(constants, defaults, strict=False)]
         if None in given and own in _WITHOUT_DEFAULTS:

@@ -1,8 +1,8 @@
 """The operators of ONNX that stand around an LSTM, in NumPy, and the LSTM by this package's engine.
 
-Each is a function: an operator's inputs are its positional arguments, None for one that is left
-out, and its attributes its keywords. What older versions of an operator have as an attribute and
-newer ones as an input may come as either.
+Each is a function. An operator's inputs are positional arguments, None for one that is left out;
+its attributes are keywords. What is an attribute in older versions of an operator and an input in
+newer ones may come as either.
 """
 
 import inspect
@@ -132,7 +132,7 @@ def _gemm(
 
 
 def _cast(x: NDArray, *, to: int, saturate: int = 1) -> NDArray:
-    # ``saturate`` is about types of 8 bits alone.
+    # ``saturate`` is only about types of 8 bits.
     if to not in DTYPES:
         known = ", ".join(map(str, DTYPES))
         raise InputError(f"it converts to ONNX's type {to}; understood are {known}")
