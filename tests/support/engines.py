@@ -14,6 +14,11 @@ from lstm_baseline.engine.core import ENGINE_VARIABLE, ISA_VARIABLE, load_core
 
 core = load_core()
 INSTRUCTION_SETS = [] if core is None else core.instruction_sets()
+FIRST_THE_FASTEST = [
+    pytest.param(name, marks=[] if k == 0 else [pytest.mark.slow])
+    for k, name in enumerate(INSTRUCTION_SETS)
+]
+"""Parameters of a test: the set that this machine takes, and the others for the slow tests."""
 NO_CORE = "the compiled core was not built"
 
 

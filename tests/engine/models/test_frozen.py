@@ -10,6 +10,7 @@ import pytest
 from lstm_baseline import LSTM, InputError
 from lstm_baseline.engine.cells.lstm import LSTMState
 from tests.support.engines import (
+    FIRST_THE_FASTEST,
     INSTRUCTION_SETS,
     LAYOUTS,
     NO_CORE,
@@ -25,7 +26,7 @@ LENGTHS = np.array([9, 0, 4, 1, 8])
 ROUNDING = {np.float32: 2e-6, np.float64: 1e-14}
 
 
-@pytest.fixture(params=[*INSTRUCTION_SETS, "reference"])
+@pytest.fixture(params=[*FIRST_THE_FASTEST, "reference"])
 def engine(request):
     with running(request.param) as name:
         yield name

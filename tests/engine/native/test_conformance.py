@@ -17,6 +17,7 @@ from lstm_baseline.engine.cells import (
 )
 from lstm_baseline.engine.native.unrolling import NativeCache
 from tests.support.engines import (
+    FIRST_THE_FASTEST,
     INSTRUCTION_SETS,
     LAYOUTS,
     assert_same_bits,
@@ -230,13 +231,7 @@ def _without_shape_checks():
         yield
 
 
-@pytest.fixture(
-    params=[
-        # All sizes with the one that this machine takes; with the others in the slow tests.
-        pytest.param(each, marks=[] if k == 0 else [pytest.mark.slow])
-        for k, each in enumerate(INSTRUCTION_SETS)
-    ]
-)
+@pytest.fixture(params=FIRST_THE_FASTEST)
 def instruction_set(request):
     with running(request.param):
         yield request.param
