@@ -18,12 +18,19 @@ from tests.support.engines import (
     running,
     threads,
 )
-from tests.support.models import normal
+from tests.support.models import normal, shapes_unchecked
 
 I, H, O = 7, 19, 3
 B, T = 5, 9
 LENGTHS = np.array([9, 0, 4, 1, 8])
 ROUNDING = {np.float32: 2e-6, np.float64: 1e-14}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_shape_checks():
+    """Leave out what costs most of the reference's time and is checked in other tests."""
+    with shapes_unchecked():
+        yield
 
 
 @pytest.fixture(params=[*FIRST_THE_FASTEST, "reference"])
