@@ -263,11 +263,12 @@ def variant_case(
             "i": i,
         }
 
-    numbers = [float(cell.coupled_gates), cell.clip or 0.0]
-    for activation in cell.activations:
+    variant = cell.variant
+    numbers = [float(variant.coupled_gates), variant.clip or 0.0]
+    for activation in variant.activations:
         numbers += [NAMES.index(activation.name), *(*activation.constants, 0.0, 0.0)[:2]]
-    plain = all(activation.name in ("sigmoid", "tanh") for activation in cell.activations)
-    numbers += [float(cell.clip is not None or not plain), *rates]
+    plain = all(activation.name in ("sigmoid", "tanh") for activation in variant.activations)
+    numbers += [float(variant.clip is not None or not plain), *rates]
     return {**with_results(inputs, results), "cell": np.asarray(numbers)}
 
 
