@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import kill, run, start, wait_until
 
 TRAIN = ("train", "--task", "pair-matching", "--steps", 1000, "--batch-size", 64, "--seed", 5)
@@ -13,6 +15,7 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) | {"seconds": 0} for line in lines]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path: Path) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert run(*TRAIN, "--out", undisturbed).returncode == 0

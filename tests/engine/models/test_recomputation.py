@@ -72,6 +72,7 @@ def test_backward_needs_little_memory_as_well():
     assert peak(False) > 8 * peak(True)
 
 
+@pytest.mark.slow
 def test_what_is_stored_grows_with_the_root_of_the_number_of_steps():
     """What the reference holds between forward and backward, beside x and the outputs."""
     model = LSTM(1, 32, rng=0, engine="reference")
