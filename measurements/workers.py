@@ -32,7 +32,8 @@ from lstm_baseline.benchmarks.machine import describe_machine
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.runs.local_workers import WORKER_ENVIRONMENT
 from lstm_baseline.runs.pool import carry_out_runs
-from lstm_baseline.runs.run import MODEL, read_result
+from lstm_baseline.runs.run import read_result
+from lstm_baseline.runs.saved_model import MODEL
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import Record, TrainingSettings

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from lstm_baseline.race import scores
+from lstm_baseline.tasks.ladder import best_heuristic, best_oracle
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR
 from lstm_baseline.training import Record
 from tests.support.races import CHANCE, ERROR_LADDER, HEURISTIC, LADDER, ORACLE
@@ -30,27 +31,9 @@ def test_a_ladder_has_a_best_heuristic_an_oracle_and_a_threshold(
     def score(rung):
         return None if rung is None else rung.score
 
-    assert score(scores.best_heuristic(ladder, metric)) == heuristic
-    assert score(scores.best_oracle(ladder, metric)) == oracle
+    assert score(best_heuristic(ladder, metric)) == heuristic
+    assert score(best_oracle(ladder, metric)) == oracle
     assert scores.threshold(ladder, metric) == threshold
-
-
-@pytest.mark.parametrize(
-    ("score", "ladder", "metric", "expected"),
-    [
-        (0.75, LADDER, ACCURACY, 0.5),
-        (0.25, LADDER, ACCURACY, -0.5),
-        (0.1, ERROR_LADDER, MEAN_SQUARED_ERROR, 0.75),
-        (0.75, (CHANCE,), ACCURACY, 2 / 3),  # a perfect score takes the oracle's place
-        (0.75, (CHANCE, HEURISTIC._replace(score=1.0)), ACCURACY, None),
-        (None, LADDER, ACCURACY, None),
-        (0.75, (), ACCURACY, None),
-    ],
-)
-def test_normalised(score, ladder, metric, expected):
-    assert scores.normalise(score, ladder, metric) == (
-        None if expected is None else pytest.approx(expected)
-    )
 
 
 @pytest.mark.parametrize(
@@ -59,28 +42,6 @@ def test_normalised(score, ladder, metric, expected):
 def test_a_value_is_never_below_chance(normalised, expected):
     assert scores.value(normalised, LADDER, ACCURACY) == expected
     assert scores.value(normalised, (), ACCURACY) is None
-
-
-@pytest.mark.parametrize(
-    ("score", "error", "untrained", "learned"),
-    [
-        (0.6, 0.04, 0.2, True),
-        (0.6, 0.05, 0.2, False),  # two standard errors reach the heuristic
-        (0.6, 0.04, 0.55, False),
-        (0.6, 0.04, None, True),
-        (0.6, None, 0.2, False),
-        (None, 0.04, 0.2, False),
-    ],
-)
-def test_learned_is_better_than_rules_and_start_by_two_standard_errors(
-    score, error, untrained, learned
-):
-    assert scores.has_learned(score, error, untrained, LADDER, ACCURACY) is learned
-
-
-def test_learned_where_lower_is_better():
-    assert scores.has_learned(0.1, 0.1, 0.9, ERROR_LADDER, MEAN_SQUARED_ERROR)
-    assert not scores.has_learned(0.3, 0.1, 0.9, ERROR_LADDER, MEAN_SQUARED_ERROR)
 
 
 def test_first_reached():

@@ -5,7 +5,8 @@ import json
 from rich.console import Console
 
 from lstm_baseline.contestants.contestant import Contestant
-from lstm_baseline.runs.run import MODEL, RESULT
+from lstm_baseline.runs.run import RESULT
+from lstm_baseline.runs.saved_model import MODEL
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import TrainingSettings
 from troubles import Troubled

@@ -8,7 +8,7 @@ import pytest
 
 from lstm_baseline import GRU, LSTM, DivergenceError, FileError, RelationalRNN
 from lstm_baseline.tasks import ArrayFile, Batch, make_task
-from lstm_baseline.training import TrainingSettings, evaluate, train
+from lstm_baseline.training import TrainingSettings, cross_entropy, evaluate, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
 
 TASK = make_task("pair-matching", num_pairs=2, num_symbols=6)
@@ -85,11 +85,34 @@ def test_best_weights_are_restored() -> None:
 
 
 def test_patience_stops_early() -> None:
-    settings = SHORT.model_copy(update={"num_steps": 1000, "patience": 3, "learning_rate": 1e-9})
-    result = train(lstm(), TASK, settings, seed=0)
-    assert result.history[-1].step < 1000
-    lines_after_best = [r for r in result.history if r.step > result.best_step]
-    assert len(lines_after_best) == 3
+    still = {"num_steps": 1000, "patience": 3, "learning_rate": 1e-30}
+    result = train(lstm(), TASK, SHORT.model_copy(update=still), seed=0)
+    assert [record.step for record in result.history] == [0, 10, 20, 30]
+    assert (result.best_step, result.selected_by) == (0, "untrained")
+
+
+def test_a_tie_in_accuracy_is_decided_by_the_loss_and_never_for_the_untrained_network(
+    tmp_path: Any,
+) -> None:
+    """On three validation rows of easy data some untrained networks are right by chance."""
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "d.npz", X=rng.standard_normal((20, 4, 2)) + 4 * y[:, None, None], y=y)
+    task = ArrayFile(tmp_path / "d.npz")
+    settings = SHORT.model_copy(update={"num_steps": 60, "evaluate_every": 20})
+    at_start = set()
+    for seed in range(8):
+        model = LSTM(2, 8, 2, rng=seed)
+        result = train(model, task, settings, seed=seed)
+        start, *trained = result.history
+        at_start.add(start.metric)
+        best = max(trained, key=lambda r: (r.metric, -r.validation_loss, r.step))
+        assert best.validation_loss < start.validation_loss
+        assert result.best_step == best.step
+        batch = task.validation(seed)
+        loss, _ = cross_entropy(model.forward(batch.x, False), batch.y)
+        assert loss == best.validation_loss
+    assert 1.0 in at_start
 
 
 class PoisonedTask(type(TASK)):  # type: ignore[misc]

@@ -105,6 +105,15 @@ def read_tensors(
     return arrays, about
 
 
+def has_format(path: str | Path, expected_format: str) -> bool:
+    """Return whether a file says of itself, in its metadata, that it has a format."""
+    try:
+        read_tensors(path, expected_format)
+    except FileError:
+        return False
+    return True
+
+
 def check_arrays(
     path: str | Path,
     arrays: dict[str, NDArray],

@@ -20,6 +20,7 @@ from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.ladder import best_heuristic, best_oracle
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import TrainingSettings
 
@@ -104,12 +105,12 @@ class TaskOutcome:
     @property
     def best_heuristic(self) -> Rung | None:
         """The best rung that is not an oracle."""
-        return scores.best_heuristic(self.ladder, self.metric)
+        return best_heuristic(self.ladder, self.metric)
 
     @property
     def oracle(self) -> Rung | None:
         """The best oracle."""
-        return scores.best_oracle(self.ladder, self.metric)
+        return best_oracle(self.ladder, self.metric)
 
     @property
     def threshold(self) -> float | None:

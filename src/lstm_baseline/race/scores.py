@@ -1,13 +1,8 @@
-"""The rules that judge scores by a task's ladder: pure functions of numbers.
+"""The rules that judge the runs of a race, beyond where a score stands on its ladder.
 
-- A score is *normalised* as (score − best heuristic) / (oracle − best heuristic). The best
-  heuristic is the best rule that is not an oracle; where a task has no heuristic it is chance.
-  Where a task has no oracle, the metric's perfect score takes its place.
-- A run has *learned* if it finished and its test score is better, by more than two standard errors
-  of the score, than every rule of the ladder that is not an oracle, and than its own network before
-  training. A contestant has learned a task if more than half of its runs have.
 - The *value* of a run, which a verdict counts, is its normalised score, at least that of chance. A
   run that failed counts as chance: leaving it out would favour the contestant that fails most.
+- A contestant has *learned* a task if more than half of its runs have.
 - The *threshold* is the score half way from the best heuristic to the oracle, or the score of the
   best heuristic where there is no oracle. A run reaches it at its first validation in training that
   is at least as good; a run that failed has not reached it. Medians over seeds count a run that has
@@ -20,11 +15,9 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.ladder import best_heuristic, best_oracle, is_better, normalise
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import Record
-
-_CLEARLY = 2.0
-"""Number of standard errors by which a score has to be better."""
 
 
 class Spread(NamedTuple):
@@ -36,21 +29,6 @@ class Spread(NamedTuple):
     num_seeds: int
 
 
-def is_better(score: float, other: float, metric: Metric) -> bool:
-    """Return True if a score is strictly better than another."""
-    return score > other if metric.higher_is_better else score < other
-
-
-def best_heuristic(ladder: Sequence[Rung], metric: Metric) -> Rung | None:
-    """Return the best rung that is not an oracle."""
-    return _best([rung for rung in ladder if rung.kind != "oracle"], metric)
-
-
-def best_oracle(ladder: Sequence[Rung], metric: Metric) -> Rung | None:
-    """Return the best oracle."""
-    return _best([rung for rung in ladder if rung.kind == "oracle"], metric)
-
-
 def threshold(ladder: Sequence[Rung], metric: Metric) -> float | None:
     """Return the score up to which training is timed; None where the ladder has no rule."""
     best, oracle = best_heuristic(ladder, metric), best_oracle(ladder, metric)
@@ -59,46 +37,10 @@ def threshold(ladder: Sequence[Rung], metric: Metric) -> float | None:
     return best.score if oracle is None else (best.score + oracle.score) / 2
 
 
-def normalise(score: float | None, ladder: Sequence[Rung], metric: Metric) -> float | None:
-    """Return a normalised score; None without a score, or if the best heuristic is perfect."""
-    best, oracle = best_heuristic(ladder, metric), best_oracle(ladder, metric)
-    ceiling = metric.perfect if oracle is None else oracle.score
-    if score is None or best is None or not is_better(ceiling, best.score, metric):
-        return None
-    return (score - best.score) / (ceiling - best.score)
-
-
 def value(normalised: float | None, ladder: Sequence[Rung], metric: Metric) -> float | None:
     """Return the value that a verdict counts for a normalised score; None where there is none."""
     chance = normalise(ladder[0].score, ladder, metric) if ladder else None
     return chance if normalised is None or chance is None else max(normalised, chance)
-
-
-def has_learned(
-    score: float | None,
-    standard_error: float | None,
-    untrained: float | None,
-    ladder: Sequence[Rung],
-    metric: Metric,
-) -> bool:
-    """Return True if a run has learned.
-
-    Parameters
-    ----------
-    score, standard_error
-        Test score and its standard error; None where the run failed.
-    untrained
-        Test score of the same network before training.
-    ladder, metric
-        Ladder and metric of the task.
-    """
-    if score is None or standard_error is None:
-        return False
-    margin = _CLEARLY * standard_error
-    surely = score - margin if metric.higher_is_better else score + margin
-    best = best_heuristic(ladder, metric)
-    to_beat = [untrained, None if best is None else best.score]
-    return all(is_better(surely, other, metric) for other in to_beat if other is not None)
 
 
 def first_reached(
@@ -133,8 +75,3 @@ def spread(values: Iterable[float | None]) -> Spread | None:
         return None
     std = stdev(known) if len(known) > 1 else None
     return Spread(fmean(known), std, len(known))
-
-
-def _best(rungs: Sequence[Rung], metric: Metric) -> Rung | None:
-    best = max if metric.higher_is_better else min
-    return best(rungs, key=lambda rung: rung.score, default=None)

@@ -19,6 +19,7 @@ from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import GeneratedTask, Task
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.ladder import has_learned, normalise
 
 
 def choose_settings(plan: Plan, trials: Runs) -> Chosen:
@@ -116,7 +117,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
             name: tuple(
                 Point(
                     tuple(at_value),
-                    tuple(scores.normalise(score, ladder, metric) for score in at_value),
+                    tuple(normalise(score, ladder, metric) for score in at_value),
                 )
                 for at_value, ladder in zip(of_model, ladders, strict=True)
             )
@@ -149,7 +150,7 @@ def titles(tasks: Sequence[Task]) -> list[str]:
 
 def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> SeedOutcome:
     metric, score = spec.task.metric, result.score
-    normalised = scores.normalise(score, ladder, metric)
+    normalised = normalise(score, ladder, metric)
     steps, seconds = scores.first_reached(
         [] if score is None else result.history, scores.threshold(ladder, metric), metric
     )
@@ -158,9 +159,7 @@ def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> S
         result=result,
         normalised=normalised,
         value=scores.value(normalised, ladder, metric),
-        learned=scores.has_learned(
-            score, result.standard_error, result.untrained_score, ladder, metric
-        ),
+        learned=has_learned(result.test_scores, ladder, metric),
         steps=steps,
         seconds=seconds,
     )

@@ -15,17 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstm_baseline.contestants.challenger import flops_per_step
 from lstm_baseline.engine.errors import DivergenceError, FileError, InputError
-from lstm_baseline.engine.models import SequenceModel
-from lstm_baseline.engine.storage import read_json, write_json, write_tensors, write_whole
+from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.storage import read_json, write_json, write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.runs.peak_memory import can_measure, peak_since, reset_peak
+from lstm_baseline.runs.saved_model import MODEL, predict_as_saved, save_trained
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import Task
+from lstm_baseline.tasks.ladder import RunScores
+from lstm_baseline.tasks.metrics import LOSS_METRICS
 from lstm_baseline.training import Record, Trainable, evaluate, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
+from lstm_baseline.training.selection import Reason
 
-RUN, RESULT, MODEL = "run.json", "result.json", "model.safetensors"
-WEIGHTS = "lstm-baseline challenger 1"
+RUN, RESULT = "run.json", "result.json"
 
 
 class RunResult(BaseModel):
@@ -52,7 +55,16 @@ class RunResult(BaseModel):
     also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
     """The metric on test samples of each task in the specification's ``also_tested_on``; None where
     it is not finite. The file calls it ``beyond``."""
+    loss_drop: float | None = None
+    """Loss on the test samples before training minus that after; None in a trial, if the run
+    failed, and in runs of earlier versions."""
+    loss_drop_error: float | None = None
+    """Standard error of ``loss_drop``."""
     best_step: int = 0
+    """Step whose weights were kept."""
+    selected_by: Reason | None = None
+    """What decided for that step; ``training/selection.py`` has the rule. None if the run failed,
+    and in runs of earlier versions."""
     seconds: float = 0.0
     """Seconds spent in training steps."""
     num_params: int | None = None
@@ -63,6 +75,17 @@ class RunResult(BaseModel):
     peak_memory: int | None = None
     """Peak memory of training in bytes; None if the system does not report it."""
     history: list[Record] = []
+
+    @property
+    def test_scores(self) -> RunScores:
+        """What decides whether the run has learned."""
+        return RunScores(
+            self.score,
+            self.standard_error,
+            self.untrained_score,
+            self.loss_drop,
+            self.loss_drop_error,
+        )
 
 
 def carry_out_run(
@@ -196,8 +219,10 @@ def _train(
     }
     before = reset_peak() if can_measure() else None
     try:
+        untrained = None
         if scored:
-            facts["untrained_score"] = _finite(evaluate(model, task, task.test(spec.seed)))
+            untrained = predict(model, task, task.test(spec.seed))
+            facts["untrained_score"] = _finite(task.metric.measure(untrained, task.test(spec.seed)))
         trained = train(
             model,
             task,
@@ -206,15 +231,21 @@ def _train(
             folder=folder,
             on_validation=on_validation,
         )
-        if scored:
-            facts |= _final_scores(spec, model)
+        saved = save_trained(spec, model, folder)
+        if untrained is not None:
+            outputs = predict_as_saved(saved, model, task, spec.seed)
+            facts |= _test_scores(spec, untrained, outputs)
+            facts["beyond"] = tuple(
+                _score_on(model, other, spec.seed) for other in spec.also_tested_on
+            )
     except DivergenceError as error:
+        (folder / MODEL).unlink(missing_ok=True)
         facts |= {"status": "failed", "reason": str(error)}
     else:
-        _save(spec, model, folder / MODEL)
         facts |= {
             "status": "finished",
             "best_step": trained.best_step,
+            "selected_by": trained.selected_by,
             "validation_score": next(
                 r.metric for r in trained.history if r.step == trained.best_step
             ),
@@ -225,18 +256,19 @@ def _train(
     return RunResult(**facts, history=history, seconds=history[-1].seconds if history else 0.0)
 
 
-def _final_scores(spec: RunSpec, model: Trainable) -> dict[str, Any]:
-    """Score the trained model on test samples of its own task and of the others."""
-    metric, test = spec.task.metric, spec.task.test(spec.seed)
-    outputs = predict(model, spec.task, test)
-    score = metric.measure(outputs, test)
+def _test_scores(spec: RunSpec, untrained: FloatArray, outputs: FloatArray) -> dict[str, Any]:
+    """Score outputs of the saved model, and of the untrained one, on the test samples."""
+    task, test = spec.task, spec.task.test(spec.seed)
+    score = task.metric.measure(outputs, test)
     if not math.isfinite(score):
-        raise DivergenceError(f"{metric.name} is {score} on the test samples")
+        raise DivergenceError(f"{task.metric.name} is {score} on the test samples")
+    drop, error = LOSS_METRICS[task.loss].drop(untrained, outputs, test)
     return {
         "score": score,
-        "standard_error": _finite(metric.standard_error(outputs, test)),
-        "partial_scores": spec.task.partial_scores(outputs, test),
-        "beyond": tuple(_score_on(model, task, spec.seed) for task in spec.also_tested_on),
+        "standard_error": _finite(task.metric.standard_error(outputs, test)),
+        "loss_drop": _finite(drop),
+        "loss_drop_error": _finite(error),
+        "partial_scores": task.partial_scores(outputs, test),
     }
 
 
@@ -250,11 +282,3 @@ def _score_on(model: Trainable, task: Task, seed: int) -> float | None:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _save(spec: RunSpec, model: Trainable, path: Path) -> None:
-    """Write the weights, in a model's own format or, for a user's class, as arrays by name."""
-    if isinstance(model, SequenceModel):
-        model.save(path)
-    else:
-        write_tensors(path, model.params, {"format": WEIGHTS, "contestant": spec.config()})

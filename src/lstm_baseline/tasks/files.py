@@ -46,6 +46,8 @@ _LARGEST = np.float64(np.finfo(np.float32).max)
 _SPLIT, _SHUFFLE, _TEST_ROWS = 1, 2, 3
 _NPY = b"\x93NUMPY"
 
+EvaluationPart = Literal["validation", "test"]
+
 
 class Scaling(NamedTuple):
     """Standardisation of values: (value − mean) / scale."""
@@ -58,6 +60,10 @@ class Scaling(NamedTuple):
     def apply(self, values: NDArray) -> FloatArray:
         """Return standardised values, float32."""
         return ((values - self.mean) / self.scale).astype(np.float32)
+
+    def inverse(self) -> "Scaling":
+        """Return the scaling that undoes this one: value · scale + mean."""
+        return Scaling(-self.mean / self.scale, 1 / self.scale)
 
 
 class _Split(NamedTuple):
@@ -201,6 +207,11 @@ class ArrayFile(Task):
     def config(self) -> dict[str, Any]:
         """Return the file's name, the digest of its content, and what y is."""
         return dict(self._config)
+
+    def raw_inputs(self, part: EvaluationPart, seed: int) -> NDArray:
+        """Return X (B, T, I) of a part of the rows as the file has it, padding included."""
+        split = self._split(seed)
+        return self._x[split.validation if part == "validation" else split.test]
 
     def scaling(self, seed: int) -> Scaling:
         """Return mean (I,) and scale (I,) of each feature over the seed's training rows."""

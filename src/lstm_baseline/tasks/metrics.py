@@ -55,22 +55,39 @@ class Metric(NamedTuple):
         For a share, such as accuracy, two rows that are all right and two that are all wrong are
         added: otherwise a few rows with equal results would give 0 (Agresti and Coull 1998).
         """
-        terms = self.terms(predictions, batch).astype(np.float64)
-        if terms.ndim == 1:
-            terms = terms[:, None]
-            valid = np.ones(terms.shape, bool)
-        else:
-            valid = valid_steps(batch.x, batch.lengths)
-        sums, counts = np.where(valid, terms, 0).sum(axis=1), valid.sum(axis=1)
+        sums, counts = _row_sums(self.terms(predictions, batch), batch)
         if self.perfect == 1:
             size = counts.mean()
             sums = np.concatenate([sums, [size, size, 0.0, 0.0]])
             counts = np.concatenate([counts, [size] * 4])
-        rows = len(sums)
-        if rows < 2:
-            return math.inf
-        deviations = sums - sums.sum() / counts.sum() * counts
-        return float(math.sqrt(rows / (rows - 1) * np.square(deviations).sum()) / counts.sum())
+        return _error_of_mean(sums, counts)
+
+    def drop(self, before: FloatArray, after: FloatArray, batch: Batch) -> tuple[float, float]:
+        """Return how much less the mean term is after than before, and its standard error.
+
+        Both are predictions for the same samples, so the error is that of the paired differences.
+        """
+        terms = self.terms(before, batch).astype(np.float64) - self.terms(after, batch)
+        sums, counts = _row_sums(terms, batch)
+        return float(sums.sum() / counts.sum()), _error_of_mean(sums, counts)
+
+
+def _row_sums(terms: NDArray, batch: Batch) -> tuple[NDArray, NDArray]:
+    """Return each row's sum of terms (B,) or (B, T), and how many count, both (B,) float64."""
+    terms = terms.astype(np.float64)
+    if terms.ndim == 1:
+        return terms, np.ones(len(terms))
+    valid = valid_steps(batch.x, batch.lengths)
+    return np.where(valid, terms, 0).sum(axis=1), valid.sum(axis=1).astype(np.float64)
+
+
+def _error_of_mean(sums: NDArray, counts: NDArray) -> float:
+    """Return the standard error of Σ sums / Σ counts, over independent rows; inf for one row."""
+    rows = len(sums)
+    if rows < 2:
+        return math.inf
+    deviations = sums - sums.sum() / counts.sum() * counts
+    return float(math.sqrt(rows / (rows - 1) * np.square(deviations).sum()) / counts.sum())
 
 
 def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
@@ -116,3 +133,6 @@ BITS_PER_CHARACTER = Metric("bits per character", "bits", False, 0.0, _bits)
 
 MEAN_SQUARED_ERROR = Metric("mean squared error", "", False, 0.0, _squared_error)
 """Mean of (prediction − target)² over targets and their components, in the data's own units."""
+
+LOSS_METRICS = {"cross_entropy": CROSS_ENTROPY, "mean_squared_error": MEAN_SQUARED_ERROR}
+"""The metric that measures each loss of a task."""

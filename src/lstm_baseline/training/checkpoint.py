@@ -31,6 +31,8 @@ class Record(NamedTuple):
     """Learning rate of the last step."""
     metric: float
     """The task's metric on the validation samples."""
+    validation_loss: float | None = None
+    """Loss on the validation samples; None in runs of earlier versions."""
 
 
 class Progress:

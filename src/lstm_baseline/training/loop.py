@@ -16,6 +16,7 @@ from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks.base import Task
 from lstm_baseline.tasks.metrics import Batch
+from lstm_baseline.training import selection
 from lstm_baseline.training.checkpoint import Progress, Record
 from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import OPTIMIZERS, clip_by_global_norm
@@ -39,7 +40,9 @@ class TrainingResult(NamedTuple):
 
     history: list[Record]
     best_step: int
-    """Step of the weights that did best in validation."""
+    """Step of the weights that did best in validation; ``selection.py`` has the rule."""
+    selected_by: selection.Reason
+    """What decided for this step."""
 
 
 def train(
@@ -121,6 +124,7 @@ class _Run:
         self.optimizer = OPTIMIZERS[settings.optimizer](model.params, settings.momentum)
         self.progress = Progress(model.params, self.optimizer.state)
         self.validation = task.validation(seed)
+        self.higher_is_better = task.metric.higher_is_better
 
     def train(self) -> TrainingResult:
         """Train to the end, from the checkpoint if there is one."""
@@ -133,7 +137,12 @@ class _Run:
             self._train_to_next_validation()
         for name, value in self.model.params.items():
             value[...] = self.progress.best_params[name]
-        return TrainingResult(self.progress.history, self.progress.best_step)
+        history, best_step = self.progress.history, self.progress.best_step
+        return TrainingResult(
+            history,
+            best_step,
+            selection.reason(history, best_step, higher_is_better=self.higher_is_better),
+        )
 
     def _train_to_next_validation(self) -> None:
         settings, first = self.settings, self.progress.step
@@ -185,30 +194,38 @@ class _Run:
         self, step: int, seconds: float, losses: list[float], norms: list[float], rate: float | None
     ) -> None:
         """Add a line to the history, keep the weights if they are the best, write a checkpoint."""
-        metric = evaluate(self.model, self.task, self.validation)
+        outputs = predict(self.model, self.task, self.validation)
+        metric = self.task.metric.measure(outputs, self.validation)
         self._refuse_non_finite(f"validation {self.task.metric.name}", metric, step)
-        record = Record(step, seconds, _mean(losses), _mean(norms), rate, metric)
-        history = self.progress.history
-        best = max(
-            (r.metric if self.task.metric.higher_is_better else -r.metric for r in history),
-            default=-math.inf,
-        )
-        if (metric if self.task.metric.higher_is_better else -metric) > best:
+        lengths = self.validation.lengths if self.task.per_step else None
+        loss, _ = self.loss(outputs, self.validation.y, lengths)
+        self._refuse_non_finite("validation loss", loss, step)
+        record = Record(step, seconds, _mean(losses), _mean(norms), rate, metric, loss)
+        self.progress.history.append(record)
+        if self._replaces_the_kept(record):
             self.progress.best_step = step
             for name, value in self.model.params.items():
                 self.progress.best_params[name][...] = value
-        history.append(record)
         if self.folder is not None:
             self.progress.save(self.folder / CHECKPOINT, self._identity())
             self._write_history()
         if self.on_validation is not None:
             self.on_validation(record)
 
+    def _replaces_the_kept(self, record: Record) -> bool:
+        history, kept_step = self.progress.history, self.progress.best_step
+        kept = next(r for r in history if r.step == kept_step)
+        return selection.replaces(record, kept, history[0], higher_is_better=self.higher_is_better)
+
     def _out_of_patience(self) -> bool:
         if self.settings.patience is None:
             return False
-        since_best = [r for r in self.progress.history if r.step > self.progress.best_step]
-        return len(since_best) >= self.settings.patience
+        since = selection.validations_since_better(
+            self.progress.history,
+            self.progress.best_step,
+            higher_is_better=self.higher_is_better,
+        )
+        return since >= self.settings.patience
 
     def _refuse_non_finite(self, name: str, value: float, step: int) -> None:
         if math.isfinite(value):

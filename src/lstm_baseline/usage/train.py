@@ -1,29 +1,31 @@
 """Training of one model for use: a run, then weights that take the user's own numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lstm_baseline.engine.errors import DivergenceError, FileError
-from lstm_baseline.engine.models import SequenceModel, load_model
-from lstm_baseline.engine.storage import write_json
+from lstm_baseline.engine.errors import DivergenceError
+from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.plots import formats
-from lstm_baseline.runs.run import MODEL, RunResult, carry_out_run, read_result
+from lstm_baseline.runs.run import RunResult, carry_out_run, read_result
+from lstm_baseline.runs.saved_model import LABELS, MODEL
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.tasks import ArrayFile, TextFile
+from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.ladder import unbeaten
 from lstm_baseline.training import Record
 
-LABELS, RUN_FOLDER = "labels.json", "run"
+RUN_FOLDER = "run"
 
 
 def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     """Train one model, save it, and print its score together with the task's ladder.
 
     ``folder`` then holds ``model.safetensors``, which takes raw inputs; ``labels.json`` with the
-    labels of the outputs, if they are classes of the user's file; and ``run/``, the training run.
+    labels of the outputs, if they are classes of the user's file; and ``run/``, the training run
+    that made them. If the model did not learn, by the rule of the race, the last lines say so.
 
     Raises
     ------
@@ -37,15 +39,13 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     result = _run_with_bar(spec, folder / RUN_FOLDER, console)
     if result.score is None:
         raise DivergenceError(result.reason)
-    model = load_model(folder / RUN_FOLDER / MODEL)
-    if isinstance(task, ArrayFile):
-        model = _for_raw_numbers(model, task, spec.seed)
-        if task.classes is not None:
-            write_json(folder / LABELS, task.classes.tolist())
-    elif isinstance(task, TextFile):
-        write_json(folder / LABELS, list(task.characters))
-    model.save(folder / MODEL)
-    console.print(_score_table(spec, result))
+    for name in (LABELS, MODEL):  # the model last: with it the folder is complete
+        if (made := folder / RUN_FOLDER / name).exists():
+            write_whole(folder / name, made.read_bytes())
+    ladder = task.ladder(spec.seed)
+    console.print(_score_table(spec, result, ladder))
+    if rules := unbeaten(result.test_scores, ladder, task.metric):
+        console.print(_did_not_learn(spec, result, rules))
     console.print(f"model: {folder / MODEL}", soft_wrap=True)
 
 
@@ -57,8 +57,8 @@ def _run_with_bar(spec: RunSpec, folder: Path, console: Console) -> RunResult:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
-        TextColumn("left"),
         TimeRemainingColumn(compact=True),
+        TextColumn("left"),
     )
     metric = spec.task.metric.name
     with Progress(*columns, console=console) as progress:
@@ -71,36 +71,11 @@ def _run_with_bar(spec: RunSpec, folder: Path, console: Console) -> RunResult:
         return carry_out_run(spec, folder, show)
 
 
-def _for_raw_numbers(model: SequenceModel, task: ArrayFile, seed: int) -> SequenceModel:
-    """Return the model for the file's own numbers, in float64 where float32 is too coarse.
-
-    Raises
-    ------
-    FileError
-        If not even float64 tells the numbers of a feature apart.
-    """
-    inputs, test = task.scaling(seed), task.test(seed)
-    outputs = model.forward(test.x, task.per_step, lengths=test.lengths)
-    raw_x = test.x.astype(np.float64) * inputs.scale + inputs.mean
-    for dtype in (model.dtype, np.float64):
-        raw = model.astype(dtype)
-        raw.take_raw_inputs(*inputs)
-        raw_outputs = raw.forward(raw_x, task.per_step, lengths=test.lengths)
-        if np.abs(raw_outputs - outputs).max() <= 1e-2 * max(1.0, float(np.abs(outputs).max())):
-            if task.classes is None:
-                raw.give_raw_outputs(*task.target_scaling(seed))
-            return raw
-    raise FileError(
-        f"{task.config()['path']}: a feature of X is too large for its spread to be computed "
-        "with; subtract its mean before saving the file"
-    )
-
-
-def _score_table(spec: RunSpec, result: RunResult) -> Table:
+def _score_table(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> Table:
     """Return a table of scores on the test samples, worst rung first and the model last."""
     table = Table("test score", formats.metric_label(spec.task.metric))
     table.columns[1].justify = "right"
-    for rung in spec.task.ladder(spec.seed):
+    for rung in ladder:
         kind = "" if rung.kind == rung.name else f" ({rung.kind})"
         table.add_row(f"{rung.name}{kind}", formats.number(rung.score))
     table.add_row(f"{spec.model}, untrained", formats.number(result.untrained_score))
@@ -110,3 +85,14 @@ def _score_table(spec: RunSpec, result: RunResult) -> Table:
         style="bold",
     )
     return table
+
+
+def _did_not_learn(spec: RunSpec, result: RunResult, rules: Sequence[str]) -> str:
+    """Return the line about a model whose test score does not clearly beat all it has to."""
+    names = ["its untrained self" if rule == "untrained" else rule for rule in rules]
+    why = f"its test score does not beat {formats.listing(names)} by two standard errors"
+    if result.selected_by == "untrained":
+        why = (
+            "no step of training was better in validation than the untrained network, which is kept"
+        )
+    return f"did not learn: {why}; more rows, more --steps or another --learning-rate may help"

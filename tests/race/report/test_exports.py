@@ -23,7 +23,7 @@ from lstm_baseline.race.report.exports import (
 from lstm_baseline.race.report.page import draw_all
 from lstm_baseline.race.report.sections.section import file_name
 from lstm_baseline.race.verdict import VerdictRule
-from lstm_baseline.runs.run import MODEL
+from lstm_baseline.runs.saved_model import MODEL
 from lstm_baseline.tasks import make_task
 from tests.support.raced import TUNING, hostile
 from tests.support.races import LadderTask, race, run, trial

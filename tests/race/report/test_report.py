@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from lstm_baseline.plots import formats
 from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.verdict import VerdictRule
-from lstm_baseline.runs.run import MODEL
+from lstm_baseline.runs.saved_model import MODEL
 from tests.support.raced import COMMAND, HOSTILE, carried_out, hostile
 from tests.support.races import ERROR_LADDER, LadderTask, race, run
 

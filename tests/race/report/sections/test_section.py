@@ -13,7 +13,7 @@ from lstm_baseline.race.report.sections import HEAD, SECTIONS, Picture
 from lstm_baseline.race.report.sections.scores import final_scores, final_scores_figure
 from lstm_baseline.race.report.sections.section import Section, draw
 from lstm_baseline.race.verdict import VerdictRule
-from lstm_baseline.runs.run import MODEL
+from lstm_baseline.runs.saved_model import MODEL
 from lstm_baseline.tasks import make_task
 from tests.support.raced import TUNING
 from tests.support.races import race, run, trial

@@ -20,7 +20,7 @@ from lstm_baseline.analysis import (
     trace,
 )
 from lstm_baseline.engine.errors import InputError, LSTMBaselineError
-from lstm_baseline.engine.models import LineStyle, SequenceModel, load_model
+from lstm_baseline.engine.models import LineStyle, SequenceModel
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.plots.drawing import (
@@ -37,7 +37,7 @@ from lstm_baseline.plots.drawing import (
 from lstm_baseline.plots.formats import listing, model_label, number
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
 from lstm_baseline.race.report.sections.section import Picture, Section, draw, task_file
-from lstm_baseline.runs.run import MODEL
+from lstm_baseline.runs.saved_model import trained_model
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training.losses import LOSSES
@@ -305,7 +305,7 @@ def _look(contestant: ContestantOutcome, runs: Path) -> Inside | str:
     if spec.contestant.is_user_class:
         return "This class is not the package's own: its states and gates are not known here."
     try:
-        model = load_model(runs / spec.name / MODEL)
+        model = trained_model(spec, runs / spec.name)
         return look_inside(spec.model, model, spec.task, spec.seed)
     except LSTMBaselineError as error:
         return f"The trained model cannot be shown: {error}."

@@ -32,8 +32,8 @@ from lstm_baseline.race.report.sections.section import (
     of_each,
     task_file,
 )
-from lstm_baseline.race.scores import is_better
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.ladder import is_better
 
 
 class TuningCurve(NamedTuple):
