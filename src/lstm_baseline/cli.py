@@ -9,6 +9,7 @@ from lstm_baseline.commands.bench import bench
 from lstm_baseline.commands.compare import compare
 from lstm_baseline.commands.convert import convert
 from lstm_baseline.commands.demo import demo
+from lstm_baseline.commands.generate import generate
 from lstm_baseline.commands.info import info
 from lstm_baseline.commands.init import init
 from lstm_baseline.commands.predict import predict
@@ -34,7 +35,7 @@ def about(
         raise typer.Exit
 
 
-for command in (info, compare, init, train, predict, convert):
+for command in (info, compare, init, train, predict, generate, convert):
     app.command()(command)
 app.command("tasks")(list_tasks)
 for command in (demo, bench):

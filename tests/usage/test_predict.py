@@ -45,7 +45,7 @@ def test_outputs_are_those_of_the_model(folder, name, every_step):
     assert len(lines) == (num_steps if every_step else N)
     row = int(lines[-1][0])
     value = expected[row, int(lines[-1][1])] if every_step else expected[row]
-    np.testing.assert_allclose([float(y) for y in lines[-1][-O:]], value, rtol=1e-6)
+    np.testing.assert_allclose([float(y) for y in lines[-1][-O:]], value, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -70,6 +70,39 @@ def test_classes_have_labels_and_probabilities(folder, every_step):
         assert (found.chosen[1, 1:] == "").all()
     found.write(folder / "out.csv")
     assert (folder / "out.csv").read_text() == found.csv()
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "text"),
+    [
+        ([10, -2, 3, 2**40], "i", ["10", "-2", "3", str(2**40)]),
+        ([0.5, 1.0, 2.0, 3.0], "f", ["0.5", "1.0", "2.0", "3.0"]),
+        (["a", "b", "c", "1"], "U", ["a", "b", "c", "1"]),
+        (["a", "b", "c", None], "U", ["a", "b", "c", "null"]),
+    ],
+)
+def test_labels_keep_their_type(folder, labels, kind, text):
+    (folder / "labels.json").write_text(json.dumps(labels))
+    found = predict(folder, folder / "x.npz", True)
+    found.write(folder / "out.npz")
+    with np.load(folder / "out.npz", allow_pickle=False) as arrays:
+        chosen = arrays["labels"]
+    assert chosen.dtype.kind == kind
+    nothing = np.zeros((), chosen.dtype)
+    assert (chosen[0] == nothing).all()  # row 0 has no steps
+    best = found.outputs.argmax(axis=-1)
+    wanted = np.array(labels if kind != "U" else text)
+    np.testing.assert_array_equal(chosen[-1, 0], wanted[best[-1, 0]])
+    assert table(found)[-1][-2] in text
+
+
+def test_large_values_with_a_small_spread_are_told_apart(folder):
+    model = LSTM(I, 5, 1, dtype=np.float64, rng=0)
+    model.give_raw_outputs(np.array([1.7e9]), np.array([1e-3]))
+    model.save(folder / "model.safetensors")
+    found = predict(folder, folder / "x.npy", False)
+    assert len(set(found.outputs.ravel())) > 0.9 * N
+    assert [float(line[1]) for line in table(found)[1:]] == found.outputs.ravel().tolist()
 
 
 def test_every_step_is_the_default_where_training_was_on_every_step(folder):

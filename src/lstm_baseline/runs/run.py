@@ -77,6 +77,11 @@ class RunResult(BaseModel):
     history: list[Record] = []
 
     @property
+    def of_earlier_version(self) -> bool:
+        """True if it finished under a version whose model files took standardised inputs."""
+        return self.status == "finished" and self.selected_by is None
+
+    @property
     def test_scores(self) -> RunScores:
         """What decides whether the run has learned."""
         return RunScores(

@@ -29,7 +29,7 @@ from lstm_baseline.training import Trainable, predict
 MODEL, LABELS = "model.safetensors", "labels.json"
 WEIGHTS = "lstm-baseline challenger 1"
 
-_ROUNDING_SHARE = 0.1
+_ROUNDING_SHARE = 0.02
 """Largest part of a model's error that may come from rounding, as a share of its root."""
 _LEAST_ROUNDING = 1e-5
 """Rounding that is no loss to anybody, in standard deviations of y."""
@@ -82,8 +82,15 @@ def predict_as_saved(saved: Trainable, model: Trainable, task: Task, seed: int) 
     return _standardised_outputs(saved, task, "test", seed)
 
 
-def trained_model(spec: RunSpec, folder: Path) -> SequenceModel:
+def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
     """Return the model of a run that has ended, for the standardised inputs of its task.
+
+    Parameters
+    ----------
+    spec, folder
+        The run.
+    raw
+        Whether its file takes raw numbers; those of earlier versions do not.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def trained_model(spec: RunSpec, folder: Path) -> SequenceModel:
             value[...] = arrays[name]
         return model
     model = load_model(path)
-    if isinstance(task, ArrayFile):
+    if raw and isinstance(task, ArrayFile):
         model.take_raw_inputs(*task.scaling(spec.seed).inverse())
         if task.classes is None:
             model.give_raw_outputs(*task.target_scaling(spec.seed).inverse())
@@ -112,7 +119,7 @@ def for_raw_numbers(model: SequenceModel, task: Task, seed: int) -> SequenceMode
     """Return the model for the file's own numbers; None if its cell cannot take a scaling in.
 
     It is in float64 where float32 is too coarse, as validation rows tell: there float32 would cost
-    a regression more than a hundredth of its error, or move a class's logit by a hundredth.
+    a regression more than 0.0004 of its error, or move a class's logit by a hundredth.
 
     Raises
     ------

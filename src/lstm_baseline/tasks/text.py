@@ -65,7 +65,7 @@ class TextFile(Task):
     def __init__(self, path: str | PathLike[str], window: int = 64) -> None:
         self.window = as_size("window", window, at_least=2)
         file = read_user_file(path)
-        points = _code_points(file)
+        points = code_points(file)
         # The smaller parts must hold a window and the character that follows it.
         needed = 10 * (self.window + 1)
         if len(points) < needed:
@@ -73,14 +73,12 @@ class TextFile(Task):
                 f"{file.path} has {len(points)} characters; a window of {self.window} needs at"
                 f" least {needed}: take a longer text or a shorter window"
             )
-        tenth = len(points) // 10
-        known = _most_frequent(points[: -2 * tenth])
+        ends = parts(len(points))
+        known = _most_frequent(points[: ends[0]])
         if len(known) < 2:
             raise FileError(f"{file.path} repeats a single character; there is nothing to predict")
-        codes = np.searchsorted(known, points).clip(max=len(known) - 1)
-        codes[known[codes] != points] = len(known)
-        codes = codes.astype(np.uint16)  # at most 257 classes
-        self._train, self._validation, self._test = np.split(codes, [-2 * tenth, -tenth])
+        codes = encode(points, known).astype(np.uint16)  # at most 257 classes
+        self._train, self._validation, self._test = np.split(codes, ends)
 
         self.name = file.path.stem
         self.summary = f"{file.path.name}: which character comes next?"
@@ -151,8 +149,20 @@ class TextFile(Task):
         return Batch(one_hot(rows[:, :-1], self.input_size), rows[:, 1:].astype(np.int64))
 
 
-def _code_points(file: UserFile) -> IntArray:
-    """Return the text's code points (N,), without byte order mark, line ends as LF."""
+def parts(num_characters: int) -> tuple[int, int]:
+    """Return where a text's training part ends, and where its test part begins."""
+    tenth = num_characters // 10
+    return num_characters - 2 * tenth, num_characters - tenth
+
+
+def code_points(file: UserFile) -> IntArray:
+    """Return the text's code points (N,), without byte order mark, line ends as LF.
+
+    Raises
+    ------
+    FileError
+        If the file is not UTF-8.
+    """
     try:
         text = file.content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -162,6 +172,21 @@ def _code_points(file: UserFile) -> IntArray:
         ) from None
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4").astype(np.int64)
+
+
+def encode(points: IntArray, known: IntArray) -> IntArray:
+    """Return the class of each code point; len(known) for one that is not among the known.
+
+    Parameters
+    ----------
+    points
+        (N,) code points.
+    known
+        (K,) code points that have a class of their own, ascending.
+    """
+    codes = np.searchsorted(known, points).clip(max=len(known) - 1)
+    codes[known[codes] != points] = len(known)
+    return codes
 
 
 def _most_frequent(points: IntArray) -> IntArray:

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.activations import log_softmax
-from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.models import LSTM, load_model
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
-from lstm_baseline.engine.storage import read_json, write_whole
-from lstm_baseline.runs.run import MODEL, RUN
+from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.tasks.files import read_inputs
 from lstm_baseline.tasks.metrics import valid_steps
-from lstm_baseline.usage.train import LABELS, RUN_FOLDER
+from lstm_baseline.usage.trained import Label, read_trained
 
 _ROWS_AT_ONCE = 64
 FORMATS = (".csv", ".npz")
@@ -29,7 +28,7 @@ class Prediction(NamedTuple):
     outputs: FloatArray
     """(N, T, O), zero past each row's end; or the last output of each row, (N, O)."""
     lengths: IntArray | None
-    labels: list[str] | None
+    labels: list[Label] | None
     """Labels of the O outputs if they are classes, otherwise None."""
 
     @property
@@ -44,11 +43,17 @@ class Prediction(NamedTuple):
 
     @property
     def chosen(self) -> NDArray:
-        """The most probable label of every row, or of every step; "" past a row's end."""
+        """The most probable label of every row, or of every step.
+
+        Labels of one type keep it; of several types they are text. Past a row's end it is "", 0 or
+        False.
+        """
         assert self.labels is not None
-        chosen: NDArray = np.array(self.labels)[self.outputs.argmax(axis=-1)]
+        same_type = len({type(label) for label in self.labels}) == 1
+        labels = np.array(self.labels if same_type else list(map(_as_text, self.labels)))
+        chosen: NDArray = labels[self.outputs.argmax(axis=-1)]
         if self.every_step and self.lengths is not None:
-            chosen[~valid_steps(self.outputs, self.lengths)] = ""
+            chosen[~valid_steps(self.outputs, self.lengths)] = np.zeros((), labels.dtype)
         return chosen
 
     def lines(self) -> Iterator[list[Any]]:
@@ -64,9 +69,10 @@ class Prediction(NamedTuple):
             valid = valid_steps(self.outputs, self.lengths)
         for index in zip(*np.nonzero(valid), strict=True):
             if self.labels is None:
-                yield [*map(int, index), *(f"{y:.7g}" for y in self.outputs[index])]
+                # str gives as many digits as tell a number from all others of its dtype.
+                yield [*map(int, index), *map(str, self.outputs[index])]
             else:
-                yield [*map(int, index), chosen[index], f"{best[index]:.4f}"]
+                yield [*map(int, index), _as_text(chosen[index].item()), str(best[index])]
 
     def csv(self) -> str:
         """Return the table as comma-separated values."""
@@ -129,18 +135,10 @@ def predict(
     InputError
         If X does not fit the model.
     """
-    if model_path.suffix in (".onnx", ".keras"):
-        own = model_path.with_suffix(".safetensors")
-        raise FileError(
-            f"{model_path} is not ours; convert it first: lstm-baseline convert {model_path} {own}"
-        )
-    file = model_path / MODEL if model_path.is_dir() else model_path
-    model = load_model(file)
-    # Files next to a model of another name need not belong to it.
-    trained = file.name == MODEL
-    labels = _labels(file.parent, model.output_size) if trained else None
+    trained = read_trained(model_path)
+    model = trained.model
     if every_step is None:
-        every_step = trained and _trained_on_every_step(file.parent)
+        every_step = trained.every_step
     x, lengths = read_inputs(data)
     runner = model.freeze() if isinstance(model, LSTM) else model
     outputs = []
@@ -149,23 +147,8 @@ def predict(
         some = None if lengths is None else lengths[rows]
         outputs.append(runner.forward(x[rows], every_step, lengths=some))
         on_rows(min(start + _ROWS_AT_ONCE, len(x)), len(x))
-    return Prediction(np.concatenate(outputs), lengths, labels)
+    return Prediction(np.concatenate(outputs), lengths, trained.labels)
 
 
-def _labels(folder: Path, output_size: int | None) -> list[str] | None:
-    """Return the labels of the outputs, if a file next to the model has them."""
-    path = folder / LABELS
-    if not path.exists():
-        return None
-    labels = read_json(path)
-    if not isinstance(labels, list) or len(labels) != output_size:
-        raise FileError(f"{path} is not a list of {output_size} labels, one for each output")
-    return [label if isinstance(label, str) else json.dumps(label) for label in labels]
-
-
-def _trained_on_every_step(folder: Path) -> bool:
-    path = folder / RUN_FOLDER / RUN
-    if not path.exists():
-        return False
-    about = read_json(path)
-    return isinstance(about, dict) and about.get("per_step") is True
+def _as_text(label: Label) -> str:
+    return label if isinstance(label, str) else json.dumps(label)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lstm_baseline.engine.errors import DivergenceError
+from lstm_baseline.engine.errors import DivergenceError, FileError
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.run import RunResult, carry_out_run, read_result
@@ -39,6 +39,11 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     result = _run_with_bar(spec, folder / RUN_FOLDER, console)
     if result.score is None:
         raise DivergenceError(result.reason)
+    if result.of_earlier_version:
+        raise FileError(
+            f"{folder} holds this run as an earlier version carried it out; choose another --out,"
+            " or remove it"
+        )
     for name in (LABELS, MODEL):  # the model last: with it the folder is complete
         if (made := folder / RUN_FOLDER / name).exists():
             write_whole(folder / name, made.read_bytes())

@@ -305,7 +305,7 @@ def _look(contestant: ContestantOutcome, runs: Path) -> Inside | str:
     if spec.contestant.is_user_class:
         return "This class is not the package's own: its states and gates are not known here."
     try:
-        model = trained_model(spec, runs / spec.name)
+        model = trained_model(spec, runs / spec.name, raw=not first.result.of_earlier_version)
         return look_inside(spec.model, model, spec.task, spec.seed)
     except LSTMBaselineError as error:
         return f"The trained model cannot be shown: {error}."
