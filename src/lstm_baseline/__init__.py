@@ -8,6 +8,7 @@ change from one version to the next.
 from importlib import import_module
 from types import ModuleType
 
+from lstm_baseline import moved
 from lstm_baseline.engine.column_cell import LSTMCell
 from lstm_baseline.engine.errors import (
     DivergenceError,
@@ -44,6 +45,8 @@ __all__ = [
     "orthogonal_initializer",
     "xavier_initializer",
 ]
+
+moved.install()
 
 PUBLIC_MODULES = ("analysis", "engine", "interop", "tasks", "testing", "training")
 

@@ -12,6 +12,8 @@ _LARGEST_FACTOR = 1.5
 """Largest factor between the wanted size and another one that is looked for."""
 _MOST_STEPS = 20
 """Sizes tried, the nearest first."""
+_PROPOSALS = 25
+"""Larger sizes, and smaller ones, that are tried where the wanted one cannot be met."""
 
 Count = Callable[[int], int]
 """Number of parameters at a width; it grows with the width."""
@@ -35,8 +37,30 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     Raises
     ------
     InputError
-        If no widths agree within 2% at a size within a factor of 1.5 of the wanted one.
+        If no widths agree within 2% at a size within a factor of 1.5 of the wanted one. The message
+        proposes the nearest size at which they do.
     """
+    try:
+        return _matched(counts, parameters)
+    except InputError as error:
+        raise InputError(f"{error}; {_proposal(counts, parameters)}") from None
+
+
+def _proposal(counts: Mapping[str, Count], parameters: int) -> str:
+    """Say which size near the wanted one can be met, if any is found."""
+    for k in range(1, _PROPOSALS + 1):
+        for size in (round(parameters * 1.25**k), round(parameters / 1.25**k)):
+            try:
+                widths = _matched(counts, max(size, 1))
+            except InputError:
+                continue
+            met = max(counts[name](width) for name, width in widths.items())
+            return f"parameters = {met} can be met"
+    return "choose another size"
+
+
+def _matched(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
+    """Return the widths, or raise an InputError that does not say what to do."""
     nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}
     coarsest = max(sizes, key=lambda name: abs(sizes[name] - parameters))
@@ -44,7 +68,7 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     if not steps:
         raise InputError(
             f"{coarsest} has {sizes[coarsest]:,} parameters at width {nearest[coarsest]}, the "
-            f"nearest to the {parameters:,} wanted; choose another size"
+            f"nearest to the {parameters:,} wanted"
         )
     found = []
     for size, width in steps:
@@ -61,7 +85,7 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     raise InputError(
         f"{smallest} has {few:,} parameters at width {narrow} and {largest} {many:,} at width "
         f"{wide}: no widths near {parameters:,} parameters bring all contestants within "
-        f"{TOLERANCE:.0%}; choose another size"
+        f"{TOLERANCE:.0%}"
     )
 
 

@@ -1,7 +1,8 @@
 """Checks of what a user hands over: refuse in one line, or convert to the dtype at work."""
 
+import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,19 @@ def as_size(
     return whole
 
 
+def did_you_mean(given: str, names: Collection[str]) -> str:
+    """Return " (did you mean …?)" with the name that is likely meant, or nothing."""
+    likely = difflib.get_close_matches(given, list(names), n=1)
+    # "steps" is far from "num_steps" by letters, and yet what somebody means by it.
+    likely += [name for name in names if given in name.split("_")]
+    return f" (did you mean {likely[0]!r}?)" if likely else ""
+
+
 def one_of(name: str, value: str, choices: Sequence[str]) -> str:
     """Return a word that is among the choices."""
     if value not in choices:
-        raise InputError(f"{name} is {value!r}; give one of: {', '.join(choices)}")
+        meant = did_you_mean(value, choices) if isinstance(value, str) else ""
+        raise InputError(f"{name} is {value!r}; give one of: {', '.join(choices)}{meant}")
     return value
 
 

@@ -78,6 +78,8 @@ SIZE = (5.4, 3.5)
 FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
 """Sizes in points."""
 _DPI = 100
+_TURNED_LENGTH = 1.6
+"""Inches of a line of a label that is turned by 90°."""
 
 RUNG_DASHES: dict[RungKind, Any] = {
     "chance": (0, (1, 2)),
@@ -176,6 +178,11 @@ def fit(text: str, width: float) -> str:
     return "\n".join(textwrap.wrap(text, 1))
 
 
+def unbroken(text: str) -> list[str]:
+    """Return the parts of a text between which a line may end: words, and what hyphens divide."""
+    return textwrap.wrap(text, 1, break_long_words=False)
+
+
 def width_of(line: str) -> float:
     """Return the width of a line of text in inches."""
     font = FontProperties(family=_STYLE["font.family"], size=FONT_SIZE)
@@ -241,13 +248,16 @@ def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> 
 def label_columns(axes: Axes, labels: Sequence[str]) -> None:
     """Label the places 0, 1, … of the x axis, each within its own width, with room below.
 
+    Labels are broken between words; if a word is wider than its place, all labels are turned.
     Call it when limits and the axes' width are final.
     """
     figure = figure_of(axes)
     low, high = axes.get_xlim()
     room = axes.get_window_extent().width / figure.dpi / (high - low) - 0.06
+    turned = any(width_of(word) > room for label in labels for word in unbroken(label))
+    room = _TURNED_LENGTH if turned else room
     lines = ["\n".join(fit(part, room) for part in label.split("\n")) for label in labels]
-    axes.set_xticks(range(len(lines)), lines)
+    axes.set_xticks(range(len(lines)), lines, rotation=90 if turned else 0)
     make_room_below(axes)
 
 

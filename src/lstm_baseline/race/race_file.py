@@ -3,7 +3,6 @@
 `docs/races.md` explains every key; `lstm-baseline init` writes a file to start from.
 """
 
-import difflib
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.inputs import did_you_mean
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
@@ -163,7 +163,7 @@ def read_race(path: Path) -> RaceFile:
         If the file is missing or not TOML, or a key or value is wrong; the message says where.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
@@ -307,9 +307,8 @@ def _first_problem(error: ValidationError) -> str:
     place = ".".join(parts)
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        likely = difflib.get_close_matches(parts[-1], _KEYS, n=1)
-        suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
-        return f"{place} is not a key of a race{suggestion}; docs/races.md lists them"
+        meant = did_you_mean(parts[-1], _KEYS)
+        return f"{place} is not a key of a race{meant}; docs/races.md lists them"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "too_short":

@@ -19,8 +19,8 @@ def show_bars(console: Console, specs: Sequence[RunSpec]) -> Iterator["Bars"]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
         TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("left"),
         TimeRemainingColumn(compact=True),
+        TextColumn("left"),
         console=console,
     )
     bars = Bars(progress, specs)

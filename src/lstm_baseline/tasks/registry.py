@@ -1,12 +1,12 @@
 """The generated tasks by name."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import did_you_mean
 from lstm_baseline.tasks.adding import Adding
 from lstm_baseline.tasks.base import GeneratedTask
 from lstm_baseline.tasks.copy_memory import CopyMemory
@@ -50,6 +50,4 @@ def make_task(name: str, /, **arguments: Any) -> GeneratedTask:
 
 def _expected(given: str, names: Collection[str]) -> str:
     """Return the names to choose from, and the likely one."""
-    likely = difflib.get_close_matches(given, names, n=1)
-    suggestion = f" (did you mean {likely[0]!r}?)" if likely else ""
-    return f"one of: {', '.join(names)}{suggestion}"
+    return f"one of: {', '.join(names)}{did_you_mean(given, names)}"

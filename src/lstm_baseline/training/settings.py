@@ -1,9 +1,11 @@
 """Settings of training."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import did_you_mean
 from lstm_baseline.training.optimizers import OptimizerName
 from lstm_baseline.training.schedules import ScheduleName
 
@@ -12,7 +14,13 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TrainingSettings(BaseModel):
-    """Settings of one training run; unknown names and wrong values are refused."""
+    """Settings of one training run.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value wrong.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,3 +46,20 @@ class TrainingSettings(BaseModel):
     that grows with √T beside each layer's inputs. See ``recomputation.py``."""
     patience: Count | None = None
     """Validations without improvement after which training stops; never when None."""
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            if first["type"] != "extra_forbidden":
+                raise InputError(f"{name} is {first['input']!r}: {first['msg']}") from None
+            known = type(self).model_fields
+            meant = did_you_mean(name, known)
+            raise InputError(
+                f"there is no setting {name!r}{meant}; give any of: {', '.join(known)}"
+            ) from None
+
+    # Settings inside a race's file are checked with the whole file, as if there were no __init__.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]

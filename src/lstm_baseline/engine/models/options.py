@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from lstm_baseline.engine.cells import LSTMVariant
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import as_size
+from lstm_baseline.engine.inputs import as_size, did_you_mean
 from lstm_baseline.engine.models.dropout import DropoutRates
 from lstm_baseline.engine.models.stack import Layers
 
@@ -76,7 +76,9 @@ def sort_keywords(given: Mapping[str, object], *kinds: Any) -> list[dict[str, An
     known = {name for kind in kinds for name in kind._fields}
     for name in given:
         if name not in known:
-            raise TypeError(f"got an unexpected keyword argument {name!r}")
+            raise TypeError(
+                f"got an unexpected keyword argument {name!r}{did_you_mean(name, known)}"
+            )
     return [{n: value for n, value in given.items() if n in kind._fields} for kind in kinds]
 
 

@@ -16,6 +16,8 @@ from lstm_baseline.plots.drawing import (
     label_places,
     make_room_below,
     new_axes,
+    unbroken,
+    width_of,
     wrapped_label,
 )
 from lstm_baseline.race.race_statistics import Interval
@@ -27,6 +29,8 @@ _LABELS_WIDTH, _COLUMN_WIDTH = 1.5, 0.72
 """Widths of the titles left of the axes and of each column of numbers right of them, in inches."""
 _MARGINS = 0.2
 """Margins above and below together, in inches, where there is neither legend nor label."""
+_WIDEST_LABELS = 2.4
+"""Room for the titles of rows at most, in inches."""
 _LINE, _GAP = 0.16, 0.18
 """Height of a line of text, and the height that a row has besides its lines, in inches."""
 _LINEAR = 2.0
@@ -42,8 +46,11 @@ def interval_rows(
     place of its interval. ``head`` has the headings of the columns of numbers to the right.
     """
     right = WIDTH - _COLUMN_WIDTH * len(head) - 0.12
-    labels = [fit(title, _LABELS_WIDTH - 0.2) for title in titles]
-    notes = [fit(reason, right - _LABELS_WIDTH - 0.2) for reason in reasons]
+    # Room for the longest word, within reason, so that no name is broken inside a word.
+    longest = max((width_of(word) for title in titles for word in unbroken(title)), default=0.0)
+    left = min(max(_LABELS_WIDTH, longest + 0.2), _WIDEST_LABELS)
+    labels = [fit(title, left - 0.2) for title in titles]
+    notes = [fit(reason, right - left - 0.2) for reason in reasons]
     edges, top = [], _LINE + _GAP if head else 0.0
     for texts in zip(labels, notes, strict=True):
         bottom = top + _GAP + _LINE * max(text.count("\n") + 1 for text in texts)
@@ -51,7 +58,7 @@ def interval_rows(
         top = bottom
     figure, axes = new_axes(WIDTH, top + _MARGINS)
     figure.subplots_adjust(
-        left=_LABELS_WIDTH / WIDTH,
+        left=left / WIDTH,
         right=right / WIDTH,
         bottom=_MARGINS / 2 / (top + _MARGINS),
         top=1 - _MARGINS / 2 / (top + _MARGINS),

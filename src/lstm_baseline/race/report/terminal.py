@@ -9,6 +9,9 @@ from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import RaceOutcome, TaskOutcome
 from lstm_baseline.race.report import words
 
+_NARROW = 72
+"""Columns of a terminal below which the table leaves out what runs cost; the report has it."""
+
 
 def print_table(race: RaceOutcome, console: Console) -> None:
     """Print the outcome of a race within 80 columns.
@@ -23,7 +26,7 @@ def print_table(race: RaceOutcome, console: Console) -> None:
     for outcome in race.tasks:
         console.print()
         console.print(_heading(outcome))
-        console.print(_table(outcome))
+        console.print(_table(outcome, narrow=console.width < _NARROW))
     console.print()
     if race.plan.seeds > 1:
         runs = formats.seeds(race.plan.seeds)
@@ -40,25 +43,31 @@ def _heading(outcome: TaskOutcome) -> Text:
     return heading.append(about, style="not bold")
 
 
-def _table(outcome: TaskOutcome) -> Table:
+def _table(outcome: TaskOutcome, *, narrow: bool) -> Table:
+    """Return a task's table; where the terminal is narrow, without what the runs cost."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     goal = "half way" if outcome.oracle is not None else "heuristic"
+    # Where the terminal is narrow, names give way: they are folded, numbers are never cut.
     table.add_column("contestant", min_width=10, overflow="fold")
-    table.add_column("test score", min_width=19, justify="right")
+    table.add_column("test score", min_width=13, justify="right", no_wrap=True)
     table.add_column("untrained", min_width=9, justify="right", no_wrap=True)
-    table.add_column("params", min_width=8, justify="right", no_wrap=True)
-    table.add_column("training", min_width=8, justify="right", no_wrap=True)
+    if not narrow:
+        table.add_column("params", min_width=8, justify="right", no_wrap=True)
+        table.add_column("training", min_width=8, justify="right", no_wrap=True)
     table.add_column(f"steps to {goal}", width=11, justify="right")
-    table.add_column("learned", min_width=8, justify="right")
+    table.add_column("learned", min_width=8, justify="right", no_wrap=True)
     for contestant in outcome.contestants:
         untrained = contestant.untrained
         seconds = contestant.training_seconds
+        costs = (
+            formats.count(contestant.num_params),
+            formats.duration(None if seconds is None else seconds.mean),
+        )
         table.add_row(
             Text(formats.printable(contestant.model)),  # a name must not be read as markup
             words.spread(contestant.score),
             formats.number(None if untrained is None else untrained.mean),
-            formats.count(contestant.num_params),
-            formats.duration(None if seconds is None else seconds.mean),
+            *(() if narrow else costs),
             words.steps_to_threshold(contestant),
             f"{contestant.num_learned} of {len(contestant.seeds)}",
         )
