@@ -50,3 +50,31 @@ def test_every_public_module_says_what_it_exports():
     for name in lb.PUBLIC_MODULES:
         module = getattr(lb, name)
         assert set(module.__all__) <= set(dir(module)), name
+
+
+OLD_NAMES = """
+import warnings
+import lstm_baseline
+
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    import lstm_baseline.comparison.race_file as old
+    from lstm_baseline.activations import log_softmax
+    import lstm_baseline.models.lstm as old_lstm
+import lstm_baseline.engine.models.lstm as new_lstm
+import lstm_baseline.race.race_file as new
+
+assert old is new and old_lstm.LSTM is new_lstm.LSTM is lstm_baseline.LSTM
+assert new.__name__ == new.__spec__.name == "lstm_baseline.race.race_file"
+print(*(w.message for w in seen if w.category is DeprecationWarning), sep="\\n")
+import lstm_baseline.comparison.nothing
+"""
+
+
+def test_old_names_of_modules_import_with_a_warning():
+    done = subprocess.run(
+        [sys.executable, "-c", OLD_NAMES], capture_output=True, text=True, check=False
+    )
+    assert "lstm_baseline.activations is now lstm_baseline.engine.activations" in done.stdout
+    assert "lstm_baseline.comparison is now lstm_baseline.race" in done.stdout
+    assert done.stderr.endswith("No module named 'lstm_baseline.race.nothing'\n"), done.stderr

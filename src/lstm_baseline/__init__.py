@@ -27,7 +27,7 @@ from lstm_baseline.engine.models import (
     load_model,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "GRU",

@@ -30,6 +30,24 @@ def test_sizes_differ_by_two_percent_at_most(wanted):
     assert 1 / 1.5 <= max(sizes) / wanted <= 1.5
 
 
-def test_a_size_that_some_contestant_cannot_meet_is_refused():
-    with pytest.raises(InputError, match="choose another size"):
-        match_widths({"lstm": lstm, "two": lambda width: 10**width}, 3000)
+@pytest.mark.parametrize(
+    ("counts", "wanted"),
+    [
+        ({"lstm": lstm, "two": lambda width: 10**width}, 3000),  # the nearest steps are too far
+        ({"lstm": lstm}, 10),
+        ({"lstm": lstm}, 10**12),
+        ({"a": lambda width: 1000 * width, "b": lambda width: 1000 * width + 100}, 2000),
+    ],
+)
+def test_a_size_that_some_contestant_cannot_meet_is_refused_with_one_that_can(counts, wanted):
+    with pytest.raises(InputError, match=r"; parameters = \d+ can be met$") as refusal:
+        match_widths(counts, wanted)
+    met = int(str(refusal.value).split()[-4])
+    sizes = [counts[name](width) for name, width in match_widths(counts, met).items()]
+    assert max(sizes) <= 1.02 * min(sizes)
+
+
+def test_contestants_that_are_of_one_size_nowhere_are_refused():
+    far = {"a": lambda width: 1000 * width, "b": lambda width: 1000 * width + 500}
+    with pytest.raises(InputError, match="choose other arguments or contestants"):
+        match_widths({**far, "b": lambda width: 10 ** (2 * width + 5)}, 3000)

@@ -86,7 +86,7 @@ def test_size_that_no_width_reaches_is_refused() -> None:
     # At 10,000 and 11,000 they would meet, but that is not the size wanted.
     with pytest.raises(InputError, match="the nearest to the 10,000,000 wanted"):
         match_widths({"line": lambda w: w}, 10_000_000)
-    with pytest.raises(InputError, match="the nearest to the 10 wanted; choose another size"):
+    with pytest.raises(InputError, match="the 10 wanted; parameters = 1000 can be met"):
         match_widths({"big": lambda w: 1000 * w}, 10)
 
 

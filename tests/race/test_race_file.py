@@ -172,6 +172,13 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
         read_race(tmp_path / "race.toml")
 
 
+def test_files_as_editors_on_windows_write_them(tmp_path: Path) -> None:
+    plain = read_race(write(tmp_path, RACE))
+    for content in (RACE.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + RACE.encode()):
+        (tmp_path / "race.toml").write_bytes(content)
+        assert read_race(tmp_path / "race.toml") == plain
+
+
 def test_changes_are_checked_like_a_file() -> None:
     race = read_preset("quick")
     assert change(race, seeds=9).seeds == 9

@@ -1,5 +1,6 @@
 """Equal size: the widths at which all contestants have the same number of parameters."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from lstm_baseline.engine.errors import InputError
@@ -13,7 +14,7 @@ _LARGEST_FACTOR = 1.5
 _MOST_STEPS = 20
 """Sizes tried, the nearest first."""
 _PROPOSALS = 25
-"""Larger sizes, and smaller ones, that are tried where the wanted one cannot be met."""
+"""Larger sizes, and smaller ones, that are tried near those that single contestants can meet."""
 
 Count = Callable[[int], int]
 """Number of parameters at a width; it grows with the width."""
@@ -48,15 +49,16 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
 
 def _proposal(counts: Mapping[str, Count], parameters: int) -> str:
     """Say which size near the wanted one can be met, if any is found."""
-    for k in range(1, _PROPOSALS + 1):
-        for size in (round(parameters * 1.25**k), round(parameters / 1.25**k)):
-            try:
-                widths = _matched(counts, max(size, 1))
-            except InputError:
-                continue
-            met = max(counts[name](width) for name, width in widths.items())
-            return f"parameters = {met} can be met"
-    return "choose another size"
+    nearest = {count(nearest_width(count, parameters)) for count in counts.values()}
+    near = {size * 1.25**k for size in nearest for k in range(-_PROPOSALS, _PROPOSALS + 1)}
+    for size in sorted(near, key=lambda size: abs(math.log(size / parameters))):
+        try:
+            widths = _matched(counts, max(round(size), 1))
+        except InputError:
+            continue
+        met = max(counts[name](width) for name, width in widths.items())
+        return f"parameters = {met} can be met"
+    return "no size near it can be met; choose other arguments or contestants"
 
 
 def _matched(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:

@@ -79,7 +79,9 @@ FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
 """Sizes in points."""
 _DPI = 100
 _TURNED_LENGTH = 1.6
-"""Inches of a line of a label that is turned by 90°."""
+"""Inches of a line of a label that is turned by 90°; more where it would have too many lines."""
+_LINE_HEIGHT = 0.17
+"""Inches of a line of text with the gap to the next."""
 
 RUNG_DASHES: dict[RungKind, Any] = {
     "chance": (0, (1, 2)),
@@ -254,11 +256,19 @@ def label_columns(axes: Axes, labels: Sequence[str]) -> None:
     figure = figure_of(axes)
     low, high = axes.get_xlim()
     room = axes.get_window_extent().width / figure.dpi / (high - low) - 0.06
+    parts = [label.split("\n") for label in labels]
     turned = any(width_of(word) > room for label in labels for word in unbroken(label))
-    room = _TURNED_LENGTH if turned else room
-    lines = ["\n".join(fit(part, room) for part in label.split("\n")) for label in labels]
+    length = _TURNED_LENGTH if turned else room
+    lines = _broken(parts, length)
+    while turned and max(text.count("\n") + 1 for text in lines) * _LINE_HEIGHT > room:
+        length *= 1.25
+        lines = _broken(parts, length)
     axes.set_xticks(range(len(lines)), lines, rotation=90 if turned else 0)
     make_room_below(axes)
+
+
+def _broken(parts: Sequence[Sequence[str]], length: float) -> list[str]:
+    return ["\n".join(fit(part, length) for part in label) for label in parts]
 
 
 def wrapped_label(axes: Axes, *lines: str) -> str:

@@ -23,6 +23,7 @@ from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.terminal import print_table
 from lstm_baseline.race.summarise import choose_settings
 from lstm_baseline.runs.pool import carry_out_runs
+from lstm_baseline.runs.run import read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
 
@@ -81,11 +82,12 @@ def hold_race(
     """
     _check_all(plan)
     _announce(plan, console)
-    _fix(plan, folder / PLAN)
+    begun_with = _fix(plan, folder / PLAN)
 
     def run(title: str, specs: list[RunSpec]) -> Runs:
         if not specs:
             return []
+        _refuse_mixed(plan, specs, folder, begun_with)
         console.print(f"{title}: {formats.counted(len(specs), 'run')}")
         results = carry_out_runs(
             specs,
@@ -170,29 +172,48 @@ def _announce(plan: Plan, console: Console) -> None:
         console.print(words.shortage(plan, shortage))
 
 
-def _fix(plan: Plan, path: Path) -> None:
-    """Write the plan before the first run; refuse a folder that holds another race."""
+def _fix(plan: Plan, path: Path) -> dict[str, Any]:
+    """Write the plan before the first run; refuse a folder that holds another race.
+
+    Returns
+    -------
+    What the race was begun with, besides the plan, that results depend on.
+    """
     now = plan.config()
     content = {"hash": plan.hash, "plan": now, "made_with": _made_with(plan)}
     if not path.exists():
         write_json(path, content)
-        return
+        return _made_with(plan)
     found = read_json(path)
-    if found == content:
-        return
     before = found.get("plan") if isinstance(found, dict) else None
-    if not isinstance(before, dict):
+    if not isinstance(before, dict) or not isinstance(found.get("made_with"), dict):
         raise FileError(f"{path} is damaged; remove it, or give another --out")
-    if found.get("hash") == plan.hash and before == now:
+    if found.get("hash") != plan.hash or before != now:
+        differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         raise FileError(
-            f"{path.parent} holds this race as begun with {_listed(found.get('made_with'))}; here "
-            f"is {_listed(content['made_with'])}, and results could differ: give another --out"
+            f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a "
+            "changed plan is a different race; give another --out"
         )
-    differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    raise FileError(
-        f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a changed "
-        "plan is a different race; give another --out"
-    )
+    return dict(found["made_with"])
+
+
+def _refuse_mixed(
+    plan: Plan, specs: list[RunSpec], folder: Path, begun_with: dict[str, Any]
+) -> None:
+    """Refuse to carry out a run with anything else than the race was begun with.
+
+    Runs that have ended are only read, so a finished race is drawn again by any version.
+    """
+    here = _made_with(plan)
+    if here == begun_with:
+        return
+    missing = sum(read_result(spec, folder / RUNS / spec.name) is None for spec in specs)
+    if missing:
+        raise FileError(
+            f"{folder} holds this race as begun with {_listed(begun_with)}, and "
+            f"{formats.counted(missing, 'run')} of it still to do; here is {_listed(here)}, and "
+            "results could differ: give another --out"
+        )
 
 
 def _made_with(plan: Plan) -> dict[str, str]:
@@ -203,5 +224,5 @@ def _made_with(plan: Plan) -> dict[str, str]:
     return made_with
 
 
-def _listed(made_with: Any) -> str:
-    return ", ".join(f"{k} {v}" for k, v in dict(made_with or {"nothing": "known"}).items())
+def _listed(made_with: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in made_with.items())

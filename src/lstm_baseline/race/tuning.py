@@ -99,7 +99,10 @@ class Tuning(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.trials and not self.space:
-            raise ValueError(f"trials is {self.trials}, but space is empty; say what to draw")
+            raise ValueError(
+                f"trials is {self.trials}, but space is empty; say what to draw, as under [tuning] "
+                "in the file that `lstm-baseline init race.toml` writes, or take --preset standard"
+            )
         for name, values in self.space.items():
             if name in _BUDGET:
                 raise ValueError(f"space.{name} is the budget, which all trials share; remove it")

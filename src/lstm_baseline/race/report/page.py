@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.engine.storage import read_json, write_whole
 from lstm_baseline.installation import describe_installation
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import INK, MARKERS, model_style
@@ -60,7 +60,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         "pictures": _by_slot(pictures),
         "keys": {name: _key(name, plan.models) for name in plan.models},
         "trials": plan.tuning.settings(plan.settings),
-        "environment": _environment_facts(),
+        "environment": _environment_facts(folder),
         "command": command,
         "files": [CSV, VERDICT, LATEX, f"{FIGURES}/", PLAN, f"{RUNS}/"],
     }
@@ -116,11 +116,16 @@ def _key(name: str, models: Sequence[str]) -> Key:
     return Key(MARKERS[style.marker], color)
 
 
-def _environment_facts() -> dict[str, object]:
+def _environment_facts(folder: Path) -> dict[str, object]:
+    """Return what the runs were made with, as the plan's file has it, and what drew the report."""
     here = describe_installation()
+    made_with: dict[str, object] = {}
+    if (folder / PLAN).exists():
+        made_with = dict(read_json(folder / PLAN)["made_with"])
     native = "" if here.instruction_set is None else f", {here.instruction_set}"
     return {
-        "lstm-baseline": here.version,
+        "runs made with": ", ".join(f"{name} {value}" for name, value in made_with.items()) or "–",
+        "report written with": f"lstm-baseline {here.version}",
         "engine": f"{here.engine}{native}",
         "Python": here.python,
         "NumPy": here.numpy,
