@@ -52,11 +52,12 @@ def test_commands_run(tmp_path: Path) -> None:
         r"^lstm-baseline (.*?)\s*(?:#.*)?$", "\n".join(blocks("sh")), re.MULTILINE
     )
     write_challenger(tmp_path)
-    assert len(commands) == 9
+    assert len(commands) == 11
     for number, command in enumerate(commands):
         few: list[object] = []
         if command.startswith(("train ", "compare ")):
-            few += ["--steps", 2, "--out", tmp_path / str(number)]
+            few += ["--steps", 2]
+            few += [] if "--out" in command else ["--out", tmp_path / str(number)]
         if command.startswith("compare "):
             few += ["--seeds", 1]
         if command.startswith("compare ") and "--data" not in command:
