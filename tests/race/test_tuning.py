@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from lstm_baseline.race.tuning import Choices, Range, Tuning, choose
+from lstm_baseline.race.tuning import Choices, Range, Tuning, ValidationScore, choose
 from lstm_baseline.training import TrainingSettings
 
 BASE = TrainingSettings(num_steps=50)
@@ -47,10 +47,18 @@ def test_trials_do_not_depend_on_how_many_there_are() -> None:
 
 def test_the_best_validation_score_is_chosen_whichever_way_it_goes() -> None:
     drawn = TUNING.settings(BASE)[:4]
-    scores = {0: 0.2, 1: 0.9, 3: 0.9}
+    scores = {k: ValidationScore(m, None) for k, m in {0: 0.2, 1: 0.9, 3: 0.9}.items()}
     assert choose(drawn, scores, BASE, higher_is_better=True) is drawn[1]
     assert choose(drawn, scores, BASE, higher_is_better=False) is drawn[0]
     assert choose(drawn, {}, BASE, higher_is_better=True) is BASE
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_trials_that_tie_are_told_apart_by_their_loss(higher_is_better: bool) -> None:
+    drawn = TUNING.settings(BASE)[:4]
+    scores = {0: (0.9, 0.5), 1: (0.9, None), 2: (0.9, 0.3), 3: (0.9, 0.3)}
+    tied = {k: ValidationScore(*score) for k, score in scores.items()}
+    assert choose(drawn, tied, BASE, higher_is_better=higher_is_better) is drawn[2]
 
 
 @pytest.mark.parametrize(

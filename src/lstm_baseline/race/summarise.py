@@ -14,7 +14,7 @@ from lstm_baseline.race.outcomes import (
     Trial,
 )
 from lstm_baseline.race.plan import Chosen, Plan, Sweep
-from lstm_baseline.race.tuning import choose
+from lstm_baseline.race.tuning import ValidationScore, choose
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import GeneratedTask, Task
@@ -32,7 +32,9 @@ def choose_settings(plan: Plan, trials: Runs) -> Chosen:
         (place, name): choose(
             drawn,
             {
-                spec.seed - FIRST_TRIAL_SEED: result.validation_score
+                spec.seed - FIRST_TRIAL_SEED: ValidationScore(
+                    result.validation_score, result.validation_loss
+                )
                 for spec, result in trials
                 if spec.task is task and spec.model == name and result.validation_score is not None
             },

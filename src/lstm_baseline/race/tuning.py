@@ -7,7 +7,7 @@ trial did best; no trial ever sees a test sample.
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import (
@@ -133,27 +133,38 @@ def _counts(name: str, value: float) -> bool:
     return isinstance(getattr(TrainingSettings.model_validate({name: value}), name), int)
 
 
+class ValidationScore(NamedTuple):
+    """How well a trial did in validation."""
+
+    metric: float
+    loss: float | None
+    """None in runs of earlier versions."""
+
+
 def choose(
     settings: list[TrainingSettings],
-    scores: Mapping[int, float],
+    scores: Mapping[int, ValidationScore],
     base: TrainingSettings,
     *,
     higher_is_better: bool,
 ) -> TrainingSettings:
-    """Return the settings of the trial with the best validation score.
+    """Return the settings of the trial that did best in validation.
 
     Parameters
     ----------
     settings
         Settings of every trial.
     scores
-        Validation score of each trial that finished, by its number.
+        Score of each trial that finished, by its number.
     base
         Settings to return if there was no trial or none finished.
     higher_is_better
-        True if higher scores are better. If scores are equal, the earliest trial is taken.
+        True if a higher metric is better. If metrics tie, the lower loss is taken; if these tie
+        too, the earliest trial.
     """
-    if not scores:
-        return base
-    best = max(scores, key=lambda k: (scores[k] if higher_is_better else -scores[k], -k))
-    return settings[best]
+
+    def goodness(k: int) -> tuple[float, float, int]:
+        metric, loss = scores[k]
+        return (metric if higher_is_better else -metric), -math.inf if loss is None else -loss, -k
+
+    return settings[max(scores, key=goodness)] if scores else base

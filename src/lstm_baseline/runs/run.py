@@ -77,6 +77,11 @@ class RunResult(BaseModel):
     history: list[Record] = []
 
     @property
+    def validation_loss(self) -> float | None:
+        """Validation loss of the weights that were kept; None in runs of earlier versions."""
+        return next((r.validation_loss for r in self.history if r.step == self.best_step), None)
+
+    @property
     def of_earlier_version(self) -> bool:
         """True if it finished under a version whose model files took standardised inputs."""
         return self.status == "finished" and self.selected_by is None
