@@ -56,6 +56,7 @@ def _predict_data(model: Path, data: Path, every_step: bool | None, out: Path | 
     from rich.progress import Progress
 
     from lstm_baseline.usage import predict as prediction
+    from lstm_baseline.usage.score import describe_score, read_split
 
     shown = Console(stderr=True)
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
@@ -71,6 +72,8 @@ def _predict_data(model: Path, data: Path, every_step: bool | None, out: Path | 
     else:
         found.write(out)
         console.print(f"predictions: {out}", soft_wrap=True)
+    for line in describe_score(found, read_split(model)):  # not among the rows of the table
+        shown.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _predict_text(model: Path, text: Path, out: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""The files of a trained model: weights that take the user's own numbers, and labels of outputs.
+"""The files of a trained model: weights that take the user's own numbers, labels, rows.
 
 A model is trained on standardised values (`ArrayFile`). Its file takes raw ones: the scaling is
 folded into the first weights and into the readout, in float64 where float32 is too coarse for the
@@ -26,7 +26,7 @@ from lstm_baseline.tasks.files import EvaluationPart
 from lstm_baseline.tasks.metrics import MEAN_SQUARED_ERROR
 from lstm_baseline.training import Trainable, predict
 
-MODEL, LABELS = "model.safetensors", "labels.json"
+MODEL, LABELS, SPLIT = "model.safetensors", "labels.json", "split.json"
 WEIGHTS = "lstm-baseline challenger 1"
 
 _ROUNDING_SHARE = 0.02
@@ -36,7 +36,7 @@ _LEAST_ROUNDING = 1e-5
 
 
 def save_trained(spec: RunSpec, model: Trainable, folder: Path) -> Trainable:
-    """Write a trained model and its labels, and return the model as the file has it.
+    """Write a trained model, its labels and its rows, and return the model as the file has it.
 
     Raises
     ------
@@ -44,6 +44,8 @@ def save_trained(spec: RunSpec, model: Trainable, folder: Path) -> Trainable:
         If not even float64 tells the file's numbers apart, or a file cannot be written.
     """
     path, task = folder / MODEL, spec.task
+    if isinstance(task, ArrayFile) and spec.stage == "final":
+        write_json(folder / SPLIT, _split(task, spec.seed))
     saved = for_raw_numbers(model, task, spec.seed) if isinstance(model, SequenceModel) else None
     if saved is None:
         write_tensors(path, model.params, {"format": WEIGHTS, "contestant": spec.config()})
@@ -65,6 +67,13 @@ def labels_of(task: Task) -> list[str | int | float | bool | None] | None:
         others = task.output_size - len(task.characters)
         return [*task.characters, *[None] * others]
     return None
+
+
+def _split(task: ArrayFile, seed: int) -> dict[str, object]:
+    """Return which rows of which file were for training, validation and test."""
+    config = task.config()
+    rows = {name: rows.tolist() for name, rows in task.rows(seed).items()}
+    return {"file": config["path"], "sha256": config["sha256"], **rows}
 
 
 def predict_as_saved(saved: Trainable, model: Trainable, task: Task, seed: int) -> FloatArray:

@@ -26,6 +26,7 @@ training rows' mean (chance). There is no oracle.
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from typing import Any, Literal, NamedTuple, final
 
@@ -208,6 +209,12 @@ class ArrayFile(Task):
         """Return the file's name, the digest of its content, and what y is."""
         return dict(self._config)
 
+    def rows(self, seed: int) -> dict[str, IntArray]:
+        """Return the rows of each part of a seed's split, "train", "validation" and "test"."""
+        split = self._split(seed)
+        parts = {"train": split.train, "validation": split.validation, "test": split.test}
+        return {name: np.sort(rows) for name, rows in parts.items()}
+
     def raw_inputs(self, part: EvaluationPart, seed: int) -> NDArray:
         """Return X (B, T, I) of a part of the rows as the file has it, padding included."""
         split = self._split(seed)
@@ -291,8 +298,21 @@ def _measured_scaling(values: NDArray) -> Scaling:
     return Scaling(mean, np.where(constant, 1.0, scale))
 
 
-def read_inputs(path: str | PathLike[str]) -> tuple[NDArray, IntArray | None]:
-    """Return X (N, T, I) of an .npz or .npy file and, where rows differ, their lengths (N,), 0 … T.
+class Sequences(NamedTuple):
+    """What a file to predict from holds."""
+
+    x: NDArray
+    """(N, T, I)"""
+    lengths: IntArray | None
+    """(N,) valid steps of each row, 0 … T; None where all are T."""
+    y: NDArray | None
+    """Targets as the file has them; None if it has none, or none that can be read."""
+    sha256: str
+    """Digest of the file."""
+
+
+def read_sequences(path: str | PathLike[str]) -> Sequences:
+    """Return X of an .npz or .npy file with lengths and y, if they are there.
 
     Raises
     ------
@@ -300,11 +320,12 @@ def read_inputs(path: str | PathLike[str]) -> tuple[NDArray, IntArray | None]:
         The file cannot be read, is damaged, or holds something else.
     """
     file = read_user_file(path)
-    arrays = _load_array(file) if file.content.startswith(_NPY) else _load(file, ("X",))
+    arrays = _load_array(file) if file.content.startswith(_NPY) else _load(file, ("X",), ("y",))
     try:
-        return _checked_inputs(arrays, shortest=0)
+        x, lengths = _checked_inputs(arrays, shortest=0)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
+    return Sequences(x, lengths, arrays.get("y"), file.sha256)
 
 
 def _load_array(file: UserFile) -> dict[str, NDArray]:
@@ -316,8 +337,10 @@ def _load_array(file: UserFile) -> dict[str, NDArray]:
         raise FileError(f"{file.path} {reason}; save X with numpy.save as numbers") from None
 
 
-def _load(file: UserFile, needed: Sequence[str]) -> dict[str, NDArray]:
-    """Return the arrays that are needed and, if there, lengths."""
+def _load(
+    file: UserFile, needed: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, NDArray]:
+    """Return the arrays that are needed and, if there, lengths and sound optional ones."""
     how = f"write it with numpy.savez(path, {', '.join(f'{name}=...' for name in needed)})"
     if not file.content.startswith(b"PK"):
         raise FileError(f"{file.path} is not an .npz file; {how}")
@@ -331,7 +354,12 @@ def _load(file: UserFile, needed: Sequence[str]) -> dict[str, NDArray]:
                 found = ", ".join(sorted(archive)[:8]) or "none"
                 raise FileError(f"{file.path} has no array {name} (found: {found}); {how}")
         names = [name for name in (*needed, "lengths") if name in archive]
-        return {name: _member(file, archive, name) for name in names}
+        arrays = {name: _member(file, archive, name) for name in names}
+        for name in optional:
+            if name in archive:
+                with suppress(FileError):
+                    arrays[name] = _member(file, archive, name)
+        return arrays
 
 
 def _member(file: UserFile, archive: Mapping[str, object], name: str) -> NDArray:

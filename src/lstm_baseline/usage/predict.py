@@ -14,7 +14,7 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.storage import write_whole
-from lstm_baseline.tasks.files import read_inputs
+from lstm_baseline.tasks.files import Sequences, read_sequences
 from lstm_baseline.tasks.metrics import valid_steps
 from lstm_baseline.usage.trained import Label, read_trained
 
@@ -27,9 +27,15 @@ class Prediction(NamedTuple):
 
     outputs: FloatArray
     """(N, T, O), zero past each row's end; or the last output of each row, (N, O)."""
-    lengths: IntArray | None
     labels: list[Label] | None
     """Labels of the O outputs if they are classes, otherwise None."""
+    source: Sequences
+    """What they were predicted from."""
+
+    @property
+    def lengths(self) -> IntArray | None:
+        """Valid steps of each row (N,); None where all are T."""
+        return self.source.lengths
 
     @property
     def every_step(self) -> bool:
@@ -139,7 +145,8 @@ def predict(
     model = trained.model
     if every_step is None:
         every_step = trained.every_step
-    x, lengths = read_inputs(data)
+    file = read_sequences(data)
+    x, lengths = file.x, file.lengths
     runner = model.freeze() if isinstance(model, LSTM) else model
     outputs = []
     for start in range(0, len(x), _ROWS_AT_ONCE):
@@ -147,7 +154,7 @@ def predict(
         some = None if lengths is None else lengths[rows]
         outputs.append(runner.forward(x[rows], every_step, lengths=some))
         on_rows(min(start + _ROWS_AT_ONCE, len(x)), len(x))
-    return Prediction(np.concatenate(outputs), lengths, trained.labels)
+    return Prediction(np.concatenate(outputs), trained.labels, file)
 
 
 def _as_text(label: Label) -> str:

@@ -11,7 +11,7 @@ from lstm_baseline.engine.errors import DivergenceError, FileError
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.run import RunResult, carry_out_run, read_result
-from lstm_baseline.runs.saved_model import LABELS, MODEL
+from lstm_baseline.runs.saved_model import LABELS, MODEL, SPLIT
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.ladder import unbeaten
@@ -23,9 +23,10 @@ RUN_FOLDER = "run"
 def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     """Train one model, save it, and print its score together with the task's ladder.
 
-    ``folder`` then holds ``model.safetensors``, which takes raw inputs; ``labels.json`` with the
-    labels of the outputs, if they are classes of the user's file; and ``run/``, the training run
-    that made them. If the model did not learn, by the rule of the race, the last lines say so.
+    ``folder`` then holds ``model.safetensors``, which takes raw inputs; of a user's file
+    ``labels.json`` with the labels of the outputs, if they are classes, and ``split.json`` with the
+    rows that were for training, validation and test; and ``run/``, the training run that made them.
+    If the model did not learn, by the rule of the race, the last lines say so.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
             f"{folder} holds this run as an earlier version carried it out; choose another --out,"
             " or remove it"
         )
-    for name in (LABELS, MODEL):  # the model last: with it the folder is complete
+    for name in (LABELS, SPLIT, MODEL):  # the model last: with it the folder is complete
         if (made := folder / RUN_FOLDER / name).exists():
             write_whole(folder / name, made.read_bytes())
     ladder = task.ladder(spec.seed)
