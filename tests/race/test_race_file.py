@@ -238,8 +238,9 @@ class TestOptions:
     @pytest.mark.parametrize("is_preset", [True, False])
     def test_own_data_take_the_place_of_all_tasks(self, race: RaceFile, is_preset: bool) -> None:
         untuned = change(race, tuning={}, training={"learning_rate": 0.5})
-        options = Options(data=Path("mine.npz"), target="regression", steps=50)
+        options = Options(data=Path("mine.npz"), target="regression", split="time", steps=50)
         (entry,) = with_options(untuned, options, is_preset=is_preset).tasks
+        assert entry.split == "time"
         assert (entry.data, entry.target) == (Path("mine.npz").resolve(), "regression")
         training = with_options(untuned, options, is_preset=is_preset).training
         assert training.num_steps == 50

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from lstm_baseline import LSTM
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.tasks import ArrayFile
 
@@ -97,10 +98,12 @@ def test_inputs_are_standardised_by_the_training_split(save, x):
     assert np.allclose(train.x.mean(axis=(0, 1)), 0, atol=1e-5)
     assert np.allclose(train.x[..., :2].std(axis=(0, 1)), 1, atol=1e-5)
     mean, scale = task.scaling(0)
-    assert scale[2] == 1
+    assert scale[2] == np.inf
     assert np.allclose(train.x[..., 2], 0)
     for batch in (train, test):
-        assert np.allclose(batch.x * scale + mean, x[rows_of(task, batch, 0)], atol=1e-5)
+        assert (batch.x[..., 2] == 0).all()
+        raw = batch.x[..., :2] * scale[:2] + mean[:2]
+        assert np.allclose(raw, x[rows_of(task, batch, 0)][..., :2], atol=1e-5)
 
 
 def test_steps_beyond_a_row_s_length_do_not_count(save, x, rng):
@@ -156,6 +159,109 @@ def test_labels_become_classes(save, x, y, classes):
     )
     batch = task.test(0)
     assert np.array_equal(task.classes[batch.y], y[rows_of(task, batch, 0)])
+
+
+@pytest.mark.parametrize("kind", [int, bool, float, np.uint8, np.float32])
+@pytest.mark.parametrize("per_step", [False, True])
+def test_one_hot_labels(save, x, rng, kind, per_step):
+    shape = (N, T) if per_step else (N,)
+    labels = rng.integers(3, size=shape)
+    task = ArrayFile(save(X=x, y=np.eye(3)[labels].astype(kind)))
+    assert task.classes.tolist() == [0, 1, 2]
+    assert (task.per_step, task.output_size) == (per_step, 3)
+    assert "one of 3 classes per " in task.summary
+    assert "; y is one-hot" in task.summary
+    batch = task.test(0)
+    assert np.array_equal(batch.y, labels[rows_of(task, batch, 0)])
+    if kind is float:
+        assert ArrayFile(save(X=x, y=np.eye(3)[labels]), target="regression").classes is None
+
+
+def test_one_hot_labels_beside_padding(save, x):
+    y = np.eye(2)[np.zeros((N, T), int)]
+    y[:, 3:] = 7.0
+    y[::2, 0] = [0, 1]
+    lengths = np.full(N, 3)
+    task = ArrayFile(save(X=x, y=y, lengths=lengths))
+    batch = task.test(0)
+    assert np.array_equal(batch.y[:, 0], 1 - rows_of(task, batch, 0) % 2)
+
+
+@pytest.mark.parametrize(
+    "changed", [(0, 0, 2.0), (0, slice(None), 0.0), (0, 0, np.nextafter(1, 2))]
+)
+def test_what_is_nearly_one_hot_is_values(save, x, changed):
+    y = np.eye(3)[np.arange(N) % 3]
+    row, columns, value = changed
+    y[row, columns] = value
+    assert ArrayFile(save(X=x, y=y)).classes is None
+
+
+def test_as_many_columns_as_steps_are_a_label_or_a_value_for_each_step(save, x):
+    y = np.eye(T, dtype=int)[np.arange(N) % T]
+    assert ArrayFile(save(X=x, y=y)).per_step
+    assert ArrayFile(save(X=x, y=y.astype(float))).classes is None
+
+
+@pytest.mark.parametrize("kind", [int, str])
+def test_labels_with_an_axis_of_one(save, x, rng, kind):
+    labels = rng.integers(3, size=(N, T)).astype(kind)
+    for given in (labels[:, 0], labels):
+        flat, more = (ArrayFile(save(X=x, y=y)) for y in (given, given[..., None]))
+        assert np.array_equal(flat.test(0).y, more.test(0).y)
+        assert flat.classes.tolist() == more.classes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        (0.1 + 0.2 * np.array([1, 1 + 1e-16, 1 + 4e-16]), float),
+        ([1e16, 1e16 + 2, 1e16 - 2], float),
+        ([1e7, 1e7 + 1, 1e7], np.float32),
+        ([3, 3, 3], int),
+        ([0.0, -0.0, 0.0], float),
+    ],
+)
+def test_a_feature_that_is_constant_but_for_rounding_is_zero(save, x, column, dtype):
+    x[..., 2] = 0.0
+    x = x.astype(dtype)
+    x[..., 2] = np.resize(column, (N, T))
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    assert "; feature 2 of X is constant, and taken as 0" in task.summary
+    assert (task.train_batch(0, 28, 0).x[..., 2] == 0).all()
+    model = LSTM(I, 4, 2, rng=0)
+    model.take_raw_inputs(*task.scaling(0))
+    assert (model.params["W"][:, 2] == 0).all()
+    assert np.isfinite(model.params["b"]).all()
+    model.take_raw_inputs(*task.scaling(0).inverse())
+    assert np.isfinite(model.params["W"]).all()
+
+
+def test_features_of_little_but_true_spread_are_kept(save, x):
+    x[..., 2] = 1.7e9 + np.arange(N)[:, None]  # seconds
+    task = ArrayFile(save(X=x, y=np.arange(N) % 2))
+    assert "constant" not in task.summary
+    assert task.train_batch(0, 28, 0).x[..., 2].std() == pytest.approx(1, abs=1e-3)
+    x = x.astype(np.float32)
+    x[..., 1] = 1e7 + 10 * np.arange(N)[:, None]  # ten roundings apart
+    assert "feature 1" not in ArrayFile(save(X=x, y=np.arange(N) % 2)).summary
+
+
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_a_spread_that_float64_cannot_compute_with_is_refused_before_training(save, x, name):
+    arrays = {"X": x.copy(), "y": x[:, 0, 0] * 1.0}
+    coarse = 1.0 + 1e-14 * np.arange(N)
+    arrays[name] = coarse if name == "y" else np.repeat(coarse, T * I).reshape(N, T, I)
+    with pytest.raises(FileError, match=f"component 0 of {name} has a mean of 1 and a standard"):
+        ArrayFile(save(**arrays))
+
+
+def test_constant_values_are_refused_and_a_constant_component_is_not_noise(save, x):
+    with pytest.raises(FileError, match=r"y is constant \(0\.3\); there is nothing to predict"):
+        ArrayFile(save(X=x, y=np.full(N, 0.3)))
+    y = np.stack([np.arange(N), np.resize([1e16, 1e16 + 2], N)], axis=-1).astype(float)
+    task = ArrayFile(save(X=x, y=y))
+    assert (task.test(0).y[:, 1] == 0).all()
 
 
 def test_whole_floats_can_be_classes(save, x):
@@ -280,7 +386,7 @@ X = np.zeros((N, T, I))
         ({"X": X, "y": np.full((N, T, 1), np.inf)}, r"y\[0, 0, 0\] is inf"),
         ({"X": X, "y": np.zeros(N, int)}, r"y holds one class only \(0\)"),
         ({"X": X, "y": LABELS * 1j}, "y is complex128; class labels are"),
-        ({"X": X, "y": LABELS[:, None]}, r"y has shape \(40, 1\); a classification expects"),
+        ({"X": X, "y": np.tile(LABELS[:, None], 3) * 2}, r"y has shape \(40, 3\); a classific"),
         ({"X": X, "y": np.zeros((N, T + 1, 2))}, r"y has shape \(40, 6, 2\); a regression"),
         ({"X": X, "y": LABELS, "lengths": np.full(N, T + 1)}, r"lengths\[0\] is 6; expected 1 to"),
         ({"X": X, "y": LABELS, "lengths": np.zeros(N, int)}, r"lengths\[0\] is 0; expected 1 to 5"),
@@ -391,7 +497,7 @@ def test_values_with_a_row_for_each_step_are_per_step(save, x):
     flat, explicit = ArrayFile(save(X=x, y=running)), ArrayFile(save(X=x, y=running[..., None]))
     assert flat.per_step
     assert flat.output_size == 1
-    assert "1 values per step" in flat.summary
+    assert "1 value per step" in flat.summary
     np.testing.assert_array_equal(flat.test(0).y, explicit.test(0).y)
 
 
@@ -411,9 +517,8 @@ def test_outliers_beyond_all_sense_are_refused(save, x, name):
     sound = ArrayFile(save(**arrays))
     in_test = rows_of(sound, sound.test(0), 0)[0]
     arrays[name][in_test] = 1e30
-    task = ArrayFile(save(**arrays))
     with pytest.raises(FileError, match=f"component . of {name} reaches .* standard deviations"):
-        task.validation(0)
+        ArrayFile(save(**arrays))
 
 
 def test_validation_rows_are_few_enough_to_be_repeated(save):

@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from lstm_baseline.benchmarks.entrants import OURS, PEERS
 from lstm_baseline.benchmarks.results import Report, Row
 from lstm_baseline.engine.models import LineStyle
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import palette
 from lstm_baseline.plots.drawing import BLUE, FAINT, MUTED, add_legend, new_axes, styled
-from lstm_baseline.plots.formats import counted
 
 _STYLES = dict(
     zip(

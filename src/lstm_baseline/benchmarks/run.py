@@ -18,7 +18,7 @@ from lstm_baseline.benchmarks.table import print_report
 from lstm_baseline.benchmarks.timing import QUICK, Pace, time_in_turns, wait_until_quiet
 from lstm_baseline.engine.storage import write_json, write_whole
 from lstm_baseline.engine.threads import limit_threads
-from lstm_baseline.plots.formats import counted
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.runs.peak_memory import can_measure
 

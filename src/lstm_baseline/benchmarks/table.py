@@ -10,7 +10,8 @@ from rich.text import Text
 from lstm_baseline.benchmarks.entrants import OURS
 from lstm_baseline.benchmarks.memory import Memory
 from lstm_baseline.benchmarks.results import Report, Row, Summary
-from lstm_baseline.plots.formats import NOTHING, counted, listing
+from lstm_baseline.engine.wording import counted
+from lstm_baseline.plots.formats import NOTHING, listing
 
 _DISTURBING = 0.1
 """Cores."""

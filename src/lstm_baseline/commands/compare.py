@@ -9,10 +9,11 @@ import typer
 from lstm_baseline.commands.options import (
     DataOption,
     PresetOption,
+    SplitOption,
     StepsOption,
     TargetOption,
     TextOption,
-    refuse_target_without_data,
+    refuse_without_data,
 )
 from lstm_baseline.commands.terminal import console, refuse_file_as_folder, resumable, this_command
 from lstm_baseline.engine.errors import InputError
@@ -60,6 +61,7 @@ def compare(
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
+    split: SplitOption = "auto",
     workers: WorkersOption = None,
     dask: DaskOption = None,
     tensorboard: TensorBoardOption = False,
@@ -73,12 +75,13 @@ def compare(
     from lstm_baseline.race.race import hold_race, report_race
     from lstm_baseline.race.race_file import Options, read_preset, read_race, with_options
 
-    refuse_target_without_data(target, data)
+    refuse_without_data(target, split, data)
     refuse_file_as_folder(out)
     options = Options(
         tasks=None if tasks is None else _names(tasks),
         data=data,
         target=target,
+        split=split,
         text=text,
         models=None if models is None else _names(models),
         challengers=tuple(challenger or ()),

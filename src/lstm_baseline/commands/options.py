@@ -23,6 +23,13 @@ TargetOption = Annotated[
     Target,
     typer.Option(help="What y in --data is: auto, classification or regression."),
 ]
+Split = Literal["auto", "time"]
+SplitOption = Annotated[
+    Split,
+    typer.Option(
+        help="Test rows of --data: auto draws them, or takes what the file says; time: the last."
+    ),
+]
 StepsOption = Annotated[
     int | None, typer.Option(min=1, help="Training steps of each run; the preset's by default.")
 ]
@@ -36,17 +43,19 @@ PresetOption = Annotated[
 ]
 
 
-def own_task(data: Path | None, text: Path | None, target: Target) -> "Task":
+def own_task(data: Path | None, text: Path | None, target: Target, split: Split) -> "Task":
     """Return the task made from the user's own file."""
     from lstm_baseline.tasks import ArrayFile, TextFile
 
     if data is not None:
-        return ArrayFile(data, target=target)
+        return ArrayFile(data, target=target, split=split)
     assert text is not None
     return TextFile(text)
 
 
-def refuse_target_without_data(target: Target, data: Path | None) -> None:
-    """Refuse --target without --data, which it describes."""
+def refuse_without_data(target: Target, split: Split, data: Path | None) -> None:
+    """Refuse --target and --split without --data, which they describe."""
     if target != "auto" and data is None:
         raise InputError("--target says what y in --data is; give --data as well")
+    if split != "auto" and data is None:
+        raise InputError("--split says which rows of --data are for test; give --data as well")

@@ -7,10 +7,11 @@ import typer
 
 from lstm_baseline.commands.options import (
     DataOption,
+    SplitOption,
     TargetOption,
     TextOption,
     own_task,
-    refuse_target_without_data,
+    refuse_without_data,
 )
 from lstm_baseline.commands.terminal import console, refuse_file_as_folder, resumable
 from lstm_baseline.engine.errors import InputError
@@ -52,6 +53,7 @@ def train(
     data: DataOption = None,
     text: TextOption = None,
     target: TargetOption = "auto",
+    split: SplitOption = "auto",
     model: ModelOption = "lstm",
     width: WidthOption = None,
     steps: StepsOption = 2000,
@@ -79,7 +81,7 @@ def train(
         raise InputError("give one of --task, --data and --text")
     if model not in MODELS:
         raise InputError(f"no model is named {model!r}; give one of: {', '.join(MODELS)}")
-    refuse_target_without_data(target, data)
+    refuse_without_data(target, split, data)
     refuse_file_as_folder(out)
     settings = TrainingSettings.model_validate(
         {
@@ -94,7 +96,7 @@ def train(
         }
     )
     spec = RunSpec(
-        task=own_task(data, text, target) if task is None else make_task(task),
+        task=own_task(data, text, target, split) if task is None else make_task(task),
         contestant=Contestant.model_validate(model),
         width=width or MODELS[model].default_width,
         settings=settings,

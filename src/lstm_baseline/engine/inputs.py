@@ -1,8 +1,7 @@
 """Checks of what a user hands over: refuse in one line, or convert to the dtype at work."""
 
-import difflib
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray
+from lstm_baseline.engine.wording import counted, did_you_mean
 
 RandomSource = np.random.Generator | int | None
 """A generator, a seed for one, or None for fresh entropy."""
@@ -28,14 +28,6 @@ def as_size(
             f"{name} is {value!r}; give a whole number from {at_least} to {at_most}{reason}"
         )
     return whole
-
-
-def did_you_mean(given: str, names: Collection[str]) -> str:
-    """Return " (did you mean …?)" with the name that is likely meant, or nothing."""
-    likely = difflib.get_close_matches(given, list(names), n=1)
-    # "steps" is far from "num_steps" by letters, and yet what somebody means by it.
-    likely += [name for name in names if given in name.split("_")]
-    return f" (did you mean {likely[0]!r}?)" if likely else ""
 
 
 def one_of(name: str, value: str, choices: Sequence[str]) -> str:
@@ -99,7 +91,8 @@ def as_sequence(x: object, input_size: int, dtype: FloatDType, model: str) -> Fl
         raise InputError(f"x has shape {array.shape}; give three axes (batch, time, features)")
     if array.shape[2] != input_size:
         raise InputError(
-            f"x has {array.shape[2]} features; this {model} takes {input_size} (input_size)"
+            f"x has {counted(array.shape[2], 'feature')}; this {model} takes {input_size} "
+            "(input_size)"
         )
     return array
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from lstm_baseline.engine.models import MODELS
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import TrainingSettings
 
@@ -61,11 +62,6 @@ def duration(seconds: float | None) -> str:
 def seeds(count: int) -> str:
     """Return a number of seeds with the noun."""
     return counted(count, "seed")
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def count(value: float | None) -> str:

@@ -13,8 +13,8 @@ from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.storage import read_json, write_json
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.installation import results_depend_on
-from lstm_baseline.plots import formats
 from lstm_baseline.race.judge import judge
 from lstm_baseline.race.outcomes import RaceOutcome, Runs
 from lstm_baseline.race.plan import PLAN, RUNS, Plan
@@ -88,7 +88,7 @@ def hold_race(
         if not specs:
             return []
         _refuse_mixed(plan, specs, folder, begun_with)
-        console.print(f"{title}: {formats.counted(len(specs), 'run')}")
+        console.print(f"{title}: {counted(len(specs), 'run')}")
         results = carry_out_runs(
             specs,
             folder / RUNS,
@@ -157,16 +157,16 @@ def _announce(plan: Plan, console: Console) -> None:
     """Print what is about to be run, and a warning if it cannot lead to a verdict."""
     for task in plan.tasks:
         console.print(f"{task.name}: {task.summary}")
+        for hint in task.hints:
+            console.print(f"hint: {hint}")
     counts = {
         "task": len(plan.tasks),
         "contestant": len(plan.contestants),
         "paired seed": plan.seeds,
     }
-    product = " × ".join(formats.counted(count, noun) for noun, count in counts.items())
-    trials = (
-        formats.counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
-    )
-    steps = formats.counted(plan.settings.num_steps, "step")
+    product = " × ".join(counted(count, noun) for noun, count in counts.items())
+    trials = counted(plan.tuning.trials, "tuning trial") if plan.tuning.trials else "untuned"
+    steps = counted(plan.settings.num_steps, "step")
     console.print(f"{product}, {trials}, {steps} a run; plan {plan.hash[:12]}")
     if (shortage := plan.shortage()) is not None:
         console.print(words.shortage(plan, shortage))
@@ -211,7 +211,7 @@ def _refuse_mixed(
     if missing:
         raise FileError(
             f"{folder} holds this race as begun with {_listed(begun_with)}, and "
-            f"{formats.counted(missing, 'run')} of it still to do; here is {_listed(here)}, and "
+            f"{counted(missing, 'run')} of it still to do; here is {_listed(here)}, and "
             "results could differ: give another --out"
         )
 

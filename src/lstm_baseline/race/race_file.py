@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.inputs import did_you_mean
 from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.tasks import TASKS, ArrayFile, Task, TextFile, make_task
+from lstm_baseline.tasks.files import Split, Target
 from lstm_baseline.training import TrainingSettings
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -31,9 +32,6 @@ PRESETS = ("quick", "standard", "nth-farthest")
 
 OWN_DATA = {"num_steps": 2000, "batch_size": 32, "learning_rate": 3e-3}
 """Training settings that suit most users' own data, used where nothing is tuned."""
-
-
-Target = Literal["auto", "classification", "regression"]
 
 
 class SweepEntry(BaseModel):
@@ -59,6 +57,8 @@ class TaskEntry(BaseModel):
     """An .npz file, in place of a generated task."""
     target: Target = "auto"
     """Meaning of y in ``data``."""
+    split: Split = "auto"
+    """Which rows of ``data`` are for test: as the file says or drawn, or the last ones."""
     text: Path | None = None
     """A UTF-8 file, in place of a generated task."""
     sweeps: tuple[SweepEntry, ...] = ()
@@ -74,6 +74,8 @@ class TaskEntry(BaseModel):
             raise ValueError(f"give one of task ({', '.join(TASKS)}), data and text")
         if self.target != "auto" and self.data is None:
             raise ValueError("target says what y in data is; give data as well")
+        if self.split != "auto" and self.data is None:
+            raise ValueError("split says which rows of data are for test; give data as well")
         return self
 
     def make(self, folder: Path) -> Task:
@@ -83,7 +85,7 @@ class TaskEntry(BaseModel):
             return make_task(self.task, **arguments)
         if self.data is not None:
             _refuse_arguments(arguments, "data")
-            return ArrayFile(folder / self.data, target=self.target)
+            return ArrayFile(folder / self.data, target=self.target, split=self.split)
         assert self.text is not None
         _refuse_arguments(arguments, "text")
         return TextFile(folder / self.text)
@@ -222,6 +224,8 @@ class Options:
     """A user's arrays, which replace all tasks."""
     target: Target = "auto"
     """Meaning of y in ``data``."""
+    split: Split = "auto"
+    """Which rows of ``data`` are for test."""
     text: Path | None = None
     """A user's text, which replaces all tasks."""
     models: tuple[str, ...] | None = None
@@ -278,7 +282,7 @@ def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFi
 def _entries(race: RaceFile, options: Options) -> list[object]:
     """Return the entries of the tasks: the user's file, or those of the race that are named."""
     if options.data is not None:
-        return [{"data": options.data.resolve(), "target": options.target}]
+        return [{"data": options.data.resolve(), "target": options.target, "split": options.split}]
     if options.text is not None:
         return [{"text": options.text.resolve()}]
     if options.tasks is None:

@@ -12,7 +12,7 @@ from loky import cpu_count
 from rich.console import Console
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.plots import formats
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.runs.local_workers import local_workers
 from lstm_baseline.runs.progress import Bars, show_bars
 from lstm_baseline.runs.run import RunResult, read_result
@@ -92,7 +92,7 @@ def carry_out_runs(
             found = _dask_workers(folder, scheduler, modules)
         with found as workers:
             if scheduler is not None:
-                number = formats.counted(len(workers.free()), "worker")
+                number = counted(len(workers.free()), "worker")
                 console.print(f"{scheduler} has {number}", soft_wrap=True)
             with show_bars(console, waiting) as bars:
                 results |= _keep_busy(waiting, workers, bars, on_record)

@@ -44,6 +44,8 @@ class Task(ABC):
     name: str
     summary: str
     """One line: what is shown and what is asked."""
+    hints: tuple[str, ...] = ()
+    """Lines about what in the user's data is likely meant otherwise."""
     input_size: int
     output_size: int
     """Classes, or components of a value."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import did_you_mean
+from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.tasks.adding import Adding
 from lstm_baseline.tasks.base import GeneratedTask
 from lstm_baseline.tasks.copy_memory import CopyMemory

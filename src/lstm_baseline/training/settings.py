@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import did_you_mean
+from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.training.optimizers import OptimizerName
 from lstm_baseline.training.schedules import ScheduleName
 

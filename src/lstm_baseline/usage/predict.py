@@ -14,7 +14,7 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.storage import write_whole
-from lstm_baseline.tasks.files import Sequences, read_sequences
+from lstm_baseline.tasks.arrays import Sequences, read_sequences
 from lstm_baseline.tasks.metrics import valid_steps
 from lstm_baseline.usage.trained import Label, read_trained
 

@@ -10,6 +10,7 @@ import numpy as np
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.shapes import IntArray, NDArray
 from lstm_baseline.engine.storage import read_json
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.saved_model import SPLIT
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, Metric
@@ -72,7 +73,7 @@ def describe_score(prediction: Prediction, split: Split | None) -> Iterator[str]
         return formats.number(metric.measure(outputs[rows], some))
 
     everything = np.arange(len(outputs))
-    yield f"{metric.name} {score(everything)} over {formats.counted(len(outputs), 'row')}"
+    yield f"{metric.name} {score(everything)} over {counted(len(outputs), 'row')}"
     if split is None:
         return
     if split.sha256 != prediction.source.sha256:

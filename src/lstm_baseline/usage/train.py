@@ -37,6 +37,8 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
     """
     task = spec.task
     console.print(f"{task.name}: {task.summary}")
+    for hint in task.hints:
+        console.print(f"hint: {hint}")
     result = _run_with_bar(spec, folder / RUN_FOLDER, console)
     if result.score is None:
         raise DivergenceError(result.reason)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, TypedDict
 
 from lstm_baseline.engine.cells import LSTMVariant
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import as_size, did_you_mean
+from lstm_baseline.engine.inputs import as_size
 from lstm_baseline.engine.models.dropout import DropoutRates
 from lstm_baseline.engine.models.stack import Layers
+from lstm_baseline.engine.wording import did_you_mean
 
 
 class SequenceKeywords(TypedDict, total=False):

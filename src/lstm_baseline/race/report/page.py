@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lstm_baseline.engine.storage import read_json, write_whole
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.installation import describe_installation
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import INK, MARKERS, model_style
@@ -106,7 +107,7 @@ def _environment() -> Environment:
 
 def _title(plan: Plan) -> str:
     models = formats.listing([formats.model_label(model) for model in plan.models])
-    return f"{models} on {formats.counted(len(plan.tasks), 'task')}"
+    return f"{models} on {counted(len(plan.tasks), 'task')}"
 
 
 def _key(name: str, models: Sequence[str]) -> Key:

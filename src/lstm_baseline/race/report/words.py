@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.formats import (
     NOTHING,
-    counted,
     duration,
     listing,
     number,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import RaceOutcome
 from lstm_baseline.race.report.sections.section import Section
@@ -40,10 +41,7 @@ def _counts(race: RaceOutcome) -> str:
     for stage, _, _, result in _runs(race):
         found.setdefault(stage, []).append(result.status == "failed")
     return formats.listing(
-        [
-            f"{sum(failed)} of {formats.counted(len(failed), stage)}"
-            for stage, failed in found.items()
-        ]
+        [f"{sum(failed)} of {counted(len(failed), stage)}" for stage, failed in found.items()]
     )
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lstm_baseline.engine.models import LineStyle
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import BLUE, FAINT, MUTED, add_legend, styled
 from lstm_baseline.plots.palette import RED
@@ -127,7 +128,7 @@ def _difference(task: Comparison, reason: str) -> Difference:
 
 def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
     count, all_tasks = len(duel.compared), len(duel.tasks)
-    title = "all tasks" if count in (0, all_tasks) else f"{formats.counted(count, 'task')} compared"
+    title = "all tasks" if count in (0, all_tasks) else f"{counted(count, 'task')} compared"
     if duel.overall is None:
         reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
         return Difference(title, None, None, None, reason)
