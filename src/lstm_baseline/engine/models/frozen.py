@@ -38,6 +38,10 @@ class FrozenLSTM:
             # The compiled method itself, because a step takes little longer than a Python call.
             vars(self)["step"] = self._core.step
 
+    def __reduce__(self) -> tuple[type["FrozenLSTM"], tuple[SequenceModel]]:
+        """Let a copy, here or in another process, pack the weights anew."""
+        return FrozenLSTM, (self._model,)
+
     def __repr__(self) -> str:
         """Show sizes."""
         return (

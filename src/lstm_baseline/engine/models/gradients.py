@@ -29,6 +29,10 @@ class Gradients:
         """(B, T, I), zero in the padding; computed when it is first asked for."""
         return self._gradient_of_x()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Compute x, which a copy or another process could not."""
+        return {"params": self.params, "initial_state": self.initial_state, "x": self.x}
+
 
 class ModelCache(NamedTuple):
     """Record of a ``forward_with_cache`` for ``backward``."""

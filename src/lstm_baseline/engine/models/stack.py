@@ -311,7 +311,18 @@ class StackCache(NamedTuple):
 @cache
 def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
     """Return the named tuple of the states of layers that differ in size."""
-    return namedtuple(name, [f"{field}{suffix}" for suffix in suffixes for field in fields])
+    names = [f"{field}{suffix}" for suffix in suffixes for field in fields]
+    found: type[Any] = namedtuple(name, names)  # type: ignore[misc]
+    # No module has it, so a copy in another process is made as this one was.
+    found.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))  # type: ignore[assignment]
+    return found
+
+
+def _restored(
+    name: str, fields: tuple[str, ...], suffixes: tuple[str, ...], *parts: FloatArray
+) -> State:
+    state: State = _named(name, fields, suffixes)(*parts)
+    return state
 
 
 def _times(x: FloatArray, mask: FloatArray | None) -> FloatArray:
