@@ -312,10 +312,11 @@ class StackCache(NamedTuple):
 def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
     """Return the named tuple of the states of layers that differ in size."""
     names = [f"{field}{suffix}" for suffix in suffixes for field in fields]
-    found: type[Any] = namedtuple(name, names)  # type: ignore[misc]
+    found: Any = namedtuple(name, names)  # type: ignore[misc]
     # No module has it, so a copy in another process is made as this one was.
-    found.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))  # type: ignore[assignment]
-    return found
+    found.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))
+    made: type[Any] = found
+    return made
 
 
 def _restored(
