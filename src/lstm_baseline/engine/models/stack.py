@@ -312,10 +312,10 @@ class StackCache(NamedTuple):
 def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
     """Return the named tuple of the states of layers that differ in size."""
     names = [f"{field}{suffix}" for suffix in suffixes for field in fields]
-    found: Any = namedtuple(name, names)  # type: ignore[misc]
+    make: Any = namedtuple  # mypy wants literal names
+    made: type[Any] = make(name, names)
     # No module has it, so a copy in another process is made as this one was.
-    found.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))
-    made: type[Any] = found
+    made.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))  # type: ignore
     return made
 
 
