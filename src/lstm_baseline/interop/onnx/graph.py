@@ -1,6 +1,6 @@
 """A graph of ONNX as plain Python, and its values node by node."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +56,25 @@ class Node(NamedTuple):
         return {name: y for name, y in zip(self.outputs, outputs, strict=False) if name}
 
 
+class NumberCount:
+    """How many numbers a graph has computed."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, node: Node, outputs: Iterable[object]) -> None:
+        """Count the outputs of a node that are arrays.
+
+        Raises
+        ------
+        InputError
+            If they are too many.
+        """
+        self.total += sum(value.size for value in outputs if isinstance(value, np.ndarray))
+        if self.total > MOST_NUMBERS:
+            raise InputError(f"{node} is one too many: the graph has over {MOST_NUMBERS:,} numbers")
+
+
 class Input(NamedTuple):
     """What a graph says of an input."""
 
@@ -85,14 +104,10 @@ class Graph(NamedTuple):
             if name not in given:
                 raise InputError(f"input {name!r} is missing; the graph takes {list(self.inputs)}")
         values = {**self.constants, **given}
-        num_numbers = 0
+        count = NumberCount()
         for node in self.nodes:
             outputs = node.compute(values)
-            num_numbers += sum(value.size for value in outputs.values())
-            if num_numbers > MOST_NUMBERS:
-                raise InputError(
-                    f"{node} is one too many: the graph has over {MOST_NUMBERS:,} numbers"
-                )
+            count.add(node, outputs.values())
             values |= outputs
         return values
 

@@ -19,9 +19,15 @@ from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.interop.onnx.absence import refuse_without_lstm
 from lstm_baseline.interop.onnx.file import read_model
-from lstm_baseline.interop.onnx.graph import Graph, Input, Node, as_graph, type_name
+from lstm_baseline.interop.onnx.graph import (
+    Graph,
+    Input,
+    Node,
+    NumberCount,
+    as_graph,
+    type_name,
+)
 from lstm_baseline.interop.onnx.lstm import Direction, read_directions
-from lstm_baseline.interop.onnx.operators import MOST_NUMBERS
 from lstm_baseline.interop.onnx.symbolic import (
     Factor,
     Filled,
@@ -41,6 +47,9 @@ WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 SEQUENCE_LENS = 4
 STATES = {"initial_h": 5, "initial_c": 6}
 """Places of these among the inputs of an LSTM node."""
+
+MOST_TRIED = 2**24
+"""Numbers in the largest x on which a graph is tried, so that it does not take minutes."""
 
 _FLOATS, _WHOLE_NUMBERS = (1, 11), (6, 7)
 """Types by their numbers in ONNX."""
@@ -132,12 +141,14 @@ class _Walk:
         self.values[self.x] = Signal((Part((Term("x"),)),), axes(*first_two, units))
         if self.lengths:
             self.values[self.lengths] = Signal((Part((Term("lengths"),)),), axes(batch))
+        count = NumberCount()
         for node in graph.nodes:
             if node.operator == "LSTM":
                 self._take(node, batch, time)
             else:
-                given = [self.values[name] if name else None for name in node.inputs]
-                self.values |= outputs_of(node, given)
+                outputs = outputs_of(node, [self.values[n] if n else None for n in node.inputs])
+                count.add(node, outputs.values())
+                self.values |= outputs
         signals = {name: self.values[name] for name in graph.outputs}
         reads_out = any(isinstance(y, Signal) and y.readout for y in signals.values())
         self.outputs = {name: self._output(name, y, reads_out) for name, y in signals.items()}
@@ -242,21 +253,23 @@ class _Walk:
 
     def _output(self, name: str, y: Any, reads_out: bool) -> _Output:
         """Return what an output of the graph is; ``reads_out`` if any has a linear layer."""
-        if isinstance(y, Signal) and _is_in_order(y):
+        if isinstance(y, Signal):
             end = "end" if self.lengths else "last"
             kinds = {"every step": ("every", "every"), "last": (end, "first")}
             if not self.lengths:
                 kinds["last step"] = ("last", "last")
             for kind, steps in kinds.items():
                 merge = self._merge_of(y, steps)
-                if merge is not None and reads_out == (y.readout is not None):
+                suits = reads_out == (y.readout is not None) and _is_in_order(y, kind)
+                if merge is not None and suits:
                     self.merges.add(merge)
                     self._read_out(name, y.readout)
                     return _Output(kind, y)
             ends = (("h", 0, end), ("h", 1, "first"), ("c", 0, "end"), ("c", 1, "end"))
             terms = [term for part in y.parts for term in part.terms]
             are_states = all((term.kind, term.direction, term.step) in ends for term in terms)
-            if are_states and len(terms) == len(y.parts) and y.readout is None:
+            are_whole = len(terms) == len(y.parts) and y.readout is None
+            if are_states and are_whole and _is_in_order(y, "states"):
                 return _Output("states", y)
         raise InputError(
             f"output {name!r} of the graph is not what its LSTM nodes and a linear layer give; "
@@ -298,7 +311,7 @@ def _shape(name: str, given: Input, input_size: int) -> tuple[int | None, int | 
             f"the last of {input_size}"
         )
     size = math.prod(length or 1 for length in shape[:2]) * input_size
-    if any(length is not None and length <= 0 for length in shape[:2]) or size > MOST_NUMBERS:
+    if any(length is not None and length <= 0 for length in shape[:2]) or size > MOST_TRIED:
         raise InputError(
             f"the graph's input {name!r} has shape {shape}, on which it cannot be tried; "
             "leave batch and time open"
@@ -347,15 +360,27 @@ def _equal(a: NDArray | None, b: NDArray | None) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
-def _is_in_order(y: Signal) -> bool:
-    """Return whether batch and time have axes of their own, and features follow part by part."""
-    others = [axis for axis in y.axes if {f.name for f in axis} not in ({"batch"}, {"time"})]
-    names = [factor.name for axis in others for factor in axis]
-    if names not in ([], ["parts"], ["units"], ["parts", "units"]):
+def _is_in_order(y: Signal, kind: str) -> bool:
+    """Return whether axes are as an output of this kind may have them.
+
+    Batch and time have axes of their own, in any order, and features follow, part by part; but an
+    LSTM node itself gives (T, parts, B, units), and states (parts, B, units).
+    """
+    filled = [[factor.name for factor in axis] for axis in y.axes if axis]
+    features = [axis for axis in filled if axis not in (["batch"], ["time"])]
+    if [name for axis in features for name in axis] not in (
+        [],
+        ["parts"],
+        ["units"],
+        ["parts", "units"],
+    ):
         return False
-    # The features of a part are last.
-    filled = [axis for axis in y.axes if axis]
-    return "units" not in names or filled[-1][-1].name == "units"
+    own = {
+        "every step": ["time", "parts", "batch", "units"],
+        "states": ["parts", "batch", "units"],
+    }
+    as_nodes_give_it = [[name] for name in own.get(kind, ()) if [name] in filled]
+    return filled[len(filled) - len(features) :] == features or filled == as_nodes_give_it
 
 
 def _model(walk: _Walk) -> LSTM:
@@ -425,16 +450,14 @@ def _usual(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
 
 def _unusual(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Return whole numbers, tiny ones, large ones and what often stands for a missing one."""
-    numbers = np.stack(
-        [
-            rng.integers(-3, 4, shape).astype(float),
-            1e-6 * rng.standard_normal(shape),
-            1e4 * rng.standard_normal(shape),
-            rng.choice([-999.0, -1.0, 0.0, 999.0], shape),
-        ]
-    )
-    chosen: FloatArray = np.choose(rng.integers(len(numbers), size=shape), numbers)
-    return chosen
+    x = rng.choice([-999.0, -1.0, 0.0, 999.0], shape)
+    for numbers in (
+        rng.integers(-3, 4, shape),
+        1e-6 * rng.standard_normal(shape),
+        1e4 * rng.standard_normal(shape),
+    ):
+        np.copyto(x, numbers, where=rng.random(shape) < 0.3)
+    return x
 
 
 def _check(walk: _Walk, model: LSTM, x: FloatArray, lengths: IntArray | None) -> None:
@@ -489,6 +512,7 @@ def _agree(given: NDArray, expected: FloatArray) -> bool:
     """Return whether values are equal up to axes of length 1 and rounding."""
     if given.size != expected.size:
         return False
+    # Where an activation has no bounds, large x may give what is not finite.
     a, b = given.reshape(-1), expected.reshape(-1)
     finite = np.isfinite(b)
     tolerance = 1e-5 if expected.dtype == np.float32 else 1e-12

@@ -27,6 +27,9 @@ from lstm_baseline.interop.onnx.operators import DTYPES
 OPEN_END = 2**31 - 1
 """No axis is longer, so that a slice up to here or beyond takes all."""
 
+MOST_PLACES = 2**12
+"""Limit of parts, axes and places: a file of a few bytes can ask for any number."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -36,10 +39,12 @@ class Size:
     axes: tuple[str, ...]
     """Names of the axes, in alphabetical order."""
 
-    def __mul__(self, other: "Size | int") -> "Size | int":
-        if isinstance(other, Size):
-            return Size(self.number * other.number, tuple(sorted(self.axes + other.axes)))
-        return Size(self.number * index(other), self.axes)
+    def __mul__(self, other: "Size | int") -> "Size":
+        number, axes = (other.number, other.axes) if isinstance(other, Size) else (index(other), ())
+        found = Size(self.number * number, tuple(sorted(self.axes + axes)))
+        if not 0 < found.number <= OPEN_END or len(found.axes) > 8:
+            raise ValueError(f"{found} is no size of an array")
+        return found
 
     __rmul__ = __mul__
 
@@ -116,8 +121,11 @@ def outputs_of(node: Node, given: Sequence[Any]) -> dict[str, Any]:
     if arrays and not sizes:
         computed = node.compute(dict(zip(node.inputs, given, strict=True)))
         return {name: np.asarray(y) for name, y in computed.items()}
+    places = [x for x in given if isinstance(x, np.ndarray) and x.dtype.kind in "iO"]
     try:
-        if arrays and node.operator in _OF_SIZES:
+        if any(x.size > MOST_PLACES for x in places):
+            found = None
+        elif arrays and node.operator in _OF_SIZES:
             found = _OF_SIZES[node.operator](node, given)
         else:
             found = _OPERATORS[node.operator](*given, **node.attributes)
@@ -126,9 +134,14 @@ def outputs_of(node: Node, given: Sequence[Any]) -> dict[str, Any]:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         found = None  # its inputs are not of the kinds that it is understood for
     outputs = found if type(found) is tuple else (found,)
-    if any(y is None for y in outputs) or len(outputs) < len(node.outputs):
+    if len(outputs) < len(node.outputs) or any(map(_is_beyond, outputs)):
         raise InputError(f"{node} {_complaint(given)}")
     return {name: y for name, y in zip(node.outputs, outputs, strict=False) if name}
+
+
+def _is_beyond(y: Any) -> bool:
+    """Return whether a value is none that is understood."""
+    return y is None or (isinstance(y, Signal) and max(len(y.parts), len(y.axes)) > MOST_PLACES)
 
 
 def _complaint(given: Sequence[Any]) -> str:
@@ -141,7 +154,7 @@ def _complaint(given: Sequence[Any]) -> str:
     if "x" in kinds:
         return "changes x; an LSTM takes x as it is"
     if kinds:
-        return "changes the lengths of rows in a way that an LSTM does not"
+        return "computes with the lengths of rows in a way that is not understood"
     return "computes with the lengths of x in a way that is not understood"
 
 
@@ -348,10 +361,10 @@ def _slice(
             return None
         k = range(len(x.axes))[axis]
         size = _size(found.axes[k])
-        places: list[int] | None
+        places: Sequence[int] | None
         if not isinstance(size, Size):
-            places = list(range(size)[int(start) : int(end) : int(step)])
-            places = None if places == list(range(size)) else places
+            places = range(size)[int(start) : int(end) : int(step)]
+            places = None if places == range(size) else places
         elif step != 1:
             return None
         elif end == size or (not isinstance(end, Size) and end >= OPEN_END):
@@ -398,7 +411,7 @@ def _split(
         return None
     k = range(len(x.axes))[axis]
     return tuple(
-        _cut(x, k, list(range(end - length, end)) if length != size else None)
+        _cut(x, k, range(end - length, end) if length != size else None)
         for length, end in zip(lengths, ends, strict=True)
     )
 
