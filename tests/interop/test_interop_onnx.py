@@ -1,4 +1,4 @@
-"""ONNX files: equal outputs in ONNX Runtime and PyTorch, and refusals by name."""
+"""ONNX files to and fro: equal outputs in ONNX Runtime, PyTorch and Keras, equal weights here."""
 
 from itertools import product
 from pathlib import Path
@@ -10,14 +10,28 @@ from lstm_baseline import GRU, LSTM
 from lstm_baseline.engine.cells.gate_activations import NAMES
 from lstm_baseline.engine.errors import InputError, WriteError
 from lstm_baseline.interop import from_onnx, to_onnx
-from tests.support.models import assert_same_arrays, normal, scatter
+from tests.support.models import normal, scatter
 
 onnx = pytest.importorskip("onnx", reason="reads and writes ONNX, which is not installed")
 
-from lstm_baseline.interop.onnx.lstm import node_attributes, node_weights  # noqa: E402
-from tests.support.onnx_graphs import FLOAT, as_model, node  # noqa: E402
+from lstm_baseline.interop.onnx_backend import LSTMBackend  # noqa: E402
+from tests.support.onnx_graphs import (  # noqa: E402
+    BATCH_FIRST,
+    DENSE,
+    FLOAT,
+    TIME_FIRST,
+    H,
+    I,
+    O,
+    as_model,
+    assert_same_model,
+    layer,
+    make_model,
+    node,
+    numbers,
+)
 
-B, T, I, H, O = 4, 6, 3, 5, 2
+B, T = 4, 6
 FORMS = [
     {},
     {"output_size": O},
@@ -30,19 +44,10 @@ FORMS = [
 ]
 
 
-def make_model(dtype=np.float32, **form):
-    return scatter(LSTM(I, H, **form, dtype=dtype, rng=0))
-
-
 def run_in_onnxruntime(path, **feeds):
     onnxruntime = pytest.importorskip("onnxruntime", reason="runs ONNX, and is not installed")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(None, feeds)[0]
-
-
-def assert_same_model(given, expected):
-    assert given.config == expected.config
-    assert_same_arrays(given.params, expected.params)
 
 
 # To a file.
@@ -71,6 +76,8 @@ def test_to_onnx_against_onnxruntime(form, return_sequences, lengths, tmp_path):
 def test_merged_directions(merge, form, return_sequences, tmp_path):
     """They go out and come back."""
     model, path = make_model(bidirectional=True, merge=merge, **form), tmp_path / "model.onnx"
+    to_onnx(model, path, return_sequences=return_sequences, lengths=True)
+    assert_same_model(from_onnx(path), model)
     to_onnx(model, path, return_sequences=return_sequences)
     x = normal(B, T, I, dtype=np.float32)
     expected = model.forward(x, return_sequences)
@@ -100,13 +107,22 @@ def test_every_activation_in_every_place(name, place, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "ragged"])
 @pytest.mark.parametrize("return_sequences", [True, False], ids=["all", "last"])
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_there_and_back(form, return_sequences, dtype, tmp_path):
-    model = make_model(dtype, **form)
-    to_onnx(model, tmp_path / "model.onnx", return_sequences=return_sequences)
-    assert_same_model(from_onnx(tmp_path / "model.onnx"), model)
-    assert_same_model(from_onnx(onnx.load(tmp_path / "model.onnx")), model)
+def test_there_and_back(form, return_sequences, lengths, dtype, tmp_path):
+    model, path = make_model(dtype, **form), tmp_path / "model.onnx"
+    to_onnx(model, path, return_sequences=return_sequences, lengths=lengths)
+    assert_same_model(from_onnx(path), model)
+    assert_same_model(from_onnx(onnx.load(path)), model)
+
+
+@pytest.mark.parametrize("lengths", [False, True], ids=["whole", "ragged"])
+@pytest.mark.parametrize("form", [{}, {"bidirectional": True}, {"output_size": O}], ids=str)
+def test_layers_that_differ_in_size(form, lengths, tmp_path):
+    model, path = scatter(LSTM(I, (6, 4, 5), **form, rng=0)), tmp_path / "model.onnx"
+    to_onnx(model, path, lengths=lengths)
+    assert_same_model(from_onnx(path), model)
 
 
 @pytest.mark.parametrize(
@@ -284,33 +300,6 @@ def test_all_of_keras_exports_are_there():
 # From graphs as tf2onnx writes them, and others by hand.
 
 
-def layer(model, k=0, x="X", W=None, start="- -", lengths="-", **attributes):
-    """Return the node of a model of one layer, from x to Yk, Yhk and Yck, and its weights."""
-    weights = {f"{n}{k}": array for n, array in node_weights(model, model.suffixes).items()}
-    R, bias, P = (f"{n}{k}" if f"{n}{k}" in weights else "-" for n in ("R", "B", "P"))
-    if model.bidirectional:
-        attributes = {"direction": "bidirectional"} | attributes
-    inputs = f"{x} {W or f'W{k}'} {R} {bias} {lengths} {start} {P}"
-    return node("LSTM", inputs, f"Y{k} Yh{k} Yc{k}", name=f"rnn{k}", **attributes), weights
-
-
-TIME_FIRST = node("Transpose", "x", "X", perm=[1, 0, 2])
-BATCH_FIRST = [
-    node("Squeeze", "Y0 one", "by_time"),
-    node("Transpose", "by_time", "by_row", perm=[1, 0, 2]),
-]
-DENSE = [node("MatMul", "by_row kernel", "product"), node("Add", "product bias", "y")]
-
-
-def numbers(model=None):
-    """Return what the graphs below need besides the weights of LSTM nodes."""
-    found = {"zero": [0], "one": [1], "two": [2], "units": [H]}
-    found = {name: np.array(value) for name, value in found.items()}
-    if model is not None and model.output_size:
-        found |= {"kernel": model.params["W_out"].T, "bias": model.params["b_out"]}
-    return found
-
-
 def keras_sequences(model):
     """LSTM(return_sequences=True) and Dense."""
     lstm, weights = layer(model, start="zeros zeros")
@@ -460,231 +449,93 @@ def test_a_linear_layer_without_bias():
     np.testing.assert_array_equal(found.params["b_out"], 0)
 
 
-# What is no LSTM with a readout.
+# Lengths of rows, of axes, and what is not said.
 
 
-def graph(*after, before=(), arrays=None, inputs=None, outputs=None, opset=14, opsets=(), **lstm):
-    """Return a model of an LSTM node with ``before`` from X and ``after`` from by_row (B, T, H)."""
-    model = make_model(output_size=O)
-    made, weights = layer(model, **lstm)
-    return as_model(
-        [TIME_FIRST, *before, made, *BATCH_FIRST, *after],
-        weights | numbers(model) | (arrays or {}),
-        inputs=inputs,
-        outputs=outputs,
-        opset=opset,
-        opsets=opsets,
+WITH_LENGTHS = {"x": (FLOAT, ("b", "t", I)), "n": (onnx.TensorProto.INT32, ("b",))}
+
+
+@pytest.mark.parametrize("kind", ["INT32", "INT64"])
+@pytest.mark.parametrize("outputs", ["Y0", "last", "read out"])
+def test_lengths_of_rows(outputs, kind):
+    """As PyTorch's exporter writes them for packed sequences, too."""
+    model = make_model(output_size=O if outputs == "read out" else None)
+    lstm, weights = layer(model, lengths="ends")
+    after = {
+        "Y0": [node("Identity", "Y0", "y")],
+        "last": [node("Squeeze", "Yh0 zero", "y")],
+        "read out": [*BATCH_FIRST, *DENSE],
+    }[outputs]
+    made = as_model(
+        [TIME_FIRST, node("Cast", "n", "ends", to=6), lstm, *after],
+        weights | numbers(model),
+        inputs=WITH_LENGTHS | {"n": (getattr(onnx.TensorProto, kind), ("b",))},
+        outputs={"y": {"Y0": 4, "last": 2, "read out": 3}[outputs]},
     )
+    found = from_onnx(made)
+    assert_same_model(found, model)
+    x, lengths = normal(B, T, I, dtype=np.float32), np.array([6, 0, 4, 1])
+    (y,) = LSTMBackend.run_model(made, [x, lengths.astype(np.int32)])
+    ours = found.forward(x, outputs != "last", lengths=lengths)
+    if outputs == "Y0":
+        y = y[:, 0].swapaxes(0, 1)
+    if outputs == "read out":  # past a row's end the graph has its bias
+        y[np.arange(T) >= lengths[:, None]] = 0
+    np.testing.assert_allclose(ours, y, rtol=0, atol=1e-6)
 
 
-def second_layer(*between, x="H0", **form):
-    """Return a model of two LSTM nodes with ``between`` from H0 (T, B, H) to x."""
-    model = scatter(LSTM(**{"input_size": H, "hidden_size": H} | form, rng=1))
-    lstm, weights = layer(model, k=1, x=x, **node_attributes(model, 0))
-    nodes = [node("Squeeze", "Y0 one", "H0"), *between, lstm, node("Squeeze", "Y1 one", "y")]
-    return graph(*nodes, arrays=weights | HALF)
+def test_the_number_of_steps_as_sequence_lens():
+    """As some exporters write what is no length at all."""
+    model = make_model()
+    lstm, weights = layer(model, lengths="ends")
+    ends = [
+        node("Shape", "x", "shape"),
+        node("Gather", "shape one", "num_steps"),
+        node("Slice", "shape zero one", "rows"),
+        node("Cast", "num_steps", "ends_whole", to=6),
+        node("Expand", "ends_whole rows", "ends"),
+    ]
+    nodes = [TIME_FIRST, *ends, lstm, *BATCH_FIRST, node("Identity", "by_row", "y")]
+    assert_same_model(from_onnx(as_model(nodes, weights | numbers())), model)
 
 
-HALF = {"half": np.full(1, 0.5, np.float32)}
-Y_IS_HIDDEN = node("Identity", "by_row", "y")
-START = [
-    node("Shape", "X", "shape"),
-    node("Slice", "shape one two", "rows"),
-    node("Concat", "one rows units", "sizes", axis=0),
-    node("Expand", "half sizes", "start"),
-]
+@pytest.mark.parametrize("shape", [(5000, 1), (1, 5000), (1, 1), (12, 2), ("t", 1), (3, "b")])
+def test_axes_of_fixed_length_and_initial_states_as_arrays(shape):
+    model = make_model(output_size=1, bidirectional=True)
+    start = "state state" if isinstance(shape[1], int) else "- -"
+    lstm, weights = layer(model, x="x", start=start)
+    nodes = [
+        lstm,
+        node("Transpose", "Y0", "apart", perm=[0, 2, 1, 3]),
+        node("Reshape", "apart joined", "by_row"),
+        *DENSE,
+        node("Squeeze", "y two", "numbers"),
+    ]
+    extra = {"joined": np.array([0, 0, 2 * H])}
+    if isinstance(shape[1], int):
+        extra["state"] = np.zeros((2, shape[1], H), np.float32)
+    made = as_model(
+        nodes,
+        weights | numbers(model) | extra,
+        inputs={"x": (FLOAT, (*shape, I))},
+        outputs={"numbers": 2},
+    )
+    assert_same_model(from_onnx(made), model)
 
 
-def with_sparse_weights():
-    made = graph(Y_IS_HIDDEN)
-    values = onnx.numpy_helper.from_array(np.ones(1, np.float32), "sparse")
-    places = onnx.numpy_helper.from_array(np.zeros(1, np.int64), "places")
-    made.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [9]))
-    return made
-
-
-OPSET_14 = [onnx.helper.make_opsetid("", 14)]
-BOTH = make_model(bidirectional=True)
-BAD = np.full((1, 4 * H, I), np.inf, np.float32)
-
-REFUSED = {
-    # What is asked of the LSTM node itself.
-    "starts from initial_h that is not zero": lambda: graph(
-        Y_IS_HIDDEN, before=START, start="start -", arrays=HALF
-    ),
-    "starts from initial_c that is not zero": lambda: graph(
-        Y_IS_HIDDEN, before=START, start="- start", arrays=HALF
-    ),
-    "LSTM node 'rnn0' runs in reverse only": lambda: graph(Y_IS_HIDDEN, direction="reverse"),
-    "LSTM node 'rnn0' takes sequence_lens; export without": lambda: graph(
-        Y_IS_HIDDEN,
-        lengths="n",
-        inputs={"x": (FLOAT, ("b", "t", I)), "n": (onnx.TensorProto.INT32, ("b",))},
-    ),
-    "'rnn0': an activation is 'Swish'; ONNX knows Affine": lambda: graph(
-        Y_IS_HIDDEN, activations=["Swish", "Tanh", "Tanh"]
-    ),
-    "'rnn0': activation Affine lacks a constant, and runtimes differ": lambda: graph(
-        Y_IS_HIDDEN, activations=["Affine", "Tanh", "Tanh"], activation_alpha=[1.0]
-    ),
-    "'rnn0': there are 2 activations; give 3": lambda: graph(
-        Y_IS_HIDDEN, activations=["Tanh", "Tanh"]
-    ),
-    "'rnn0': direction is 'sideways'; ONNX knows forward": lambda: graph(
-        Y_IS_HIDDEN, direction="sideways"
-    ),
-    "'rnn0': clip is 0.0; give a limit above 0": lambda: graph(Y_IS_HIDDEN, clip=0.0),
-    "'rnn0': hidden_size is 4; R has shape": lambda: graph(Y_IS_HIDDEN, hidden_size=4),
-    "W of LSTM node 'rnn0' holds numbers that are not finite": lambda: graph(
-        Y_IS_HIDDEN, arrays={"W0": BAD}
-    ),
-    r"'rnn0': R has shape \(1, 20, 4\); expected \(1, 16, 4\)": lambda: graph(
-        Y_IS_HIDDEN, arrays={"R0": np.ones((1, 20, 4), np.float32)}
-    ),
-    r"'rnn0': B has shape \(1, 20\); expected \(1, 40\)": lambda: graph(
-        Y_IS_HIDDEN, arrays={"B0": np.ones((1, 20), np.float32)}
-    ),
-    r"W has shape \(20, 3\); expected \(1, 20, 3\)": lambda: graph(
-        Y_IS_HIDDEN, arrays={"W0": np.ones((20, 3), np.float32)}
-    ),
-    "W of LSTM node 'rnn0' has dtype int64; expected float32 or": lambda: graph(
-        Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.int64)}
-    ),
-    "'rnn0': R has dtype float64; W has float32": lambda: graph(
-        Y_IS_HIDDEN, arrays={"R0": np.ones((1, 20, 5))}
-    ),
-    "'W0' has type FLOAT16; convert the model to float32": lambda: graph(
-        Y_IS_HIDDEN, arrays={"W0": np.ones((1, 20, 3), np.float16)}
-    ),
-    r"'rnn0': R has shape \(1, 0, 0\)": lambda: graph(
-        Y_IS_HIDDEN,
-        arrays={
-            "W0": np.ones((1, 0, I), np.float32),
-            "R0": np.ones((1, 0, 0), np.float32),
-            "B0": np.ones((1, 0), np.float32),
-        },
-    ),
-    "W of LSTM node 'rnn0' is no constant": lambda: graph(
-        Y_IS_HIDDEN,
-        arrays={"W0": np.ones(1, np.float32)},
-        before=[node("Expand", "W0 x_shape", "V")],
-        inputs={"x": (FLOAT, ("b", "t", I)), "x_shape": (onnx.TensorProto.INT64, (3,))},
-        W="V",
-    ),
-    "has other activations backward": lambda: as_model(
-        [layer(BOTH, x="x", activations=["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Tanh", "Relu"])[0]],
-        layer(BOTH)[1],
-        outputs={"Y0": 4},
-    ),
-    # Between nodes.
-    "has hidden_size 5 and LSTM node 'rnn1' 4; an LSTM has one": lambda: second_layer(
-        hidden_size=4
-    ),
-    "has clip None and LSTM node 'rnn1' 2.0": lambda: second_layer(clip=2.0),
-    "has bias True and LSTM node 'rnn1' False": lambda: second_layer(bias=False),
-    "'rnn1' does not take the outputs of LSTM node 'rnn0' as they are": lambda: second_layer(
-        node("Mul", "H0 half", "H"), x="H"
-    ),
-    "the graph has W_l1 with shape": lambda: second_layer(
-        node("Concat", "H0 H0", "H", axis=2), x="H", input_size=2 * H
-    ),
-    "the graph changes x before LSTM node 'rnn0'": lambda: graph(
-        Y_IS_HIDDEN, before=[node("Mul", "X half", "scaled")], arrays=HALF, x="scaled"
-    ),
-    # After them.
-    "output 'y' of the graph is not what its LSTM nodes and a": lambda: graph(
-        *DENSE[:1], node("Mul", "product half", "y"), arrays=HALF
-    ),
-    "output 'y' of the graph is not what its LSTM nodes": lambda: graph(
-        *DENSE[:1],
-        node("Mul", "product half", "y"),
-        arrays=HALF | {"kernel": np.full((H, O), 1e-9, np.float32)},
-    ),
-    "output 'y' of the graph is not": lambda: graph(node("Add", "by_row by_row", "y")),
-    "'y' of the graph is not what": lambda: graph(
-        node("Gather", "by_row two", "y", axis=1), outputs={"y": 3}
-    ),
-    "'y' of the graph": lambda: graph(
-        node("Slice", "by_row zero fifty one", "y"), arrays={"fifty": np.array([50])}
-    ),
-    "is a second linear layer; an LSTM has one readout": lambda: graph(
-        *DENSE, node("MatMul", "y more", "z"), arrays={"more": np.eye(O, dtype=np.float32)}
-    ),
-    "adds a second bias": lambda: graph(*DENSE, node("Add", "y bias", "z"), outputs={"z": 3}),
-    "the linear layer has weights and bias of shapes": lambda: graph(
-        node("MatMul", "by_row kernel", "y"), arrays={"kernel": np.ones(H, np.float32)}
-    ),
-    "the second factor of MatMul node 'y' is no constant": lambda: graph(
-        node("Transpose", "by_row", "turned", perm=[0, 2, 1]), node("MatMul", "by_row turned", "y")
-    ),
-    "output 'z' of the graph is not": lambda: graph(
-        Y_IS_HIDDEN, node("Mul", "by_row half", "z"), arrays=HALF, outputs={"y": 3, "z": 3}
-    ),
-    "the graph gives states only; ": lambda: graph(node("Identity", "Yc0", "y")),
-    # The model as a whole.
-    "has the operator 'Softmax'; understood are": lambda: graph(node("Softmax", "by_row", "y")),
-    "has the operator 'GRU'; ": lambda: graph(
-        node("GRU", "X W0 R0", "y", hidden_size=H), outputs={"y": 4}
-    ),
-    r"has the operator 'my\.Attention'": lambda: graph(
-        node("Attention", "by_row", "y", domain="my"),
-        opsets=[onnx.helper.make_opsetid("my", 1)],
-    ),
-    "has attribute 'value_string', which is not understood": lambda: graph(
-        node("Constant", "", "text", value_string="a"), Y_IS_HIDDEN
-    ),
-    "the model has opset 6; understood are 7 to 28": lambda: as_model(
-        [layer(BOTH, x="x")[0]], layer(BOTH)[1], outputs={"Y0": 4}, opset=6
-    ),
-    "the model has a function of its own, 'Twice'": lambda: as_model(
-        [layer(BOTH, x="x")[0]],
-        layer(BOTH)[1],
-        outputs={"Y0": 4},
-        functions=[
-            onnx.helper.make_function(
-                "my", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], OPSET_14
-            )
-        ],
-        opsets=[onnx.helper.make_opsetid("my", 1)],
-    ),
-    "the model has sparse weights; make them dense": lambda: with_sparse_weights(),
-    "the graph has no LSTM node; some exporters write": lambda: as_model(
-        [node("Sigmoid", "x", "y")], {}
-    ),
-    "LSTM nodes do not depend on its inputs": lambda: graph(
-        Y_IS_HIDDEN, x="ones", arrays={"ones": np.ones((2, 2, I), np.float32)}
-    ),
-    r"the graph takes \['x', 'z'\]; give one that takes x alone": lambda: graph(
-        Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", "t", I)), "z": (FLOAT, (1,))}
-    ),
-    r"input 'x' has shape \(None, None, 4\); its LSTM nodes ask": lambda: graph(
-        Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", "t", I + 1))}
-    ),
-    r"input 'x' has shape \(0, 7, 3\), on which it cannot be tried": lambda: graph(
-        Y_IS_HIDDEN, inputs={"x": (FLOAT, (0, 7, I))}
-    ),
-    r"input 'x' has shape \(None, 100000, 3\), on which": lambda: graph(
-        Y_IS_HIDDEN, inputs={"x": (FLOAT, ("b", 100000, I))}
-    ),
-    r"asks for 1,099,511,627,776 numbers; at most 268,435,456": lambda: graph(
-        node("ConstantOfShape", "huge", "zeros"), Y_IS_HIDDEN, arrays={"huge": np.array([2**40])}
-    ),
-    "node 'y' cannot be computed: ": lambda: graph(
-        node("Reshape", "by_row seven", "y"), arrays={"seven": np.array([7, 7, 7])}
-    ),
-}
-
-
-@pytest.mark.parametrize("message", REFUSED)
-def test_what_is_no_lstm_with_a_readout_is_refused_by_name(message):
-    with pytest.raises(InputError, match=message) as caught:
-        from_onnx(REFUSED[message]())
-    assert "\n" not in str(caught.value)
-
-
-def test_a_graph_of_too_many_numbers_is_refused(monkeypatch):
-    monkeypatch.setattr("lstm_baseline.interop.onnx.graph.MOST_NUMBERS", 1000)
-    copies = [node("Identity", f"copy{k}", f"copy{k + 1}") for k in range(50)]
-    made = graph(node("Identity", "by_row", "copy0"), *copies, node("Identity", "copy50", "y"))
-    with pytest.raises(InputError, match="the graph has over 1,000 numbers"):
-        from_onnx(made)
+@pytest.mark.parametrize("bare", [["input"], ["output"], ["input", "output"]], ids=str)
+def test_shapes_may_be_left_out(bare, tmp_path):
+    """ONNX lets them be, and ONNX Runtime runs such graphs."""
+    model = make_model(output_size=O)
+    made = keras_sequences(model)
+    for values in bare:
+        for value in getattr(made.graph, values):
+            value.type.tensor_type.ClearField("shape")
+    before = made.SerializeToString()
+    assert_same_model(from_onnx(made), model)
+    assert made.SerializeToString() == before
+    (tmp_path / "model.onnx").write_bytes(before)
+    assert_same_model(from_onnx(tmp_path / "model.onnx"), model)
+    x = normal(B, T, I, dtype=np.float32)
+    (y,) = LSTMBackend.run_model(made, [x])
+    np.testing.assert_allclose(y, model.forward(x), rtol=0, atol=1e-6)

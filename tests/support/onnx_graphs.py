@@ -4,7 +4,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from lstm_baseline import LSTM
+from lstm_baseline.interop.onnx.lstm import node_weights
+from tests.support.models import assert_same_arrays, scatter
+
 FLOAT = onnx.TensorProto.FLOAT
+I, H, O = 3, 5, 2
 
 
 def node(operator, inputs, outputs, **attributes):
@@ -35,3 +40,39 @@ def as_model(nodes, arrays, *, inputs=None, outputs=None, opset=14, opsets=(), *
     )
     opsets = [helper.make_opsetid("", opset), *opsets]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, **options)
+
+
+def make_model(dtype=np.float32, **form):
+    return scatter(LSTM(I, H, **form, dtype=dtype, rng=0))
+
+
+def assert_same_model(given, expected):
+    assert given.config == expected.config
+    assert_same_arrays(given.params, expected.params)
+
+
+def layer(model, k=0, x="X", W=None, start="- -", lengths="-", **attributes):
+    """Return the node of a model of one layer, from x to Yk, Yhk and Yck, and its weights."""
+    weights = {f"{n}{k}": array for n, array in node_weights(model, model.suffixes).items()}
+    R, bias, P = (f"{n}{k}" if f"{n}{k}" in weights else "-" for n in ("R", "B", "P"))
+    if model.bidirectional:
+        attributes = {"direction": "bidirectional"} | attributes
+    inputs = f"{x} {W or f'W{k}'} {R} {bias} {lengths} {start} {P}"
+    return node("LSTM", inputs, f"Y{k} Yh{k} Yc{k}", name=f"rnn{k}", **attributes), weights
+
+
+TIME_FIRST = node("Transpose", "x", "X", perm=[1, 0, 2])
+BATCH_FIRST = [
+    node("Squeeze", "Y0 one", "by_time"),
+    node("Transpose", "by_time", "by_row", perm=[1, 0, 2]),
+]
+DENSE = [node("MatMul", "by_row kernel", "product"), node("Add", "product bias", "y")]
+
+
+def numbers(model=None):
+    """Return what the graphs below need besides the weights of LSTM nodes."""
+    found = {"zero": [0], "one": [1], "two": [2], "units": [H]}
+    found = {name: np.array(value) for name, value in found.items()}
+    if model is not None and model.output_size:
+        found |= {"kernel": model.params["W_out"].T, "bias": model.params["b_out"]}
+    return found

@@ -12,6 +12,7 @@ from onnx.backend.base import Backend, BackendRep
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import NDArray
+from lstm_baseline.interop.onnx.file import with_all_shapes
 from lstm_baseline.interop.onnx.graph import Graph, as_graph, as_node
 
 
@@ -61,7 +62,8 @@ class LSTMBackend(Backend):  # type: ignore[misc]
         """
         if not cls.supports_device(device):
             raise InputError(f"device is {device!r}; give CPU")
-        super().prepare(model, device, **kwargs)
+        with with_all_shapes(model):
+            super().prepare(model, device, **kwargs)
         return PreparedGraph(as_graph(model))
 
     @classmethod

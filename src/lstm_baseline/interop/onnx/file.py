@@ -1,5 +1,7 @@
 """ONNX files, read with suspicion: sizes, damage, and data that lie outside the model's folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -105,9 +107,32 @@ def _read(path: Path, offset: int, length: int | None, room: int = LARGEST_FILE)
         raise FileError(f"cannot read {path}: {reason}") from error
 
 
+@contextmanager
+def with_all_shapes(model: "ModelProto") -> Iterator[None]:
+    """Give inputs and outputs without a shape one for a while.
+
+    ONNX lets a shape be left out, and ONNX Runtime runs such graphs, but ONNX's checker asks for
+    it. Which one it is makes no difference to the checker.
+    """
+    values = (*model.graph.input, *model.graph.output)
+    bare = [
+        value.type.tensor_type
+        for value in values
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
+    ]
+    for kind in bare:
+        kind.shape.SetInParent()
+    try:
+        yield
+    finally:
+        for kind in bare:
+            kind.ClearField("shape")
+
+
 def _check(onnx: ModuleType, model: "ModelProto", whose: str, refusal: type[Exception]) -> None:
     try:
-        onnx.checker.check_model(model)
+        with with_all_shapes(model):
+            onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise refusal(f"{whose} is damaged or not ONNX: {first_line(error)}") from error
     if not _is_all_text(model):

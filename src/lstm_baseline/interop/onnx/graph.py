@@ -1,6 +1,6 @@
 """A graph of ONNX as plain Python, and its values node by node."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,11 +56,38 @@ class Node(NamedTuple):
         return {name: y for name, y in zip(self.outputs, outputs, strict=False) if name}
 
 
+class NumberCount:
+    """How many numbers a graph has computed."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, node: Node, outputs: Iterable[object]) -> None:
+        """Count the outputs of a node that are arrays.
+
+        Raises
+        ------
+        InputError
+            If they are too many.
+        """
+        self.total += sum(value.size for value in outputs if isinstance(value, np.ndarray))
+        if self.total > MOST_NUMBERS:
+            raise InputError(f"{node} is one too many: the graph has over {MOST_NUMBERS:,} numbers")
+
+
+class Input(NamedTuple):
+    """What a graph says of an input."""
+
+    kind: int
+    """Type by its number in ONNX."""
+    shape: tuple[int | None, ...] | None
+    """None for a length that is open, or where nothing is said of the shape."""
+
+
 class Graph(NamedTuple):
     """Nodes, each after those it needs."""
 
-    inputs: dict[str, tuple[int | None, ...] | None]
-    """Shapes by name, None for a length that is open; None where nothing is said of the shape."""
+    inputs: dict[str, Input]
     outputs: list[str]
     constants: dict[str, NDArray]
     nodes: list[Node]
@@ -77,14 +104,10 @@ class Graph(NamedTuple):
             if name not in given:
                 raise InputError(f"input {name!r} is missing; the graph takes {list(self.inputs)}")
         values = {**self.constants, **given}
-        num_numbers = 0
+        count = NumberCount()
         for node in self.nodes:
             outputs = node.compute(values)
-            num_numbers += sum(value.size for value in outputs.values())
-            if num_numbers > MOST_NUMBERS:
-                raise InputError(
-                    f"{node} is one too many: the graph has over {MOST_NUMBERS:,} numbers"
-                )
+            count.add(node, outputs.values())
             values |= outputs
         return values
 
@@ -126,7 +149,7 @@ def as_graph(model: "ModelProto") -> Graph:
     constants = {tensor.name: _as_array(onnx, tensor) for tensor in model.graph.initializer}
     return Graph(
         {
-            value.name: _as_shape(value)
+            value.name: Input(value.type.tensor_type.elem_type, _as_shape(value))
             for value in model.graph.input
             if value.name not in constants
         },
@@ -134,6 +157,12 @@ def as_graph(model: "ModelProto") -> Graph:
         constants,
         [as_node(node) for node in model.graph.node],
     )
+
+
+def type_name(number: int) -> str:
+    """Return the name of a type of ONNX."""
+    names = {number: name for name, number in import_onnx().TensorProto.DataType.items()}
+    return str(names.get(number, number))
 
 
 def as_node(node: "NodeProto") -> Node:
@@ -149,17 +178,22 @@ def as_node(node: "NodeProto") -> Node:
     if not known:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise InputError(
-            f"the graph has the operator {operator!r}; understood are {', '.join(OPERATORS)}"
+            f"the graph has the operator {operator!r}, node {_name(node)!r}; "
+            f"understood are {', '.join(OPERATORS)}"
         )
     attributes = {}
     for attribute in node.attribute:
         if attribute.name not in attribute_names(node.op_type):
             raise InputError(
-                f"{node.op_type} node {node.name!r} has attribute {attribute.name!r}, "
+                f"{node.op_type} node {_name(node)!r} has attribute {attribute.name!r}, "
                 "which is not understood"
             )
         attributes[attribute.name] = _as_value(onnx, attribute)
     return Node(node.op_type, node.name, list(node.input), list(node.output), attributes)
+
+
+def _name(node: "NodeProto") -> str:
+    return node.name or " ".join(node.output)
 
 
 def _as_value(onnx: ModuleType, attribute: "AttributeProto") -> Any:
@@ -178,8 +212,9 @@ def _as_array(onnx: ModuleType, tensor: "TensorProto") -> NDArray:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise InputError(f"{name} keeps its data in a file, which only weights may")
     if tensor.data_type not in DTYPES:
-        names = {number: name for name, number in onnx.TensorProto.DataType.items()}
-        kind = names.get(tensor.data_type, tensor.data_type)
+        kind = type_name(tensor.data_type)
+        if kind in ("INT8", "UINT8"):
+            raise InputError(f"{name} has type {kind}; take the model from before quantisation")
         raise InputError(f"{name} has type {kind}; convert the model to float32 or float64")
     try:
         array: NDArray = onnx.numpy_helper.to_array(tensor)

@@ -166,10 +166,27 @@ def _constant_of_shape(shape: IntArray, *, value: NDArray | None = None) -> NDAr
     return np.full(shape, value.reshape(()))
 
 
+def _dropout(
+    x: NDArray,
+    ratio_in: NDArray | None = None,
+    training_in: NDArray | None = None,
+    *,
+    ratio: float = 0.5,
+    seed: int = 0,
+) -> NDArray:
+    if training_in is not None and training_in.any():
+        raise InputError("it drops numbers at random; export the model for inference")
+    return x
+
+
 def _expand(x: NDArray, shape: IntArray) -> NDArray:
     wanted = np.broadcast_shapes(x.shape, tuple(int(length) for length in shape))
     check_room(wanted)
     return np.broadcast_to(x, wanted)
+
+
+def _flatten(x: NDArray, *, axis: int = 1) -> NDArray:
+    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
 def _gather(x: NDArray, indices: IntArray, *, axis: int = 0) -> NDArray:
@@ -289,7 +306,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Concat": _concat,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
+    "Dropout": _dropout,
     "Expand": _expand,
+    "Flatten": _flatten,
     "Gather": _gather,
     "Gemm": _gemm,
     "Identity": _identity,
