@@ -14,6 +14,11 @@ from lstm_baseline.engine.errors import FileError, WriteError
 from lstm_baseline.engine.shapes import FloatDType, NDArray
 
 _ABOUT = "lstm_baseline"
+_NUMPYS = {
+    *("F16", "F32", "F64", "BOOL"),
+    *(f"{kind}{n}" for kind in "IU" for n in (8, 16, 32, 64)),
+}
+"""Dtypes that NumPy has; an array of another, such as BF16, was not written here."""
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -27,6 +32,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
     try:
         target = Path(path).resolve()  # a link stays; the file that it names is written
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_file():
+            raise WriteError(f"cannot write {path}: it is no regular file")
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             with temporary.open("xb") as file:
@@ -36,7 +43,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
         reason = getattr(error, "strerror", None) or error
         raise WriteError(f"cannot write {path}: {reason}") from error
 
@@ -72,6 +79,22 @@ def write_tensors(path: str | Path, arrays: dict[str, NDArray], about: dict[str,
     write_whole(path, content)
 
 
+def check_is_file(path: str | Path) -> None:
+    """Refuse what is no regular file, such as a pipe, on which a reader would wait for ever.
+
+    Raises
+    ------
+    FileError
+        If there is none.
+    """
+    try:
+        if Path(path).is_file():
+            return
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    raise FileError(f"cannot read {path}: there is no such file, or it is no regular one")
+
+
 def read_tensors(
     path: str | Path, expected_format: str
 ) -> tuple[dict[str, NDArray], dict[str, Any]]:
@@ -82,12 +105,16 @@ def read_tensors(
     FileError
         If the file is missing, damaged, or not of the expected format.
     """
-    if not Path(path).is_file():
-        raise FileError(f"cannot read {path}: there is no such file, or it is a folder")
+    check_is_file(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {}
+            for name in file.keys():  # noqa: SIM118
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in _NUMPYS:
+                    raise FileError(f"{path}: {name} has dtype {dtype}, which was never saved here")
+                arrays[name] = file.get_tensor(name)
         about = json.loads(metadata.get(_ABOUT, "{}"))
     except (
         SafetensorError,

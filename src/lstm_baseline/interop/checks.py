@@ -47,6 +47,12 @@ def check_shape(name: str, array: NDArray, expected: tuple[int, ...]) -> None:
         raise InputError(f"{name} has shape {array.shape}; expected {expected}")
 
 
+def first_few(names: Sequence[str], at_most: int = 8) -> str:
+    """Return names as a list in words; of many, the first ones and how many more there are."""
+    more = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
+
+
 TRAINING_ONLY = tuple(name for name in DropoutRates._fields if name != "zoneout")
 """Options of a model that its weights and outputs do not depend on."""
 

@@ -58,20 +58,22 @@ def from_kernels(
     InputError
         If a shape does not fit, or dtypes differ.
     """
-    (kernel_name, kernel), (recurrent_name, recurrent) = named[:2]
+    kernel_name, kernel = named[0]
     if kernel.ndim != 2:
         raise InputError(f"{kernel_name} has shape {kernel.shape}; expected (I, 4H)")
-    if recurrent.ndim != 2 or recurrent.shape[1] != 4 * len(recurrent):
-        raise InputError(f"{recurrent_name} has shape {recurrent.shape}; expected (H, 4H)")
+    hidden_sizes = []
+    for name, recurrent in named[1 : len(named) - num_readout : (2 + bias) * (1 + bidirectional)]:
+        if recurrent.ndim != 2 or recurrent.shape[1] != 4 * len(recurrent):
+            raise InputError(f"{name} has shape {recurrent.shape}; expected (H, 4H)")
+        hidden_sizes.append(len(recurrent))
     output_size = None
     if num_readout:
         # An array with another number of axes is refused below, like every other misfit.
         output_size = (1, *named[-num_readout][1].shape)[-1]
     model = LSTM(
         len(kernel),
-        len(recurrent),
+        hidden_sizes,
         output_size,
-        num_layers=(len(named) - num_readout) // ((2 + bias) * (1 + bidirectional)),
         bidirectional=bidirectional,
         bias=bias,
         **options,

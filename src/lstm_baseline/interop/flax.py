@@ -67,14 +67,14 @@ def from_flax(layers: "nnx.Module | list[nnx.Module] | tuple[nnx.Module, ...]") 
     ------
     InputError
         If ``layers`` is something else, or has what a model here lacks: other activations or ways
-        to merge directions, layers of different sizes.
+        to merge directions.
     """
     jax, nnx = _import_flax()
     given = layers if isinstance(layers, list | tuple | nnx.List) else [layers]
     stack = [_directions_of(nnx, f"layer {k}", layer) for k, layer in enumerate(given)]
     if not stack:
         raise InputError("from_flax got no layers; give those of an LSTM")
-    check_same(stack, ("hidden_features", "gate_fn", "activation_fn"))
+    check_same(stack, ("gate_fn", "activation_fn"))
     gates, others = (
         activation_of(stack[0][0], attribute, jax.nn, ACTIVATIONS)
         for attribute in ("gate_fn", "activation_fn")

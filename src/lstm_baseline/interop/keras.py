@@ -2,18 +2,20 @@
 
 ``interop/column_weights.py`` has the order of kernels and gates. Layers, both directions, their
 outputs side by side, and a last Dense without activation have the same meaning. Whether a layer
-returns sequences or states, is stateful or unrolled does not affect its weights and is ignored. So
-are masks: give ``lengths`` to ``forward``. Numbers are computed in the dtype of the weights.
+returns sequences or states, or is unrolled, does not affect its weights. A stateful layer becomes
+one that starts from 0. There are no masks: give ``lengths`` to ``forward``. Numbers are computed in
+the dtype of the weights.
 
-Rates of dropout are converted: those of an LSTM, and that of Dropout layers between its layers. In
-training each direction in Keras draws its own masks for x, and with recurrent dropout so does each
-gate; here they share one.
+Dropout acts in training alone. Rates are converted where a model here has one for them: those of an
+LSTM that all layers share, and one rate of Dropout layers between all layers. Others are left out.
+In training each direction in Keras draws its own masks for x, and with recurrent dropout so does
+each gate; here they share one.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -39,8 +41,8 @@ from lstm_baseline.interop.column_weights import (
 )
 
 if TYPE_CHECKING:
-    from keras import KerasTensor, Layer, Model, Sequential, Variable
-    from keras.layers import Dense, Dropout
+    from keras import KerasTensor, Layer, Model, Operation, Sequential, Variable
+    from keras.layers import Dense
 
 ACTIVATIONS = {
     "tanh": gate_activation("tanh"),
@@ -60,6 +62,35 @@ MERGES = {"concat": "concatenate", "sum": "sum", "ave": "mean"}
 
 RATES = {"dropout": "input_dropout", "recurrent_dropout": "recurrent_dropout"}
 """Ours by the names of LSTMCell."""
+
+_ONLY_IN_TRAINING = (
+    "Dropout",
+    "SpatialDropout1D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+)
+"""Layers that give what they get outside training."""
+
+
+class Found(NamedTuple):
+    """What layers of Keras are here."""
+
+    model: LSTM
+    outputs: list[int]
+    """What they give, in order: 0 for the model's outputs; −1, −2 and so on for the last, the last
+    but one array of the states (h, c) of all its layers and directions in turn."""
+    left_out: list[str]
+    """What they do in training alone, and the model does not."""
+
+
+class _Chain(NamedTuple):
+    """Layers each of which sees the outputs of the one before."""
+
+    layers: "list[Layer]"
+    outputs: list[int]
+    """As in ``Found``."""
 
 
 def from_keras_weights(
@@ -138,25 +169,33 @@ def from_keras(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> LSTM:
     ----------
     layers
         A layer: LSTM, RNN of LSTMCells, or Bidirectional of one of these; or a list, Sequential or
-        functional model of such layers, each on the one before, with Dropout between all of them.
-        A last Dense or TimeDistributed Dense without activation becomes the readout. If they give
-        only the last step, ``forward`` gives it with ``return_sequences=False``.
+        functional model of such layers, each on the one before, with Dropout anywhere between
+        them. A last Dense or TimeDistributed Dense without activation becomes the readout. If they
+        give only the last step, ``forward`` gives it with ``return_sequences=False``; the states
+        that they give are those of ``return_state``.
 
     Raises
     ------
     InputError
         If ``layers`` is something else, has no weights yet, or has what a model here lacks: other
-        activations, other ways to merge directions or to drop out, layers that differ.
+        activations, other ways to merge directions, layers that differ in more than their sizes,
+        an initial state other than 0.
     """
+    return read_layers(layers).model
+
+
+def read_layers(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> Found:
+    """Do what ``from_keras`` does, and say what the layers give and what of them is left out."""
     keras = _import_keras()
-    chain = _chain_of(keras, layers)
+    chain, outputs = _chain_of(keras, layers)
     readout = _readout_of(keras, chain[-1]) if chain else None
     if readout is not None:
         chain = chain[:-1]
-    stack, dropout = _stack_of(keras, chain)
+    stack, rates, left_out = _stack_of(keras, chain)
     if not stack:
         raise InputError("from_keras got no LSTM; give one, or a chain of them")
-    check_same(stack, ("units", "use_bias", "recurrent_activation", "activation", *RATES))
+    _check_used_once(stack)
+    check_same(stack, ("use_bias", "recurrent_activation", "activation"))
     first = stack[0][0]
     gates, others = (
         activation_of(first, attribute, keras.activations, ACTIVATIONS)
@@ -174,16 +213,16 @@ def from_keras(layers: "Layer | list[Layer] | tuple[Layer, ...]") -> LSTM:
         named.append(_as_named(keras, f"{readout.name}'s kernel", readout.kernel))
         if readout.use_bias:
             named.append(_as_named(keras, f"{readout.name}'s bias", readout.bias))
-    return from_kernels(
+    model = from_kernels(
         named,
         bias=first.cell.use_bias,
         bidirectional=len(stack[0]) == 2,
         num_readout=len(named) - num_before,
         merge=_merge_of(keras, chain),
         activations=(gates, others, others),
-        dropout=dropout,
-        **{own: getattr(first.cell, its) for its, own in RATES.items()},
+        **rates,
     )
+    return Found(model, outputs, left_out)
 
 
 def to_keras(model: LSTM) -> "Sequential":
@@ -241,40 +280,149 @@ def _activations_in_keras(model: LSTM, function: str, rates: Sequence[str]) -> t
     return names_of_activations(model, "Keras's LSTM", ACTIVATIONS)
 
 
-def _chain_of(keras: ModuleType, given: "Layer | list[Layer] | tuple[Layer, ...]") -> "list[Layer]":
+def _chain_of(keras: ModuleType, given: "Layer | list[Layer] | tuple[Layer, ...]") -> _Chain:
     """Return layers each of which sees the outputs of the one before."""
     if isinstance(given, list | tuple):
-        layers = list(given)
+        chain = _Chain(list(given), [0])
     elif type(given) is keras.Sequential:
-        layers = given.layers
-    elif isinstance(given, keras.Model) and type(given).__name__ == "Functional":
-        layers = given.operations
-        _check_linear(keras, given)
+        # Only the last layer can give more than its outputs: its states.
+        num_given = len(_tensors_of(given, "outputs")) or 1
+        chain = _Chain(given.layers, _outputs_of(list(range(num_given)), num_given))
+        _check_inputs(given)
+    elif isinstance(given, keras.Model) and type(given).__module__ == "keras.src.models.functional":
+        chain = _functional_chain(keras, given)
+        _check_inputs(given)
     else:
-        layers = [given]
-    return [layer for layer in layers if type(layer) is not keras.layers.InputLayer]
+        chain = _Chain([given], [0])
+    layers = [layer for layer in chain.layers if type(layer) is not keras.layers.InputLayer]
+    return chain._replace(layers=layers)
 
 
-def _stack_of(keras: ModuleType, chain: "list[Layer]") -> tuple[list[list[NamedCell]], float]:
-    """Return layers, each as its directions, and the rate of the Dropout between them."""
+def _check_inputs(model: "Model") -> None:
+    """Refuse a model that takes several inputs, or rounds its input before the first layer."""
+    inputs = _tensors_of(model, "inputs")
+    if len(inputs) > 1:
+        names = ", ".join(x.name for x in inputs)
+        raise InputError(f"{model.name} takes the inputs {names}; {_AS_A_LIST}")
+    if inputs and inputs[0].dtype not in ("float32", "float64"):
+        raise InputError(
+            f"{inputs[0].name} has dtype {inputs[0].dtype}, to which it rounds what it is given; "
+            "make the Input float32 or float64"
+        )
+
+
+def _tensors_of(model: "Model", which: str) -> "list[KerasTensor]":
+    """Return the inputs or outputs of a model; none where it is not built."""
+    try:
+        return list(getattr(model, which))
+    except (AttributeError, ValueError):
+        return []
+
+
+_AS_A_LIST = "give the layers that make one chain as a list"
+
+
+def _functional_chain(keras: ModuleType, model: "Model") -> _Chain:
+    """Return the layers of a functional model, walking back from what it gives.
+
+    Raises
+    ------
+    InputError
+        If it is more than one layer after the other, each called on nothing but the outputs of the
+        one before.
+    """
+    operation, call, _ = model.outputs[0]._keras_history
+    given: list[int] = []
+    for output in model.outputs:
+        other, its_call, index = output._keras_history
+        if other is not operation or its_call != call:
+            raise InputError(
+                f"{model.name} gives outputs of {operation.name} and of {other.name}; {_AS_A_LIST}"
+            )
+        given.append(index)
+    num_outputs = len(operation._inbound_nodes[call].output_tensors)
+    layers: list[Layer] = []
+    while type(operation) is not keras.layers.InputLayer:
+        layers.append(operation)
+        node = operation._inbound_nodes[call]
+        operation, call, index = _seen_by(operation, node)._keras_history
+        if index:
+            raise InputError(
+                f"{layers[-1].name} sees a state of {operation.name}, not its outputs; {_AS_A_LIST}"
+            )
+    return _Chain(layers[::-1], _outputs_of(given, num_outputs))
+
+
+def _seen_by(operation: "Operation", node: Any) -> "KerasTensor":
+    """Return the one tensor that a call of a layer, a node of the graph, is given."""
+    arguments = node.arguments
+    for name, value in arguments.kwargs.items():
+        # Weights alone do not say what else a layer was told: another state to start from, a mask,
+        # dropout outside training.
+        if value is not None and value is not False and not hasattr(value, "_keras_history"):
+            raise InputError(
+                f"{operation.name} is called with {name}, which a layer here is not; {_AS_A_LIST}"
+            )
+    tensors = node.input_tensors
+    if len(tensors) != 1 or len(arguments.args) > 1:
+        seen = [tensor._keras_history.operation.name for tensor in tensors]
+        raise InputError(
+            f"{operation.name} is called on {', '.join(seen)}, and a layer here sees nothing but "
+            f"the outputs of the one before it; {_AS_A_LIST}"
+        )
+    return tensors[0]
+
+
+def _outputs_of(given: list[int], num_outputs: int) -> list[int]:
+    """Return as in ``Found`` which of a last layer's outputs, its states among them, are given."""
+    return [index - num_outputs if index else 0 for index in given]
+
+
+def _stack_of(
+    keras: ModuleType, chain: "list[Layer]"
+) -> tuple[list[list[NamedCell]], dict[str, float], list[str]]:
+    """Return layers, each as its directions, rates of dropout, and what has none here."""
     stack: list[list[NamedCell]] = []
-    gaps: list[list[Dropout]] = [[]]
+    gaps: list[list[Layer]] = [[]]
     for layer in chain:
-        if type(layer) is not keras.layers.Dropout:
+        if type(layer) in [getattr(keras.layers, name) for name in _ONLY_IN_TRAINING]:
+            gaps[-1].append(layer)
+        else:
             found = _directions_of(keras, layer)
             stack += found
             gaps += [[] for _ in found]
-        elif layer.rate:
-            gaps[-1].append(layer)
-    drops = [layer for gap in gaps for layer in gap]
-    between = all(len(gap) == 1 for gap in gaps[1:-1]) and not gaps[0] and not gaps[-1]
-    alike = len({layer.rate for layer in drops}) < 2 and all(d.noise_shape is None for d in drops)
-    if drops and not (between and alike):
-        raise InputError(
-            f"{drops[0].name} drops out {drops[0].rate:g}; here Dropout is between all layers, at "
-            "one rate and without noise_shape: set the rate of any other to 0"
-        )
-    return stack, drops[0].rate if drops else 0.0
+    rates: dict[str, float] = {}
+    between, outside = gaps[1:-1], gaps[0] + gaps[-1]
+    if (shared := _rate_between(keras, between)) is not None:
+        rates["dropout"] = shared
+    else:
+        outside += [layer for gap in between for layer in gap]
+    left_out = [
+        f"{layer.name} ({type(layer).__name__})"
+        for layer in outside
+        if getattr(layer, "rate", None) != 0
+    ]
+    for its, own in RATES.items():
+        found_rates = {getattr(cell, its): name for both in stack for name, cell in both}
+        if len(found_rates) == 1 and (rate := next(iter(found_rates))) < 1:
+            rates[own] = rate
+        else:
+            left_out += [f"{name} ({its} {rate:g})" for rate, name in found_rates.items() if rate]
+    return stack, rates, left_out
+
+
+def _rate_between(keras: ModuleType, gaps: "list[list[Layer]]") -> float | None:
+    """Return the rate of one Dropout between all layers; None if they are not all alike."""
+    if not all(
+        len(gap) == 1
+        and type(gap[0]) is keras.layers.Dropout
+        and gap[0].noise_shape is None
+        and gap[0].rate < 1
+        for gap in gaps
+    ):
+        return None
+    found = {gap[0].rate for gap in gaps}
+    return found.pop() if len(found) == 1 else None
 
 
 def _merge_of(keras: ModuleType, chain: "list[Layer]") -> str:
@@ -288,25 +436,6 @@ def _merge_of(keras: ModuleType, chain: "list[Layer]") -> str:
     return MERGES[modes.pop()] if modes else "concatenate"
 
 
-def _check_linear(keras: ModuleType, model: "Model") -> None:
-    """Refuse a functional model that is more than one layer after the other."""
-    outputs: list[KerasTensor] = []
-    for layer in model.operations:
-        inputs = keras.tree.flatten(layer.input)
-        # If a layer also gives its states, they come after its outputs.
-        if [id(x) for x in inputs] != [id(y) for y in outputs[:1]]:
-            raise InputError(
-                f"{layer.name} does not see the outputs of the layer before it alone; "
-                "give the layers that make one chain as a list"
-            )
-        outputs = keras.tree.flatten(layer.output)
-    if [id(y) for y in model.outputs] != [id(y) for y in outputs[: len(model.outputs)]]:
-        raise InputError(
-            f"{model.name} gives more than the outputs of its last layer; "
-            "give the layers that make one chain as a list"
-        )
-
-
 def _readout_of(keras: ModuleType, layer: "Layer") -> "Dense | None":
     """Return the Dense of a layer that is a readout; None for another layer."""
     dense = layer.layer if type(layer) is keras.layers.TimeDistributed else layer
@@ -316,6 +445,10 @@ def _readout_of(keras: ModuleType, layer: "Layer") -> "Dense | None":
         raise InputError(
             f"{dense.name} has the activation {name_of(dense.activation)}; a readout has none, "
             "so set it to keras.activations.linear and apply it to the outputs"
+        )
+    if dense.quantization_mode is not None:
+        raise InputError(
+            f"{dense.name} is quantized to {dense.quantization_mode}; give it as it was before"
         )
     _check_built(dense)
     return dense
@@ -347,6 +480,11 @@ def _cells_of(keras: ModuleType, layer: "Layer", *, go_backwards: bool) -> list[
     kinds = keras.layers
     if type(layer) not in (kinds.LSTM, kinds.RNN):
         kind, name = type(layer).__name__, getattr(layer, "name", None)
+        if type(layer) is kinds.Dense:
+            raise InputError(
+                f"{name}, a Dense, is not the last layer after an LSTM; a readout is one Dense "
+                "without activation, so give the layers up to there as a list"
+            )
         raise InputError(
             f"from_keras got {f'{name}, ' if name else ''}a {kind}; give an LSTM, an RNN of "
             "LSTMCells, Bidirectional of one, or a chain of these with a Dense at its end"
@@ -356,6 +494,11 @@ def _cells_of(keras: ModuleType, layer: "Layer", *, go_backwards: bool) -> list[
             f"{layer.name} has go_backwards {layer.go_backwards}; a layer here runs forwards, "
             "and backwards only as the second direction of a Bidirectional"
         )
+    if layer.stateful and any(keras.ops.any(state) for state in keras.tree.flatten(layer.states)):
+        raise InputError(
+            f"{layer.name} is stateful and keeps a state that is not 0, where a model here starts; "
+            "call its reset_state first"
+        )
     cells = [NamedCell(layer.name, layer.cell)]
     if type(layer.cell) is kinds.StackedRNNCells:
         cells = [NamedCell(cell.name, cell) for cell in layer.cell.cells]
@@ -364,6 +507,14 @@ def _cells_of(keras: ModuleType, layer: "Layer", *, go_backwards: bool) -> list[
             raise InputError(f"{name} has a cell {type(cell).__name__}; expected an LSTMCell")
         _check_built(cell, name)
     return cells
+
+
+def _check_used_once(stack: list[list[NamedCell]]) -> None:
+    """Refuse weights that stand in two places: here each would go its own way in training."""
+    cells = [named for directions in stack for named in directions]
+    for k, (name, cell) in enumerate(cells):
+        if any(cell is other for _, other in cells[:k]):
+            raise InputError(f"{name} is called twice; layers of an LSTM here share no weights")
 
 
 def _check_built(layer: "Layer", name: str | None = None) -> None:

@@ -3,10 +3,13 @@
 docs/file-format.md describes it for readers without this package.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.inputs import as_dtype
@@ -32,13 +35,72 @@ def read_model(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, N
     FileError
         If the file is missing, damaged or of another model.
     """
-    arrays, about = read_tensors(path, FORMAT)
+    arrays, about = read_any_model(path)
     if about.get("model") != kind:
         raise FileError(f"{path} holds a model {about.get('model')!r}; expected {kind}")
     with refusing_configuration(path):
         config = dict(about["config"])
         as_dtype(config["dtype"])
     return config, arrays
+
+
+def read_any_model(path: str | Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Return the arrays of a model, and what its file says about them, both unchecked.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged or not ours; of other libraries' files it says what to do.
+    """
+    refuse_unopened(path)
+    convertible = Path(path).suffix.lower() in (".onnx", ".keras")
+    try:
+        if not convertible:
+            return read_tensors(path, FORMAT)
+    except FileError:
+        if not _is_state_dict(path):
+            raise
+    target = Path(path).with_suffix(".safetensors")
+    if not convertible:
+        target = target.with_name(f"{target.stem}-ours.safetensors")
+    command = shlex.join(["lstm-baseline", "convert", str(path), str(target)])
+    kind = "of another library" if convertible else "a state dict of PyTorch"
+    raise FileError(f"{path} is {kind}; convert it first: {command}")
+
+
+def refuse_unopened(path: str | Path) -> None:
+    """Refuse files that are never opened, by their endings, and say what to do instead.
+
+    Raises
+    ------
+    FileError
+        If the ending is that of a pickle or of an HDF5 file.
+    """
+    name = Path(path).name.lower()
+    if name.endswith((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")):
+        raise FileError(
+            f"{path} may be a pickle, which could run anything and is never opened; write "
+            "safetensors.torch.save_file(module.state_dict(), 'weights.safetensors') instead"
+        )
+    if name.endswith(".weights.h5"):
+        raise FileError(
+            f"{path} holds weights without their layers; "
+            "load it into its model in Keras and write model.save('model.keras')"
+        )
+    if name.endswith((".h5", ".hdf5")):
+        raise FileError(
+            f"{path} is of Keras's older format, which is not opened; write "
+            f"keras.saving.load_model({Path(path).name!r}).save('model.keras') instead"
+        )
+
+
+def _is_state_dict(path: str | Path) -> bool:
+    """Return whether a file is safetensors with the weights of an LSTM by PyTorch's names."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return any(name.endswith(("weight_hh", "weight_hh_l0")) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return False
 
 
 @contextmanager

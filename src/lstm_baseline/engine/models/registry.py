@@ -11,10 +11,9 @@ from lstm_baseline.engine.errors import FileError
 from lstm_baseline.engine.models.gru import GRU
 from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.min_gru import MinGRU
-from lstm_baseline.engine.models.model_file import FORMAT
+from lstm_baseline.engine.models.model_file import read_any_model
 from lstm_baseline.engine.models.relational import RelationalRNN
 from lstm_baseline.engine.models.sequence_model import SequenceModel
-from lstm_baseline.engine.storage import read_tensors
 
 
 class LineStyle(NamedTuple):
@@ -60,9 +59,10 @@ def load_model(path: str | Path) -> SequenceModel:
     Raises
     ------
     FileError
-        If the file is missing, damaged, or holds no model of this package.
+        If the file is missing, damaged, or holds no model of this package; of a file that
+        ``lstm-baseline convert`` reads it says so.
     """
-    _, about = read_tensors(path, FORMAT)
+    _, about = read_any_model(path)
     for kind in MODELS.values():
         if kind.model.__name__ == about.get("model"):
             return kind.model.load(path)
