@@ -311,7 +311,20 @@ class StackCache(NamedTuple):
 @cache
 def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
     """Return the named tuple of the states of layers that differ in size."""
-    return namedtuple(name, [f"{field}{suffix}" for suffix in suffixes for field in fields])
+    names = [f"{field}{suffix}" for suffix in suffixes for field in fields]
+    # No module has this class by name, so a pickled state says how to make it.
+    own = {
+        "__slots__": (),
+        "__reduce__": lambda state: (_named_state, (name, fields, suffixes, tuple(state))),
+    }
+    return type(name, (namedtuple(name, names),), own)
+
+
+def _named_state(
+    name: str, fields: tuple[str, ...], suffixes: tuple[str, ...], parts: State
+) -> State:
+    state: State = _named(name, fields, suffixes)(*parts)
+    return state
 
 
 def _times(x: FloatArray, mask: FloatArray | None) -> FloatArray:
