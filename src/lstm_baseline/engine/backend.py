@@ -96,6 +96,11 @@ def select_engine(name: str = "auto") -> Engine:
     return _REFERENCE
 
 
+def engine_here(engine: Engine) -> Engine:
+    """Return an engine that came from another process, or the reference if the core is not here."""
+    return _REFERENCE if engine.name == "native" and load_core() is None else engine
+
+
 def describe() -> dict[str, Any]:
     """Return which engine "auto" takes, and how it runs.
 

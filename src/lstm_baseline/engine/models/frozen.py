@@ -20,10 +20,13 @@ class FrozenLSTM:
 
     The weights are copied. For a plain LSTM of one layer on the native engine they are also packed
     once; other models run as if they were not frozen. A frozen LSTM cannot change, so any number of
-    threads may share it. Without the compiled core the reference runs it.
+    threads may share it; other processes take it pickled. Without the compiled core the reference
+    runs it.
     """
 
     def __init__(self, model: SequenceModel) -> None:
+        for value in model.params.values():
+            value.setflags(write=False)
         self.input_size = model.input_size
         self.hidden_size: int = by_layer(model.stack.cells)
         self.output_size = model.output_size
@@ -38,8 +41,8 @@ class FrozenLSTM:
             # The compiled method itself, because a step takes little longer than a Python call.
             vars(self)["step"] = self._core.step
 
-    def __reduce__(self) -> tuple[type["FrozenLSTM"], tuple[SequenceModel]]:
-        """Let a copy, here or in another process, pack the weights anew."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the weights; whoever gets them packs them again."""
         return FrozenLSTM, (self._model,)
 
     def __repr__(self) -> str:

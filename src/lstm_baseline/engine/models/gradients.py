@@ -24,14 +24,14 @@ class Gradients:
         self.initial_state = initial_state
         self._gradient_of_x = gradient_of_x
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle the numbers, that of x among them, and not what would compute it."""
+        return {"params": self.params, "initial_state": self.initial_state, "x": self.x}
+
     @cached_property
     def x(self) -> FloatArray:
         """(B, T, I), zero in the padding; computed when it is first asked for."""
         return self._gradient_of_x()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Compute x, which a copy or another process could not."""
-        return {"params": self.params, "initial_state": self.initial_state, "x": self.x}
 
 
 class ModelCache(NamedTuple):

@@ -141,10 +141,7 @@ class LSTM(SequenceModel):
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
-        fixed = self.astype(self.dtype)
-        for value in fixed.params.values():
-            value.setflags(write=False)
-        return FrozenLSTM(fixed)
+        return FrozenLSTM(self.astype(self.dtype))
 
 
 show_keywords(LSTM, Layers, LSTMVariant, DropoutRates)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
 
-from lstm_baseline.engine.backend import Engine, select_engine
+from lstm_baseline.engine.backend import Engine, engine_here, select_engine
 from lstm_baseline.engine.cells import Cell, State
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
@@ -132,6 +132,11 @@ class SequenceModel:
         self.params = {}
         if rng is not NO_DRAWS:
             self._draw(as_generator(rng))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was copied or pickled, perhaps where there was a compiled core."""
+        vars(self).update(state)
+        self.engine = engine_here(self.engine)
 
     def _draw(self, rng: np.random.Generator) -> None:
         inputs = self.stack.inputs(self.input_size)

@@ -312,15 +312,16 @@ class StackCache(NamedTuple):
 def _named(name: str, fields: tuple[str, ...], suffixes: tuple[str, ...]) -> type[Any]:
     """Return the named tuple of the states of layers that differ in size."""
     names = [f"{field}{suffix}" for suffix in suffixes for field in fields]
-    make: Any = namedtuple  # mypy wants literal names
-    made: type[Any] = make(name, names)
-    # No module has it, so a copy in another process is made as this one was.
-    made.__reduce__ = lambda state: (_restored, (name, fields, suffixes, *state))  # type: ignore
-    return made
+    # No module has this class by name, so a pickled state says how to make it.
+    own = {
+        "__slots__": (),
+        "__reduce__": lambda state: (_named_state, (name, fields, suffixes, tuple(state))),
+    }
+    return type(name, (namedtuple(name, names),), own)
 
 
-def _restored(
-    name: str, fields: tuple[str, ...], suffixes: tuple[str, ...], *parts: FloatArray
+def _named_state(
+    name: str, fields: tuple[str, ...], suffixes: tuple[str, ...], parts: State
 ) -> State:
     state: State = _named(name, fields, suffixes)(*parts)
     return state

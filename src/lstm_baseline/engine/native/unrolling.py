@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.cells import Cell, CellGradients, Regularization, State
+from lstm_baseline.engine.core import load_core
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
 
 Parts = list[FloatArray | None]
@@ -63,6 +65,10 @@ class NativeCache(NamedTuple):
     state: State
     kept: Any
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the call; whoever gets it runs it again, to the same bits."""
+        return _cache_of, (self.kernel, self.call, self.state)
+
     @property
     def x(self) -> FloatArray:
         """(B, T, I)."""
@@ -82,6 +88,15 @@ class NativeCache(NamedTuple):
         # A copy, because the optimizer may change W before the gradient of x is computed.
         W = call.params[kernel.first_weights].copy()
         return CellGradients(d_params, lambda: input_gradient.d_x(W), cell.state_type(*d_initial))
+
+
+def _cache_of(kernel: Kernel, call: Call, state: State) -> NativeCache:
+    if load_core() is None:
+        raise InputError(
+            "this cache is of the compiled core, and there is none here; run forward_with_cache "
+            "again"
+        )
+    return NativeCache(kernel, call, state, kernel.forward(call)[-1])
 
 
 def contiguous(array: Any) -> Any:
