@@ -33,7 +33,7 @@ def convert(
 ) -> None:
     """Convert an LSTM from one library's file to another's, and check that outputs agree."""
     from lstm_baseline.interop import convert as convert_file
-    from lstm_baseline.runs.run import MODEL
+    from lstm_baseline.runs.saved_model import MODEL
 
     file = source
     with suppress(OSError):  # what cannot be looked at is refused below
