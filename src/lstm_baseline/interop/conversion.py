@@ -18,6 +18,7 @@ run on random sequences and compared with what was read. After that it replaces 
 
 import secrets
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -329,6 +330,8 @@ def _load_keras(path: Path) -> "keras.Model":
             f"Keras cannot be imported ({error}); pip install 'lstm-baseline[keras]' and a backend "
             "named by KERAS_BACKEND"
         ) from error
+    if not zipfile.is_zipfile(path):
+        raise FileError(f"{path} is damaged or not of Keras 3: it is no zip archive")
     try:
         if path.suffix == ".keras":
             return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -338,7 +341,10 @@ def _load_keras(path: Path) -> "keras.Model":
             link.symlink_to(path.resolve())
             return keras.saving.load_model(link, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file may raise anything
-        raise FileError(f"{path} cannot be read by Keras: {first_line(error)}") from error
+        # Its first line says that an object could not be made, and a later one why.
+        _, _, cause = str(error).rpartition("Exception encountered: ")
+        reason, *_ = first_line(ValueError(cause) if cause else error).split(". ")
+        raise FileError(f"{path} cannot be read by Keras: {reason}") from error
 
 
 def _read_keras(path: Path, names: Names) -> Read:
@@ -351,9 +357,16 @@ def _read_keras(path: Path, names: Names) -> Read:
     if not error <= TOLERANCE:
         raise InputError(
             f"{path}: Keras gives other outputs than the LSTM read from it, off by {error:.1e} of "
-            "the largest; convert its layers with from_keras"
+            f"the largest{_computed_in_halves(theirs)}; convert its layers with from_keras"
         )
     return Read(found.model, _only_in_training(found.left_out))
+
+
+def _computed_in_halves(theirs: "keras.Model") -> str:
+    for layer in getattr(theirs, "layers", [theirs]):
+        if layer.compute_dtype not in ("float32", "float64"):
+            return f", as its layer {layer.name} computes in {layer.compute_dtype}"
+    return ""
 
 
 def _write_keras(model: LSTM, path: Path, names: Names) -> None:
@@ -373,9 +386,10 @@ def _run_of_keras(path: Path, theirs: "keras.Model") -> Run:
     import keras
 
     def given(x: FloatArray) -> object:
-        # An Input may be alone, in a list, or in a dict by its name.
-        is_model = isinstance(theirs, keras.Model)
-        return keras.tree.map_structure(lambda _: x, theirs.input) if is_model else x
+        # The one Input of a functional model may stand in a list, or in a dict by its name.
+        if not hasattr(theirs, "input"):
+            return x
+        return keras.tree.map_structure(lambda _: x, theirs.input)
 
     def run(x: FloatArray) -> Sequence[NDArray]:
         try:

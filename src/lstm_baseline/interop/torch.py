@@ -272,8 +272,8 @@ def _modules_in(state_dict: Mapping[str, object]) -> dict[str, str]:
         if match is None or len(shape := _shape_of(state_dict, name)) != 2:
             continue
         projected = f"{match['prefix']}weight_hr{match['end']}" in state_dict
-        blocks = 4 if projected else shape[0] / max(shape[1], 1)
-        found[match["prefix"]] = _GATES_OF.get(blocks, "LSTM")
+        blocks, rest = divmod(shape[0], max(shape[1], 1))
+        found[match["prefix"]] = "LSTM" if projected or rest else _GATES_OF.get(blocks, "LSTM")
     return found
 
 
