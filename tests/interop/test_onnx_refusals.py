@@ -211,6 +211,20 @@ REFUSED = {
     "output 'z' of the graph has a linear layer of its own": lambda: graph(
         *DENSE, node("MatMul", "by_row kernel", "z"), outputs={"y": 3, "z": 3}
     ),
+    "MatMul node 'product' changes the outputs": lambda: as_model(  # both directions interleaved
+        [
+            layer(BOTH, x="x")[0],
+            node("Transpose", "Y0", "by_unit", perm=[0, 2, 3, 1]),
+            node("Reshape", "by_unit joined", "by_row"),
+            *DENSE,
+        ],
+        layer(BOTH)[1]
+        | {
+            "joined": np.array([0, 0, 2 * H]),
+            "kernel": np.ones((2 * H, O), np.float32),
+            "bias": np.ones(O, np.float32),
+        },
+    ),
     "puts both directions together in more than one way: concatenate and sum": lambda: as_model(
         [layer(BOTH, x="x")[0], node("ReduceSum", "Y0 one", "y")],
         layer(BOTH)[1] | {"one": np.array([1])},

@@ -1,7 +1,7 @@
 """ONNX: models from its files, and files from models.
 
 ``lstm.py`` has the LSTM operator's gate order, weights and attributes. ``importing.py`` reads
-models, ``export.py`` writes them. ``interop/onnx_backend.py`` has ``LSTMBackend``, which runs
+models, by way of ``symbolic.py``; ``export.py`` writes them. ``interop/onnx_backend.py`` has ``LSTMBackend``, which runs
 graphs and needs ``onnx``.
 """
 
