@@ -1,13 +1,12 @@
 """Run a saved model over data."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from lstm_baseline.commands.terminal import console
+from lstm_baseline.commands.terminal import console, write_data
 
 
 def predict(
@@ -45,7 +44,7 @@ def predict(
             lambda done, total: progress.update(bar, completed=done, total=total),
         )
     if out is None:
-        sys.stdout.write(found.csv())
+        write_data(found.csv())
     else:
         found.write(out)
         console.print(f"predictions: {out}", soft_wrap=True)
