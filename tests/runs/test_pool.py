@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Pat
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
     found = subprocess.run(
-        ["pgrep", "-g", str(process.pid), "-f", "popen_loky"], capture_output=True, text=True
+        ["pgrep", "-g", str(process.pid), "-f", "worker_process"], capture_output=True, text=True
     )
     return [int(pid) for pid in found.stdout.split()]
 

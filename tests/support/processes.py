@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PROGRAM = "from lstm_baseline.cli import main; main()"
+PROGRAM = "from lstm_baseline.__main__ import main; main()"
 COMMAND = [sys.executable, "-W", "error", "-c", PROGRAM]
 # If the tests run in the background, Ctrl-C is ignored, and child processes inherit that.
 HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

@@ -1,10 +1,11 @@
 """Draw text from a model of text."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lstm_baseline.commands.terminal import write_data
 
 
 def generate(
@@ -16,15 +17,10 @@ def generate(
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
 ) -> None:
-    """Write text as a trained model would go on, character by character."""
+    """Write text as a trained model would go on, character after character."""
     import numpy as np
 
     from lstm_baseline.usage.text import TextModel
 
     drawn = TextModel(model).generate(prompt, length, temperature, np.random.default_rng(seed))
-    sys.stdout.write(prompt)
-    for character in drawn:
-        sys.stdout.write(character)
-        if character == "\n":
-            sys.stdout.flush()
-    sys.stdout.write("\n")
+    write_data("".join([prompt, *drawn, "\n"]))

@@ -1,13 +1,12 @@
 """Run a saved model over data or text."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from lstm_baseline.commands.terminal import console
+from lstm_baseline.commands.terminal import console, write_data
 from lstm_baseline.engine.errors import InputError
 
 
@@ -68,7 +67,7 @@ def _predict_data(model: Path, data: Path, every_step: bool | None, out: Path | 
             lambda done, total: progress.update(bar, completed=done, total=total),
         )
     if out is None:
-        sys.stdout.write(found.csv())
+        write_data(found.csv())
     else:
         found.write(out)
         console.print(f"predictions: {out}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """Spelling of numbers and names: the same on the console, in figures and on the page."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 from lstm_baseline.engine.models import MODELS
@@ -11,10 +12,23 @@ from lstm_baseline.training import TrainingSettings
 NOTHING = "–"
 """Placeholder for a missing number."""
 
+_JOINERS = "\u200c\u200d"
+
 
 def printable(text: str) -> str:
-    """Return a user's text without characters that move the cursor or turn reading direction."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Return a user's text as one line that moves no cursor and turns no reading direction.
+
+    Characters that could are shown as escapes. Spaces of other widths, and the joiners without
+    which some languages cannot be written, stay.
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        or character in _JOINERS
+        or unicodedata.category(character) == "Zs"
+        else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 def model_label(model: str) -> str:

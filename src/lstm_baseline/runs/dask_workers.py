@@ -26,7 +26,8 @@ from lstm_baseline.engine.errors import FileError, WorkerError
 from lstm_baseline.installation import results_depend_on
 from lstm_baseline.runs.run import RunResult, carry_out_run, record_failure, store
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.runs.workers import killed_reason, no_second_interrupt
+from lstm_baseline.runs.stopping import unstopped
+from lstm_baseline.runs.workers import killed_reason
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Record
 
@@ -75,7 +76,7 @@ def dask_workers(folder: Path, scheduler: str, modules: Sequence[Path]) -> Itera
         yield workers
     finally:
         # The scheduler drops the work of a client that has disconnected.
-        with no_second_interrupt():
+        with unstopped():
             connection.close()
 
 

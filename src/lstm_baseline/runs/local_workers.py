@@ -1,25 +1,26 @@
 """Runs in processes of this machine."""
 
 import os
+import pickle
 import signal
-import threading
-import time
-import warnings
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from loky import ProcessPoolExecutor, cpu_count
-from loky.process_executor import TerminatedWorkerError
+from loky import cpu_count
 
-from lstm_baseline.engine.errors import WorkerError
+from lstm_baseline.engine.errors import LSTMBaselineError, WorkerError
+from lstm_baseline.runs import worker_process
 from lstm_baseline.runs.progress import title
-from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
+from lstm_baseline.runs.run import RunResult, read_history, record_failure
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.runs.workers import killed_reason, no_second_interrupt
+from lstm_baseline.runs.stopping import unstopped
+from lstm_baseline.runs.worker_process import read_message, write_message
+from lstm_baseline.runs.workers import killed_reason
 from lstm_baseline.training import Record
 
 MOST_KILLS = 3
@@ -37,20 +38,16 @@ WORKER_ENVIRONMENT = {
 def local_workers(folder: Path, num_workers: int) -> Iterator["LocalWorkers"]:
     """Yield processes of this machine. Leaving the context stops whatever is still running."""
     workers = LocalWorkers(folder, num_workers)
-    with warnings.catch_warnings():
-        # Loky takes the growth of a process for a leak and replaces the process. The first run of a
-        # contestant that imports PyTorch makes a process grow, but is no leak.
-        warnings.filterwarnings("ignore", message="A worker was restarted")
-        try:
-            yield workers
-        finally:
-            # After an error or an interrupt, do not wait for the runs under way.
-            with no_second_interrupt():
-                workers.stop()
+    try:
+        yield workers
+    finally:
+        # After an error or an interrupt, do not wait for the runs under way.
+        with unstopped():
+            workers.stop()
 
 
 class LocalWorkers:
-    """Processes of this machine, each a pool of its own: a broken pool shows which run broke it.
+    """Processes of this machine, each with one run at a time: one that ends shows which run did it.
 
     A run whose process was killed is done again from its checkpoint. When its process has been
     killed three times, it is recorded as failed.
@@ -63,27 +60,40 @@ class LocalWorkers:
             # Each worker has its share of the cores.
             "OMP_NUM_THREADS": str(max(1, cpu_count() // num_workers)),
         }
-        self._pools = {str(k): self._new_pool() for k in range(num_workers)}
+        self._names = [str(k) for k in range(num_workers)]
+        self._processes: dict[str, _Process] = {}
+        # Each thread waits for the answer of a process.
+        self._threads = ThreadPoolExecutor(num_workers)
         self._busy: dict[Future[RunResult], str] = {}
         self._kills: Counter[str] = Counter()
 
     def stop(self) -> None:
         """End all processes, and with them the runs under way."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=True, kill_workers=True)
+        for process in self._processes.values():
+            process.kill()
+        self._threads.shutdown()
+        for process in self._processes.values():
+            process.close()
 
     def free(self) -> list[str]:
         """Return the names of the idle processes."""
-        return [worker for worker in self._pools if worker not in self._busy.values()]
+        return [worker for worker in self._names if worker not in self._busy.values()]
 
     def submit(self, spec: RunSpec, worker: str) -> Future[RunResult]:
-        """Start a run in a free process."""
-        future: Future[RunResult]
-        try:
-            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
-        except BrokenProcessPool:  # killed between two runs: neither caused it
-            self._replace(worker)
-            future = self._pools[worker].submit(carry_out_run, spec, self._folder / spec.name)
+        """Start a run in a free process.
+
+        Raises
+        ------
+        WorkerError
+            If no process can be started.
+        """
+        if worker in self._processes and self._processes[worker].has_ended():
+            self._remove(worker)  # killed between two runs: neither caused it
+        if worker not in self._processes:
+            with unstopped():  # a process that nobody knows could not be ended
+                self._processes[worker] = _Process(self._environment)
+        process = self._processes[worker]
+        future = self._threads.submit(process.carry_out, spec, self._folder / spec.name)
         self._busy[future] = worker
         return future
 
@@ -100,12 +110,13 @@ class LocalWorkers:
         worker = self._busy.pop(future)
         try:
             return future.result()
-        except TerminatedWorkerError:
-            self._replace(worker)
-        except BrokenProcessPool as error:
-            reason = error.__cause__ or error
+        except _KilledError:
+            self._remove(worker)
+        except LSTMBaselineError:
+            raise
+        except Exception as error:  # a run's content may have any error in store
             raise WorkerError(
-                f"{title(spec)} cannot be sent to another process: {reason}"
+                f"{title(spec)} cannot be carried out in another process: {error}"
             ) from error
         self._kills[spec.name] += 1
         if self._kills[spec.name] < MOST_KILLS:
@@ -117,29 +128,82 @@ class LocalWorkers:
         """Return the history that a run has written so far."""
         return read_history(self._folder / spec.name)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            max_workers=1, initializer=_follow, initargs=(os.getpid(),), env=self._environment
-        )
-
-    def _replace(self, worker: str) -> None:
-        """Give a worker a new process in place of one that is gone."""
-        self._pools[worker].shutdown(wait=True, kill_workers=True)
-        self._pools[worker] = self._new_pool()
+    def _remove(self, worker: str) -> None:
+        """Forget the process of a worker; it gets another one with its next run."""
+        process = self._processes.pop(worker)
+        process.kill()
+        process.close()
 
 
-def _follow(parent: int) -> None:
-    """Leave the end of this process to its parent, and end it when the parent is gone.
+class _KilledError(Exception):
+    """A process has ended without an answer."""
 
-    Ctrl-C reaches the whole process group, so it is ignored here. A parent that was killed cannot
-    end this process. If the race were started again, a second process would then work in the folder
-    of the same run.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch() -> None:
-        while os.getppid() == parent:  # on Windows it never changes
-            time.sleep(0.5)
-        os._exit(1)
+class _Process:
+    """A process that carries out runs, one after the other, and ends when this one does."""
 
-    threading.Thread(target=watch, daemon=True).start()
+    def __init__(self, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-P", worker_process.__file__]
+        try:
+            with _ctrl_c_blocked():
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=os.environ | environment,
+                )
+        except OSError as error:
+            raise WorkerError(f"no process can be started for runs: {error.strerror}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._messages, self._answers = self._process.stdin, self._process.stdout
+
+    def carry_out(self, spec: RunSpec, folder: Path) -> RunResult:
+        """Have a run carried out and wait for its result.
+
+        Raises
+        ------
+        _KilledError
+            If the process ends before.
+        Exception
+            Whatever the run ended with there, or kept it from being sent.
+        """
+        message = pickle.dumps((sys.path, pickle.dumps((spec, folder))))
+        try:
+            write_message(self._messages, message)
+            answer = read_message(self._answers)
+        except (OSError, EOFError):
+            raise _KilledError from None
+        found = pickle.loads(answer)
+        if isinstance(found, BaseException):
+            raise found
+        assert isinstance(found, RunResult)
+        return found
+
+    def has_ended(self) -> bool:
+        """Return True if the process is gone."""
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Close the pipes to a process that is gone."""
+        for pipe in (self._messages, self._answers):
+            with suppress(OSError):  # of a message that it never read
+                pipe.close()
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach before they ignore it themselves."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,9 +1,6 @@
 """Protocol of the workers that carry out a race's runs, on this machine or on others."""
 
-import signal
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lstm_baseline.runs.run import RunResult
@@ -33,16 +30,6 @@ class Workers(Protocol):
 
     def history(self, spec: RunSpec) -> list[Record]:
         """Return the known part of the history of a run under way."""
-
-
-@contextmanager
-def no_second_interrupt() -> Iterator[None]:
-    """Ignore Ctrl-C while an earlier one is being handled."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def killed_reason(times: int) -> str:
