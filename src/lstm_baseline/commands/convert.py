@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lstm_baseline.commands.terminal import console, printable
+from lstm_baseline.commands.terminal import console
+from lstm_baseline.plots.formats import printable
 
 
 def convert(

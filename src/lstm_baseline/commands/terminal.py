@@ -212,8 +212,3 @@ def _complain_of_memory(error: Exception) -> int:
 def _complain(message: str, code: int) -> int:
     print(f"{PROGRAM}: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
-
-
-def printable(text: str) -> str:
-    """Return a text, names of files in it, without characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
