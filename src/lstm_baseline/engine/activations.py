@@ -9,19 +9,31 @@ from array_api_compat import array_namespace
 
 from lstm_baseline.engine.shapes import Array
 
-# exp(88) and exp(709) are the largest powers that float32 and float64 hold.
-_LARGEST_EXPONENT = {4: 88.0, 8: 709.0}
+# exp(−87) and exp(−708) are about the smallest powers that float32 and float64 hold in full.
+_LARGEST_EXPONENT = {4: 87.0, 8: 708.0}
 
 
 def sigmoid(z: Array) -> Array:
-    """Logistic function σ(z) = 1 / (1 + exp(−z)), without overflow for any finite z.
+    """Logistic function σ(z) = 1 / (1 + exp(−z)), without overflow for any z.
 
-    One formula serves both signs. z is cut off where exp(−z) would leave the dtype's range; σ(z) is
-    below 1e-38 there, so nothing visible changes. NaN stays NaN.
+    One formula serves both signs. Where σ(z) would be smaller than the dtype's normal numbers, it
+    is 0: a small number in its place, times a large one, would be seen. NaN stays NaN.
     """
     xp = array_namespace(z)
-    limit = _LARGEST_EXPONENT[xp.finfo(z.dtype).bits // 8]
-    return 1.0 / (1.0 + xp.exp(-xp.maximum(z, -limit)))
+    limit = _largest_exponent(z)
+    s = 1.0 / (1.0 + xp.exp(-xp.maximum(z, -limit)))
+    return s * xp.astype(z >= -limit, z.dtype)
+
+
+def exp_of_negative(z: Array) -> Array:
+    """Return e^z for z ≤ 0, and 0 where it would be smaller than the dtype's normal numbers."""
+    xp = array_namespace(z)
+    limit = _largest_exponent(z)
+    return xp.exp(xp.maximum(z, -limit)) * xp.astype(z >= -limit, z.dtype)
+
+
+def _largest_exponent(z: Array) -> float:
+    return _LARGEST_EXPONENT[array_namespace(z).finfo(z.dtype).bits // 8]
 
 
 def d_sigmoid(s: Array) -> Array:

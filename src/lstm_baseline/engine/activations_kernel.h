@@ -70,20 +70,22 @@ inline Vec<T> clamp(Vec<T> x, T low, T high) {
     return min(splat(high), max(splat(low), x));
 }
 
+/// e^x for x ≤ 0, and 0 where it would be smaller than the normal numbers; NaN stays NaN.
 template <class T>
-inline Vec<T> exponential(Vec<T> x) {
+inline Vec<T> exponential_of_negative(Vec<T> x) {
     Vec<T> power, p;
-    split_exponential<T>(clamp<T>(x, -Exponential<T>::limit, Exponential<T>::limit), power, p);
-    return fma(power, p, power);
+    split_exponential<T>(x, power, p);
+    return x < -Exponential<T>::limit ? Vec<T>{} : fma(power, p, power);
 }
 
-/// σ(z) = 1 / (1 + exp(−z))
+/// σ(z) = 1 / (1 + exp(−z)), and 0 where it would be smaller than the normal numbers.
 template <class T>
 inline Vec<T> sigmoid(Vec<T> z) {
     constexpr T limit = Exponential<T>::limit;
     Vec<T> power, p;
-    split_exponential<T, -1>(clamp<T>(z, -limit, limit), power, p);
-    return reciprocal(fma(power, p, power) + T(1));
+    split_exponential<T, -1>(min(splat(limit), z), power, p);
+    const Vec<T> s = reciprocal(fma(power, p, power) + T(1));
+    return z < -limit ? Vec<T>{} : s;
 }
 
 /// σ′ = s (1 − s) from the value s.

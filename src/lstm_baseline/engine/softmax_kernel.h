@@ -13,7 +13,7 @@ inline void softmax(Columns<T> z, int feature) {
     Vec<T> largest = z(feature, 0), sum = {};
     for (int m = 1; m < z.number; ++m) largest = z(feature, m) > largest ? z(feature, m) : largest;
     for (int m = 0; m < z.number; ++m) {
-        const Vec<T> e = exponential<T>(z(feature, m) - largest);
+        const Vec<T> e = exponential_of_negative<T>(z(feature, m) - largest);
         z.set(feature, m, e);
         sum += e;
     }

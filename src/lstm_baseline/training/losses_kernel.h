@@ -34,10 +34,8 @@ double cross_entropy(int64_t num_rows, int K, const T* z, const int64_t* targets
         for (int k = 1; k < K; ++k) largest = z[k] > largest || z[k] != z[k] ? z[k] : largest;
         double sum = 0;
         for (int k = 0; k < K; k += L) {
-            const Vec<T> shifted = load(z + k, K - k) - largest;
             // Also −∞, which marks an impossible class: its probability is 0.
-            const Vec<T> e = shifted < -Exponential<T>::limit ? Vec<T>{} : exponential<T>(shifted);
-            store(d_z + k, e, K - k);
+            store(d_z + k, exponential_of_negative<T>(load(z + k, K - k) - largest), K - k);
         }
         for (int k = 0; k < K; ++k) sum += double(d_z[k]);
         const int64_t target = targets[row];

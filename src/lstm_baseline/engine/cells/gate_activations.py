@@ -7,14 +7,26 @@ and ThresholdedRelu, with their default constants.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace
 
-from lstm_baseline.engine.activations import d_relu, d_sigmoid, d_tanh, relu, sigmoid, tanh
+from lstm_baseline.engine.activations import (
+    d_relu,
+    d_sigmoid,
+    d_tanh,
+    exp_of_negative,
+    relu,
+    sigmoid,
+    tanh,
+)
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_number
 from lstm_baseline.engine.shapes import Array
+
+_SILENCE = partial(np.errstate, over="ignore", invalid="ignore")
 
 
 class GateActivation(NamedTuple):
@@ -25,12 +37,14 @@ class GateActivation(NamedTuple):
     """α and β; none or one where the activation has no more."""
 
     def __call__(self, z: Array) -> Array:
-        """Return φ(z)."""
-        return _KINDS[self.name].value(z, *self.constants)
+        """Return φ(z). It may overflow to ±∞ in silence, as in the compiled core."""
+        with _SILENCE():
+            return _KINDS[self.name].value(z, *self.constants)
 
     def derivative(self, z: Array, y: Array) -> Array:
         """Return φ′(z), given y = φ(z) as well."""
-        return _KINDS[self.name].derivative(z, y, *self.constants)
+        with _SILENCE():
+            return _KINDS[self.name].derivative(z, y, *self.constants)
 
 
 def gate_activation(name: str, *constants: float) -> GateActivation:
@@ -131,16 +145,20 @@ def _d_scaled_tanh(z: Array, y: Array, alpha: float, beta: float) -> Array:
 def _softplus(z: Array) -> Array:
     # ln(1 + e^z) = max(z, 0) + ln(1 + e^−|z|), which cannot overflow.
     xp = array_namespace(z)
-    return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
+    return xp.maximum(z, 0.0) + xp.log1p(exp_of_negative(-xp.abs(z)))
 
 
 def _softsign(z: Array) -> Array:
-    return z / (1.0 + array_namespace(z).abs(z))
+    xp = array_namespace(z)
+    largest = float(xp.finfo(z.dtype).max)
+    z = xp.clip(z, -largest, largest)  # ±1 at ±∞
+    return z / (1.0 + xp.abs(z))
 
 
 def _d_softsign(z: Array, y: Array) -> Array:
-    denominator = 1.0 + array_namespace(z).abs(z)
-    return 1.0 / (denominator * denominator)
+    # The square of 1 + |z| could overflow, that of its reciprocal cannot.
+    reciprocal = 1.0 / (1.0 + array_namespace(z).abs(z))
+    return reciprocal * reciprocal
 
 
 def _thresholded_relu(z: Array, alpha: float) -> Array:

@@ -52,6 +52,10 @@ inline Vec<T> exponential_minus_one(Vec<T> z) {
     return fma(power, p, power - T(1));
 }
 
+/// The largest finite number.
+template <class T>
+constexpr T LARGEST = sizeof(T) == 4 ? T(__FLT_MAX__) : T(__DBL_MAX__);
+
 /// ln(1 + a)
 template <class T>
 inline Vec<T> log_of_one_plus(Vec<T> a) {
@@ -77,8 +81,12 @@ __attribute__((noinline)) Vec<T> rarely_activated(const GateActivation& by, Vec<
         case LEAKY_RELU: return z >= T(0) ? z : z * alpha;
         case RELU: return relu<T>(z);
         case SCALED_TANH: return tanh<T>(z * beta) * alpha;
-        case SOFTPLUS: return relu<T>(z) + log_of_one_plus<T>(exponential<T>(-absolute<T>(z)));
-        case SOFTSIGN: return z / (T(1) + absolute<T>(z));
+        case SOFTPLUS:
+            return relu<T>(z) + log_of_one_plus<T>(exponential_of_negative<T>(-absolute<T>(z)));
+        case SOFTSIGN: {
+            const Vec<T> finite = clamp<T>(z, -LARGEST<T>, LARGEST<T>);  // ±1 at ±∞
+            return finite / (T(1) + absolute<T>(finite));
+        }
         default: return z <= alpha ? Vec<T>{} : z;  // THRESHOLDED_RELU
     }
 }
@@ -104,8 +112,8 @@ __attribute__((noinline)) Vec<T> d_rarely_activated(const GateActivation& by, Ve
         case SCALED_TANH: return d_tanh<T>(tanh<T>(z * beta)) * alpha * beta;
         case SOFTPLUS: return sigmoid<T>(z);
         case SOFTSIGN: {
-            const Vec<T> denominator = T(1) + absolute<T>(z);
-            return T(1) / (denominator * denominator);
+            const Vec<T> reciprocal_of = T(1) / (T(1) + absolute<T>(z));
+            return reciprocal_of * reciprocal_of;
         }
         default: return z > alpha ? one : zero;  // THRESHOLDED_RELU
     }
