@@ -7,7 +7,9 @@ import pytest
 
 from lstm_baseline import GRU, LSTM
 from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.models.dropout import DropoutRates
 from lstm_baseline.interop import from_keras, from_keras_weights, to_keras, to_keras_weights
+from lstm_baseline.interop.keras import read_layers
 from tests.support.models import normal, scatter
 
 # Its default would be TensorFlow.
@@ -387,8 +389,8 @@ def backward_first():
             "from_keras got g, a GRU; give an LSTM, an RNN of LSTMCells",
         ),
         (lambda: [L.Masking(name="m"), lstm()], "got m, a Masking"),
-        (lambda: [dense(name="d"), lstm()], "got d, a Dense; .* with a Dense at its end"),
-        (lambda: [lstm(), dense(), dense()], "a Dense; give an LSTM"),
+        (lambda: [dense(name="d"), lstm()], "d, a Dense, is not the last layer after an LSTM"),
+        (lambda: [lstm(), dense(name="d"), dense()], "d, a Dense, is not the last layer"),
         (lambda: [dense()], "got no LSTM"),
         (lambda: [keras.Sequential([lstm()], name="s")], "got s, a Sequential"),
         (lambda: [L.Bidirectional(L.GRU(H))], "forward_gru.*, a GRU"),
@@ -406,10 +408,6 @@ def backward_first():
         ),
         (lambda: [both(merge_mode=None)], "has merge_mode None"),
         (lambda: [L.Bidirectional(rnn(cells=2), name="b")], "b has several cells in a direction"),
-        (
-            lambda: [lstm(name="a"), lstm(units=5, name="b")],
-            "b has units 5, a has 6; all layers of one LSTM",
-        ),
         (lambda: [lstm(), lstm(use_bias=False)], "has use_bias False, .* has True"),
         (
             lambda: [lstm(), lstm(activation="relu")],
@@ -432,25 +430,27 @@ def backward_first():
             "has recurrent_activation unlike; known",
         ),
         (lambda: [lstm(activation=L.LeakyReLU(0.1))], "has activation LeakyReLU; known"),
-        (lambda: [lstm(dropout=0.25), lstm()], "has dropout 0.0, .* has 0.25; all layers of one"),
-        (lambda: [lstm(recurrent_dropout=0.5), lstm()], "has recurrent_dropout 0.0, .* has 0.5"),
-        (lambda: [lstm(dropout=1.0)], "input_dropout is 1.0; give a rate from 0 to below 1"),
-        (
-            lambda: [lstm(), L.Dropout(0.5, name="d"), dense()],
-            "d drops out 0.5; here Dropout is between all layers, at one rate",
-        ),
-        (lambda: [L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5"),
-        (lambda: [lstm(), lstm(), L.Dropout(0.5, name="d"), lstm()], "d drops out 0.5"),
-        (lambda: [lstm(), L.Dropout(0.5), L.Dropout(0.5), lstm()], "drops out 0.5"),
-        (
-            lambda: [lstm(), L.Dropout(0.5), lstm(), L.Dropout(0.25), lstm()],
-            "drops out 0.5; here Dropout is between all layers",
-        ),
-        (lambda: [lstm(), L.Dropout(0.5, noise_shape=(None, 1, None)), lstm()], "drops out 0.5"),
-        (lambda: [lstm(), L.Dropout(0.5), rnn(cells=2)], "drops out 0.5"),
         (
             lambda: [lstm(), dense(activation="softmax", name="d")],
             "d has the activation softmax; a readout has none",
+        ),
+        (
+            lambda: [lstm(), L.TimeDistributed(dense(activation="relu", name="d"))],
+            "d has the activation relu; a readout has none",
+        ),
+        *(
+            (lambda layer=layer: [lstm(), layer], f"got {layer.name}, a {type(layer).__name__}; ")
+            for layer in (
+                L.ReLU(max_value=6.0),
+                L.Cropping1D((0, 1)),
+                L.BatchNormalization(),
+                L.Lambda(lambda y: y),
+                L.Activation("tanh"),
+            )
+        ),
+        *(
+            (lambda layer=layer: [layer, lstm()], f"got {layer.name}, a {type(layer).__name__}; ")
+            for layer in (L.Rescaling(1.0), L.Normalization(mean=0.0, variance=1.0))
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -486,12 +486,155 @@ def test_branches_are_refused():
             from_keras(keras.Model(x, outputs))
     with pytest.raises(InputError, match=chain):
         from_keras(keras.Model(x, [dense()(y), y]))
-    _, h, _ = lstm(return_state=True)(x)
+    y, h, _ = lstm(return_state=True)(x)
     with pytest.raises(InputError, match=chain):
-        from_keras(keras.Model(x, h))
-    twice = lstm()
-    with pytest.raises(InputError, match=chain):
+        from_keras(keras.Model(x, [dense()(y), h]))
+    with pytest.raises(InputError, match=f"d sees a state of l, not its outputs; {chain}"):
+        from_keras(keras.Model(x, dense(name="d")(lstm(return_state=True, name="l")(x)[2])))
+
+
+def seen_by(**arguments):
+    x = keras.Input((None, I), name="x")
+    return keras.Model(x, lstm(name="l", dropout=0.5)(x, **arguments))
+
+
+def test_what_a_layer_is_told_beside_its_input_is_refused():
+    """Weights alone do not tell of it, and random inputs do not always show it."""
+    start = [np.ones((B, H), np.float32)] * 2
+    for arguments in ({"initial_state": start}, {"training": True}):
+        with pytest.raises(InputError, match=f"l is called with {next(iter(arguments))}, which a"):
+            from_keras(seen_by(**arguments))
+    module = seen_by(training=False)
+    assert_same_outputs(from_keras(module), module)
+    x = keras.Input((None, I), name="x")
+    mask = keras.Input((None,), dtype="bool", name="mask")
+    with pytest.raises(InputError, match="l is called on x, mask, and a layer here sees nothing"):
+        from_keras(keras.Model([x, mask], lstm(name="l")(x, mask=mask)))
+    masked = keras.Model(x, lstm(name="l")(L.Masking(name="m")(x)))
+    with pytest.raises(InputError, match=r"l is called on m, .*, and a layer here sees nothing"):
+        from_keras(masked)
+    with pytest.raises(InputError, match="mc is called with training"):
+        from_keras(keras.Model(x, L.Dropout(0.5, name="mc")(lstm()(x), training=True)))
+
+
+def test_a_decoder_that_starts_from_an_encoders_state_is_refused_and_the_encoder_is_not():
+    x, z = keras.Input((None, I)), keras.Input((None, I))
+    _, *states = lstm(return_state=True, name="encoder")(x)
+    whole = keras.Model([x, z], dense()(lstm(name="decoder")(z, initial_state=states)))
+    with pytest.raises(InputError, match="decoder is called with initial_state, which a layer"):
+        from_keras(whole)
+    encoder = randomize(keras.Model(x, states))
+    arrays = normal(B, T, I, dtype=np.float32)
+    _, *given = from_keras(encoder).forward(arrays, return_state=True)
+    for own, its in zip(given, encoder(arrays), strict=True):
+        np.testing.assert_allclose(own, keras.ops.convert_to_numpy(its), rtol=0, atol=1e-6)
+
+
+def test_layers_that_were_called_before_elsewhere():
+    first, second = lstm(), lstm(units=5)
+    first(keras.Input((None, I)))
+    second(keras.Input((None, H)))
+    x = keras.Input((None, I))
+    module = randomize(keras.Model(x, second(first(x))))
+    model = from_keras(module)
+    assert model.hidden_sizes == (H, 5)
+    assert_same_outputs(model, module)
+
+
+def test_a_layer_in_two_places_is_refused():
+    x = keras.Input((None, I))
+    twice = lstm(name="twice")
+    with pytest.raises(InputError, match="twice is called twice; layers of an LSTM here share no"):
         from_keras(keras.Model(x, twice(L.Dropout(0)(twice(lstm(units=H)(x))))))
+
+
+def test_an_input_that_rounds_is_refused():
+    x = keras.Input((None, I), dtype="int32", name="counts")
+    for module in (keras.Model(x, lstm()(x)), keras.Sequential([x, lstm()])):
+        with pytest.raises(InputError, match="counts has dtype int32, to which it rounds"):
+            from_keras(module)
+
+
+def test_a_quantized_readout_is_refused():
+    module = make(lstm(), dense(name="d"))
+    module.layers[1].quantize("int8")
+    with pytest.raises(InputError, match="d is quantized to int8; give it as it was before"):
+        from_keras(module)
+
+
+@pytest.mark.parametrize("layer", [lambda: lstm(stateful=True), lambda: both(stateful=True)])
+def test_a_stateful_layer_starts_from_zero_or_is_refused(layer):
+    module = randomize(keras.Sequential([keras.Input((None, I), batch_size=B), layer()]))
+    x = normal(B, T, I, dtype=np.float32)
+    module.layers[0].reset_state()
+    model = from_keras(module)
+    np.testing.assert_allclose(model.forward(x), outputs_of(module, x), rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match=r"is stateful and keeps a state that is not 0.*reset_st"):
+        from_keras(module)
+    module.layers[0].reset_state()
+    assert_same_models(from_keras(module), model)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_of_different_sizes_and_back(bidirectional):
+    layer = both if bidirectional else lstm
+    module = make(layer(), layer(units=5), layer(units=3), dense())
+    model = from_keras(module)
+    assert model.config["hidden_size"] == [H, 5, 3]
+    assert_same_outputs(model, module)
+    assert_same_models(from_keras(to_keras(model)), model)
+    given = from_keras_weights(module.get_weights(), bidirectional=bidirectional)
+    assert_same_models(given, model)
+
+
+@pytest.mark.parametrize(
+    ("layers", "rates", "left_out"),
+    [
+        (lambda: [lstm(), L.Dropout(0.5, name="d"), dense()], {}, ["d (Dropout)"]),
+        (lambda: [L.Dropout(0.5, name="d"), lstm()], {}, ["d (Dropout)"]),
+        (
+            lambda: [lstm(), L.Dropout(0.25), lstm(), L.Dropout(0.5, name="d"), dense()],
+            {"dropout": 0.25},
+            ["d (Dropout)"],
+        ),
+        (
+            lambda: [lstm(), L.Dropout(0.25, name="d"), lstm(), L.Dropout(0.5, name="e"), lstm()],
+            {},
+            ["d (Dropout)", "e (Dropout)"],
+        ),
+        (lambda: [lstm(), L.Dropout(0.25, name="d"), lstm(), lstm()], {}, ["d (Dropout)"]),
+        (lambda: [lstm(), L.Dropout(0.25, name="d"), rnn(cells=2)], {}, ["d (Dropout)"]),
+        (
+            lambda: [lstm(), L.Dropout(0.5, noise_shape=(None, 1, None), name="d"), lstm()],
+            {},
+            ["d (Dropout)"],
+        ),
+        (
+            lambda: [
+                lstm(),
+                L.SpatialDropout1D(0.5, name="s"),
+                lstm(),
+                L.GaussianNoise(1.0, name="g"),
+            ],
+            {},
+            ["g (GaussianNoise)", "s (SpatialDropout1D)"],
+        ),
+        (lambda: [lstm(dropout=0.25, name="l"), lstm()], {}, ["l (dropout 0.25)"]),
+        (
+            lambda: [lstm(), lstm(recurrent_dropout=0.5, name="l")],
+            {},
+            ["l (recurrent_dropout 0.5)"],
+        ),
+        (lambda: [lstm(dropout=1.0, name="l")], {}, ["l (dropout 1)"]),
+    ],
+    ids=lambda given: "" if callable(given) else str(given),
+)
+def test_dropout_acts_in_training_alone(layers, rates, left_out):
+    module = make(*layers())
+    model = from_keras(module)
+    assert model.rates == DropoutRates(**rates)
+    assert_same_outputs(model, module)
+    assert sorted(read_layers(module).left_out) == left_out
 
 
 def test_dropout_that_is_set_to_nothing_is_accepted():

@@ -84,6 +84,112 @@ def test_an_lstm_within_a_larger_module():
     assert (model.input_size, model.hidden_size) == (I, H)
 
 
+class Net(torch.nn.Module):
+    """Embedding, LSTM and a linear layer on its outputs, as most networks have them."""
+
+    def __init__(self, head_bias=True, **options):
+        super().__init__()
+        self.embed = torch.nn.Embedding(9, I)
+        self.lstm = torch.nn.LSTM(I, H, batch_first=True, **options)
+        width = (options.get("proj_size") or H) * (2 if options.get("bidirectional") else 1)
+        self.fc = torch.nn.Linear(width, 2, bias=head_bias)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0])
+
+
+@pytest.mark.parametrize("head_bias", [True, False])
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_a_head_both_ways(form, head_bias):
+    torch.manual_seed(0)
+    net = Net(head_bias, **form)
+    model = from_state_dict(net.state_dict(), prefix="lstm.", head="fc")
+    x = normal(B, T, I, dtype=np.float32)
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(model.forward(x), expected, rtol=0, atol=1e-6)
+    weights = to_state_dict(model, prefix="lstm.", head="fc")
+    assert list(weights)[-2:] == ["fc.weight", "fc.bias"]
+    if not head_bias:
+        assert not weights.pop("fc.bias").any()
+    whole = {"embed.weight": net.embed.weight} | {k: torch.as_tensor(w) for k, w in weights.items()}
+    net.load_state_dict(whole, strict=True)
+    with torch.inference_mode():
+        np.testing.assert_allclose(net(torch.from_numpy(x)).numpy(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "changes", "message"),
+    [
+        ("out", {}, r"out.weight is missing; a head on this LSTM has \(O, 6\); there are 'fc'"),
+        ("embed", {}, r"embed.weight has shape \(9, 4\); a head on this LSTM has \(O, 6\); there "),
+        ("fc.", {}, r"fc..weight is missing.*there are 'fc'"),
+        ("", {}, "head is ''; give the name of an nn.Linear"),
+        ("fc", {"fc.bias": torch.ones(3)}, r"fc.bias has shape \(3,\); expected \(2,\)"),
+        ("fc", {"fc.weight": torch.ones(2)}, r"fc.weight has shape \(2,\); a head on this"),
+        (
+            "fc",
+            {"fc.weight": torch.full((2, H), torch.nan)},
+            "fc.weight holds numbers that are not",
+        ),
+        (
+            "fc",
+            {"fc.bias": torch.ones(2, dtype=torch.float64)},
+            "weights have the dtypes float32, f",
+        ),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(head, changes, message):
+    with pytest.raises(InputError, match=message):
+        from_state_dict(Net().state_dict() | changes, prefix="lstm.", head=head)
+
+
+def test_a_readout_needs_a_head_and_a_head_a_readout():
+    with pytest.raises(InputError, match=r"has a readout.*to_state_dict\(model, head='fc'\)"):
+        to_state_dict(LSTM(I, H, 2))
+    with pytest.raises(InputError, match="head is 'fc', and the model has no readout"):
+        to_state_dict(LSTM(I, H), head="fc")
+
+
+def test_a_head_of_an_lstm_at_the_top():
+    torch.manual_seed(0)
+    net = torch.nn.LSTM(I, H)
+    net.fc = torch.nn.Linear(H, 3)
+    assert from_state_dict(net.state_dict(), head="fc").output_size == 3
+    with pytest.raises(InputError, match=r"fc.* is no weight of an LSTM of PyTorch; head takes a"):
+        from_state_dict(net.state_dict())
+
+
+@pytest.mark.parametrize("hidden", [4, 5, 8])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_other_recurrent_modules_are_called_by_their_names(hidden, layers):
+    for kind in ("GRU", "RNN"):
+        module = getattr(torch.nn, kind)(3, hidden, layers, bidirectional=layers > 1)
+        with pytest.raises(InputError, match=f"the weights are those of an nn.{kind}, and an nn.L"):
+            from_state_dict(module.state_dict())
+        cell = getattr(torch.nn, f"{kind}Cell")(3, hidden)
+        with pytest.raises(InputError, match=f"the weights are those of an nn.{kind}"):
+            from_state_dict({f"a.{name}": w for name, w in cell.state_dict().items()}, prefix="a.")
+
+
+def test_prefixes_that_are_there_are_listed():
+    modules = {f"cell{k}": torch.nn.LSTMCell(3, 4) for k in range(9)}
+    modules |= {"gru": torch.nn.GRU(3, 4), "lstm": torch.nn.LSTM(3, 4, 2, proj_size=3)}
+    weights = torch.nn.ModuleDict({"net": torch.nn.ModuleDict(modules)}).state_dict()
+    listed = "LSTMs are there with prefix 'net.cell0.', 'net.cell1.', .* and 2 more"
+    for prefix, refusal in (
+        ("", "net.cell0.weight_ih is no weight of an LSTM of PyTorch; "),
+        ("net.lstm", r"net.lstm.weight_ih_l0 is no weight of an LSTM of PyTorch; "),
+        ("other.", "no name begins with 'other.'; "),
+        ("net.gru.", "the weights are those of an nn.GRU, and an nn.LSTM's are read here; "),
+    ):
+        with pytest.raises(InputError, match=refusal + listed):
+            from_state_dict(weights, prefix=prefix)
+    only = {name: w for name, w in weights.items() if "gru" in name}
+    with pytest.raises(InputError, match=r"there is no LSTM, but nn.GRU with prefix 'net.gru.'"):
+        from_state_dict(only)
+
+
 def test_the_weights_are_copies():
     module = torch.nn.LSTM(I, H)
     model = from_torch(module)

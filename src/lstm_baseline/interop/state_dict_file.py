@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from lstm_baseline.engine.storage import check_is_file
 
 HALVES = {"F16": "float16", "BF16": "bfloat16"}
 """Dtypes that are read as float32, which has all their values, by their names in the file."""
-
-_UNKNOWN_TO_NUMPY = ("F8_", "F6_", "F4", "C64")
 
 
 class StateDictFile(Mapping[str, NDArray]):
@@ -62,28 +59,30 @@ class StateDictFile(Mapping[str, NDArray]):
     def __getitem__(self, name: str) -> NDArray:
         if name not in self._names:
             raise KeyError(name)
+        kind = self.dtype(name)
+        if kind == "BF16":
+            return self._bfloat16(name)
         try:
-            kind = self.dtype(name)
-            if kind == "BF16":
-                return self._bfloat16(name)
             array: NDArray = self._file.get_tensor(name)
-        except (SafetensorError, OSError, ValueError, KeyError, struct.error) as error:
-            raise self._damaged(error) from error
         except (TypeError, AttributeError) as error:
             raise FileError(
-                f"{self.path}: {name!r} has dtype {kind}; convert it to float32 or float64"
+                f"{self.path}: {name} has dtype {kind}; convert it to float32 or float64"
             ) from error
         return array.astype(np.float32) if kind in HALVES else array
 
     def _bfloat16(self, name: str) -> NDArray:
         """Return an array of a dtype that NumPy lacks: the upper halves of float32."""
         shape = self.shape(name)
-        with self.path.open("rb") as file:
-            (header_size,) = struct.unpack("<Q", file.read(8))
-            begin = json.loads(file.read(header_size))[name]["data_offsets"][0]
-            file.seek(8 + header_size + begin)
-            halves = np.frombuffer(file.read(2 * math.prod(shape)), "<u2")
-        return (halves.astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        try:
+            with self.path.open("rb") as file:
+                header_size = int.from_bytes(file.read(8), "little")
+                begin = json.loads(file.read(header_size))[name]["data_offsets"][0]
+                file.seek(8 + header_size + begin)
+                halves = np.frombuffer(file.read(2 * math.prod(shape)), "<u2")
+            return (halves.astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+            # It was sound when it was opened, and is another one now.
+            raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> FileError:
         return FileError(f"{self.path} is damaged or not safetensors: {error}")

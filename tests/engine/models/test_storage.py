@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from lstm_baseline import LSTM, FileError, LSTMBaselineError, RelationalRNN, load_model
+from lstm_baseline.engine.errors import WriteError
 from lstm_baseline.engine.models.model_file import FORMAT
 from lstm_baseline.engine.storage import read_json, read_tensors, write_json, write_whole
 
@@ -102,6 +103,62 @@ class TestDamage:
         assert names_in(path.parent) == [path.name]
 
 
+class TestFilesOfOthers:
+    """The line says what to do: ``convert``, or what to write instead."""
+
+    @pytest.mark.parametrize("name", ["net.onnx", "net.keras", "NET.ONNX", "NET.Keras"])
+    def test_convert_reads_them(self, tmp_path, name):
+        (tmp_path / name).write_bytes(b"anything")
+        target = (tmp_path / name).with_suffix(".safetensors")
+        command = f"convert it first: lstm-baseline convert {tmp_path / name} {target}"
+        assert command in refuse(tmp_path / name)
+
+    @pytest.mark.parametrize("prefix", ["", "net.lstm."])
+    @pytest.mark.parametrize("name", ["weight_hh_l0", "weight_hh"])
+    def test_a_state_dict(self, path, prefix, name):
+        path.write_bytes(save({f"{prefix}{name}": np.ones((8, 2), np.float32)}))
+        command = f"lstm-baseline convert {path} {path.with_name('model-ours.safetensors')}"
+        assert refuse(path) == f"{path} is a state dict of PyTorch; convert it first: {command}"
+
+    def test_other_safetensors(self, path):
+        path.write_bytes(save({"weight": np.ones((8, 2), np.float32)}))
+        assert f"is not a {FORMAT!r} file" in refuse(path)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("net.pt", "may be a pickle, which could run anything and is never opened; write safe"),
+            ("net.PTH", "may be a pickle"),
+            ("net.h5", r"keras.saving.load_model('net.h5').save('model.keras') instead"),
+            ("net.HDF5", "of Keras's older format"),
+            ("net.weights.h5", "holds weights without their layers"),
+        ],
+    )
+    def test_what_is_never_opened(self, tmp_path, name, message):
+        (tmp_path / name).write_bytes(b"anything")
+        assert message in refuse(tmp_path / name)
+
+    def test_a_pipe_is_not_waited_for(self, path):
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("makes a pipe, as Unix can")
+        os.mkfifo(path)
+        assert "it is no regular one" in refuse(path)
+
+    def test_a_name_that_is_too_long(self, tmp_path):
+        refuse(tmp_path / f"{'x' * 300}.safetensors")
+
+    @pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+    def test_a_dtype_that_numpy_lacks(self, model, path, dtype):
+        """Ours say their dtype: somebody cast this file, and it is not what was saved."""
+        size = {"BF16": 2, "F8_E4M3": 1}[dtype]
+        facts = json.dumps({"format": FORMAT, "model": "LSTM", "config": model.config})
+        header = {"U": {"dtype": dtype, "shape": [3], "data_offsets": [0, 3 * size]}}
+        header["__metadata__"] = {"lstm_baseline": facts}
+        text = json.dumps(header).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(3 * size))
+        assert refuse(path) == f"{path}: U has dtype {dtype}, which was never saved here"
+
+
 class TestContent:
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -112,6 +169,7 @@ class TestContent:
             (lambda a: a.update(U=a["U"].T.copy()), "U is float32"),
             (lambda a: a.update(U=a["U"].astype(np.float64)), "U is float64"),
             (lambda a: a.update(U=a["U"].astype(np.int32)), "U is int32"),
+            (lambda a: a.update(U=a["U"].astype(np.float16)), "U is float16"),
             (lambda a: a.update(U=np.full_like(a["U"], np.nan)), "U holds NaN or infinity"),
             (lambda a: a.update(b=np.full_like(a["b"], -np.inf)), "b holds NaN or infinity"),
             (lambda a: a.clear(), "lacks U, W, W_out, b, b_out"),
@@ -281,6 +339,21 @@ class TestWriting:
         monkeypatch.setattr(os, "fsync", fsync)
         write_whole(path, b"new content")
         assert (len(b"new content"), b"old") in synced
+
+    def test_a_pipe_is_not_replaced(self, path):
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("makes a pipe, as Unix can")
+        os.mkfifo(path)
+        with pytest.raises(WriteError, match="it is no regular file"):
+            write_whole(path, b"new")
+        assert path.is_fifo()
+        assert names_in(path.parent) == [path.name]
+
+    def test_links_in_a_circle(self, tmp_path):
+        (tmp_path / "a").symlink_to(tmp_path / "b")
+        (tmp_path / "b").symlink_to(tmp_path / "a")
+        with pytest.raises(WriteError, match="cannot write"):
+            write_whole(tmp_path / "a", b"new")
 
     def test_a_file_where_a_folder_should_be(self, tmp_path, model):
         (tmp_path / "file").write_bytes(b"old")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.inputs import as_dtype
 from lstm_baseline.engine.shapes import NDArray, Params
-from lstm_baseline.engine.storage import read_tensors, write_tensors
+from lstm_baseline.engine.storage import check_is_file, read_tensors, write_tensors
 
 FORMAT = "lstm-baseline model 1"
 
@@ -97,9 +97,10 @@ def refuse_unopened(path: str | Path) -> None:
 def _is_state_dict(path: str | Path) -> bool:
     """Return whether a file is safetensors with the weights of an LSTM by PyTorch's names."""
     try:
+        check_is_file(path)
         with safe_open(path, framework="numpy") as file:
             return any(name.endswith(("weight_hh", "weight_hh_l0")) for name in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, FileError):
         return False
 
 
