@@ -169,7 +169,7 @@ class TestLaTeX:
     def test_every_special_character_stands_for_itself(self):
         assert escape_latex("50% of $x_1$ & {y} #2 ~ ^ \\ \n") == (
             r"50\% of \$x\_1\$ \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
-            r"\textbackslash{}  "
+            r"\textbackslash{} \textbackslash{}n"
         )
 
     def test_hostile_names_leave_nothing_that_latex_acts_on(self):

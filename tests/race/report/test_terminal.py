@@ -97,4 +97,4 @@ def test_names_are_neither_markup_nor_control():
     text = show(hostile(name), force_terminal=False)
     assert "\x1b" not in text
     assert "\u202e" not in text
-    assert "a [31mb c" in text
+    assert r"a\x1b[31mb\u202ec" in text

@@ -87,7 +87,7 @@ def test_enumerations():
 def test_only_what_everybody_knows_has_an_article():
     assert formats.the("lstm") == "the LSTM"
     assert formats.the("my cell") == "my cell"
-    assert formats.the("a\x1b[31mb\u202ec\n") == "a [31mb c "
+    assert formats.the("a\x1b[31mb\u202ec\n") == r"a\x1b[31mb\u202ec\n"
 
 
 TITLES = "first", "second", "third", "fourth"
