@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lstm_baseline
-from lstm_baseline import load_model
+from lstm_baseline import LSTM, load_model
 from lstm_baseline.cli import main
 from lstm_baseline.tasks import TASKS, ArrayFile
 from tests.support.processes import COMMAND, run
@@ -190,6 +190,34 @@ def test_names_with_brackets_come_out_as_they_are(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "model: o[/b][a]:smile:/model.safetensors" in ended.stdout
     assert (tmp_path / "o[/b][a]:smile:" / "model.safetensors").is_file()
+
+
+def test_convert_takes_the_folder_of_train_and_says_what_is_left_out(tmp_path: Path) -> None:
+    LSTM(2, 5, 3, dropout=0.5, rng=0).save(tmp_path / "trained" / "model.safetensors")
+    names = ["--prefix", "lstm.", "--head", "fc"]
+    ended = run("convert", "trained", "net.safetensors", "--to", "torch", *names, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "left out, as it acts in training alone: dropout 0.5" in ended.stdout.splitlines()
+    ended = run("convert", "net.safetensors", "own.safetensors", *names[:2], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert "left out: 'fc.bias', 'fc.weight'; --head fc takes a linear layer along" in lines
+    ended = run("convert", tmp_path, "own.safetensors", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert f"cannot read {tmp_path / 'model.safetensors'}: there is no such file" in ended.stderr
+
+
+def test_control_characters_in_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    name = "\x1b]0;title\x07\u202e.safetensors"
+    shown = r"\x1b]0;title\x07\u202e.safetensors"
+    LSTM(2, 5, rng=0).save(tmp_path / "own.safetensors")
+    try:
+        ended = run("convert", "own.safetensors", name, cwd=tmp_path)
+    except OSError:
+        pytest.skip("makes a file of such a name, which this system does not")
+    assert ended.stdout.splitlines()[-1].startswith(f"{shown}: outputs are ")
+    ended = run("convert", f"no{name}", "x.onnx", cwd=tmp_path)
+    assert ended.stderr.startswith(f"lstm-baseline: cannot read no{shown}: there is no such file")
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_commands_run(tmp_path: Path) -> None:
         r"^lstm-baseline (.*?)\s*(?:#.*)?$", "\n".join(blocks("sh")), re.MULTILINE
     )
     write_challenger(tmp_path)
-    assert len(commands) == 11
+    assert len(commands) == 12
     for number, command in enumerate(commands):
         few: list[object] = []
         if command.startswith(("train ", "compare ")):

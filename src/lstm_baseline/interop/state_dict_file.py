@@ -64,6 +64,8 @@ class StateDictFile(Mapping[str, NDArray]):
             return self._bfloat16(name)
         try:
             array: NDArray = self._file.get_tensor(name)
+        except SafetensorError as error:
+            raise self._damaged(error) from error
         except (TypeError, AttributeError) as error:
             raise FileError(
                 f"{self.path}: {name} has dtype {kind}; convert it to float32 or float64"
