@@ -165,7 +165,7 @@ def test_wrong_file_is_one_line_that_says_where(
 
 
 def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"cannot read .*race\.toml: No such file"):
+    with pytest.raises(FileError, match=r"cannot read .*race\.toml: there is no such file"):
         read_race(tmp_path / "race.toml")
     (tmp_path / "race.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileError, match="it is not UTF-8 text"):

@@ -1,14 +1,19 @@
 import io
 import json
+import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstm_baseline import LSTM
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.tasks import ArrayFile
+from lstm_baseline.engine.storage import read_json
+from lstm_baseline.race.race_file import read_race
+from lstm_baseline.tasks import ArrayFile, TextFile
+from lstm_baseline.tasks.arrays import read_sequences
 
 N, T, I = 40, 5, 3
 
@@ -420,6 +425,17 @@ def test_refused_targets(save, y, target, message):
 def test_refused_target_name(save):
     with pytest.raises(InputError, match="target is 'ranking'; give one of: auto, class"):
         ArrayFile(save(X=X, y=LABELS), target="ranking")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe, which this system has not")
+@pytest.mark.parametrize(
+    "read", [ArrayFile, TextFile, read_sequences, read_race, read_json], ids=lambda f: f.__name__
+)
+def test_a_pipe_on_which_a_reader_would_wait_for_ever_is_refused(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(FileError, match="no regular one"):
+            read(path)
 
 
 def test_refused_files(tmp_path):

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from lstm_baseline.commands.terminal import console
-from lstm_baseline.plots.formats import printable
 
 
 def convert(
@@ -46,4 +45,4 @@ def convert(
         *found.notes,
         f"{target}: outputs are {apart}, run by {found.checked_by}",
     ):
-        console.print(printable(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -24,7 +24,7 @@ from lstm_baseline.engine.errors import (
     WorkerError,
     WriteError,
 )
-from lstm_baseline.plots.formats import printable
+from lstm_baseline.plots.formats import printable, printable_lines
 from lstm_baseline.runs.stopping import Stopped
 
 PROGRAM = "lstm-baseline"
@@ -42,7 +42,9 @@ class _Console(Console):
     ) -> Iterable[Segment]:
         """Yield segments, of which only the console's own control the terminal."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=_lines(segment.text))
+            yield (
+                segment if segment.control else segment._replace(text=printable_lines(segment.text))
+            )
 
 
 # Names that a user gave must be printed unchanged: without markup, emoji or colours.
@@ -96,7 +98,7 @@ def write_data(text: str) -> None:
             f"the encoding of standard output, {encoding}, has no {text[error.start]!r}; "
             "give --out with a .csv, which is UTF-8, or set PYTHONIOENCODING=utf-8"
         ) from error
-    sys.stdout.write(_lines(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
 
 
 def run(app: typer.Typer) -> None:
@@ -156,11 +158,6 @@ def _spell(error: UnicodeError) -> tuple[str, int]:
         raise error
     letter = error.object[error.start]
     return _SPELLINGS.get(letter, ascii(letter)[1:-1]), error.start + 1
-
-
-def _lines(text: str) -> str:
-    """Return a text of several lines with escapes for all that could control a terminal."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def exit_code(app: typer.Typer) -> int:

@@ -61,6 +61,7 @@ def read_json(path: str | Path) -> Any:
     FileError
         If it is missing or damaged.
     """
+    check_is_file(path)
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
@@ -135,10 +136,11 @@ def read_tensors(
 def has_format(path: str | Path, expected_format: str) -> bool:
     """Return whether a file says of itself, in its metadata, that it has a format."""
     try:
-        read_tensors(path, expected_format)
-    except FileError:
-        return False
-    return True
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return False  # whoever reads the file says what is wrong with it
+    return isinstance(about, dict) and about.get("format") == expected_format
 
 
 def check_arrays(

@@ -31,6 +31,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each as ``printable`` has it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def model_label(model: str) -> str:
     """Return the name of a model in prose and in figures."""
     return MODELS[model].label if model in MODELS else printable(model)

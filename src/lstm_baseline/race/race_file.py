@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.storage import write_whole
+from lstm_baseline.engine.storage import check_is_file, write_whole
 from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
@@ -164,6 +164,7 @@ def read_race(path: Path) -> RaceFile:
     FileError
         If the file is missing or not TOML, or a key or value is wrong; the message says where.
     """
+    check_is_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lstm_baseline.engine.errors import FileError
+from lstm_baseline.engine.storage import check_is_file
 
 
 class UserFile(NamedTuple):
@@ -23,10 +24,12 @@ def read_user_file(path: str | PathLike[str]) -> UserFile:
     Raises
     ------
     FileError
-        There is no such file, or it cannot be read.
+        There is no such file, it is no regular one, or it cannot be read.
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_dir():
+            check_is_file(path)
         content = path.read_bytes()
     except FileNotFoundError:
         raise FileError(f"{path}: there is no such file") from None

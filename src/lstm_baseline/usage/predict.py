@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,9 +82,7 @@ class Prediction(NamedTuple):
 
     def csv(self) -> str:
         """Return the table as comma-separated values."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(self.lines())
-        return text.getvalue()
+        return _as_csv(self.lines())
 
     def write(self, path: Path) -> None:
         """Write the table as .csv or the arrays as .npz: y; for classes probabilities and labels.
@@ -96,22 +94,41 @@ class Prediction(NamedTuple):
         WriteError
             If the file cannot be written.
         """
-        check_format(path)
-        if path.suffix == ".csv":
-            write_whole(path, self.csv().encode())
-            return
         arrays: dict[str, NDArray] = {"y": self.outputs}
         if self.labels is not None:
             arrays |= {"labels": self.chosen, "probabilities": self.probabilities}
-        content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **arrays)
-        write_whole(path, content.getvalue())
+        write_table(path, self.lines(), arrays)
 
 
 def check_format(path: Path) -> None:
     """Refuse an ending that ``Prediction.write`` does not know."""
     if path.suffix not in FORMATS:
         raise InputError(f"--out is {str(path)!r}; end it in {' or '.join(FORMATS)}")
+
+
+def write_table(path: Path, lines: Iterable[list[Any]], arrays: Mapping[str, NDArray]) -> None:
+    """Write lines as .csv or arrays as .npz, as the path's ending says.
+
+    Raises
+    ------
+    InputError
+        If the path has another ending.
+    WriteError
+        If the file cannot be written.
+    """
+    check_format(path)
+    if path.suffix == ".csv":
+        write_whole(path, _as_csv(lines).encode())
+        return
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_whole(path, content.getvalue())
+
+
+def _as_csv(lines: Iterable[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
 
 
 def predict(

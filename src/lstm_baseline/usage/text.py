@@ -4,12 +4,10 @@ A model of text takes a character one-hot, and gives logits of the next one. Cha
 training text had too rarely, or not at all, share its last class, if there is such a class.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +15,10 @@ from lstm_baseline.engine.activations import log_softmax
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray
-from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.tasks.encoding import one_hot
 from lstm_baseline.tasks.text import code_points, encode, parts
 from lstm_baseline.tasks.user_file import read_user_file
-from lstm_baseline.usage.predict import check_format
+from lstm_baseline.usage.predict import write_table
 from lstm_baseline.usage.trained import Trained, read_trained
 
 OTHER = "\N{REPLACEMENT CHARACTER}"
@@ -190,18 +187,12 @@ class TextPrediction(NamedTuple):
         WriteError
             If the file cannot be written.
         """
-        check_format(path)
-        if path.suffix == ".csv":
-            text = io.StringIO()
-            table = csv.writer(text, lineterminator="\n")
-            table.writerow(["position", "character", "bits"])
-            for place, (code, bits) in enumerate(zip(self.codes[1:], self.bits, strict=True), 1):
-                table.writerow([place, self._name(code), str(bits)])
-            write_whole(path, text.getvalue().encode())
-            return
-        content = io.BytesIO()
-        np.savez(content, allow_pickle=False, bits=self.bits, codes=self.codes)
-        write_whole(path, content.getvalue())
+        write_table(path, self._table(), {"bits": self.bits, "codes": self.codes})
+
+    def _table(self) -> Iterator[list[Any]]:
+        yield ["position", "character", "bits"]
+        for place, (code, bits) in enumerate(zip(self.codes[1:], self.bits, strict=True), 1):
+            yield [place, self._name(code), str(bits)]
 
     def _name(self, code: int) -> str:
         return self.characters[code] if code < len(self.characters) else OTHER

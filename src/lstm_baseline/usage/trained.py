@@ -42,11 +42,8 @@ def read_trained(path: Path) -> Trained:
     FileError
         If a file is missing, damaged, of the wrong kind, or takes other than raw numbers.
     """
-    if path.suffix.lower() in (".onnx", ".keras"):
-        own = path.with_suffix(".safetensors")
-        raise FileError(f"{path} is not ours; convert it first: lstm-baseline convert {path} {own}")
     file = path / MODEL if path.is_dir() else path
-    if has_format(file, WEIGHTS):
+    if file.is_file() and has_format(file, WEIGHTS):
         raise FileError(
             f"{file} holds weights of a race's contestant that take no raw numbers: its class is"
             " not this package's, or normalises its inputs; train writes a model for use"

@@ -293,6 +293,7 @@ def test_whatever_a_user_names_is_escaped(tmp_path):
 def test_no_name_turns_the_reading_direction(tmp_path):
     page = written(tmp_path, hostile("a\u202eb"))
     assert r"a\u202eb" in page.words
+    assert "\u202e" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def browse(page, profile, *options):

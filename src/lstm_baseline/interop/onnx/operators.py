@@ -7,7 +7,7 @@ newer ones may come as either.
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -249,19 +249,26 @@ def _slice(
     ends: Sequence[int] = (),
     axes: Sequence[int] | None = None,
 ) -> NDArray:
-    first = starts if starts_in is None else starts_in
-    last = ends if ends_in is None else ends_in
-    where = axes if axes_in is None else axes_in
     parts = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(
-        range(len(first)) if where is None else where,
-        first,
-        last,
-        [1] * len(first) if steps_in is None else steps_in,
-        strict=True,
+    for axis, start, end, step in cuts(
+        starts if starts_in is None else starts_in,
+        ends if ends_in is None else ends_in,
+        axes if axes_in is None else axes_in,
+        steps_in,
     ):
         parts[axis] = slice(int(start), int(end), int(step))
     return x[tuple(parts)]
+
+
+def cuts(
+    starts: Sequence[int] | NDArray,
+    ends: Sequence[int] | NDArray,
+    axes: Sequence[int] | NDArray | None,
+    steps: NDArray | None,
+) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Yield axis, start, end and step of each cut of Slice; axes are 0, 1, … if not given."""
+    where = range(len(starts)) if axes is None else axes
+    return zip(where, starts, ends, [1] * len(starts) if steps is None else steps, strict=True)
 
 
 def _split(

@@ -22,7 +22,7 @@ import numpy as np
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.interop.onnx.graph import Node
-from lstm_baseline.interop.onnx.operators import DTYPES
+from lstm_baseline.interop.onnx.operators import DTYPES, cuts
 
 OPEN_END = 2**31 - 1
 """No axis is longer, so that a slice up to here or beyond takes all."""
@@ -349,13 +349,12 @@ def _slice(
 ) -> Signal | None:
     if isinstance(x, Filled):
         return x
-    first = starts if starts_in is None else starts_in
-    last = ends if ends_in is None else ends_in
-    where = axes if axes_in is None else axes_in
-    steps = [1] * len(first) if steps_in is None else steps_in
     found: Signal | None = x
-    for axis, start, end, step in zip(
-        range(len(first)) if where is None else where, first, last, steps, strict=True
+    for axis, start, end, step in cuts(
+        starts if starts_in is None else starts_in,
+        ends if ends_in is None else ends_in,
+        axes if axes_in is None else axes_in,
+        steps_in,
     ):
         if found is None:
             return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from lstm_baseline.engine.storage import read_json, write_whole
 from lstm_baseline.engine.wording import counted
@@ -96,6 +97,8 @@ def _environment() -> Environment:
         loader=PackageLoader("lstm_baseline.race.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        # Whatever a user named, and wherever it is shown.
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -103,6 +106,13 @@ def _environment() -> Environment:
     environment.filters["model_label"] = formats.model_label
     environment.filters["printable"] = formats.printable
     return environment
+
+
+def _shown(value: object) -> object:
+    """Return a value as the page shows it: text, unless it is markup already, moves nothing."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return formats.printable_lines(value)
+    return value
 
 
 def _title(plan: Plan) -> str:
