@@ -241,12 +241,18 @@ class TestOptions:
         options = Options(data=Path("mine.npz"), target="regression", split="time", steps=50)
         (entry,) = with_options(untuned, options, is_preset=is_preset).tasks
         assert entry.split == "time"
-        assert (entry.data, entry.target) == (Path("mine.npz").resolve(), "regression")
+        assert (entry.data, entry.target) == (Path("mine.npz").absolute(), "regression")
         training = with_options(untuned, options, is_preset=is_preset).training
         assert training.num_steps == 50
         assert training.learning_rate == (OWN_DATA["learning_rate"] if is_preset else 0.5)
         (entry,) = with_options(untuned, Options(text=Path("a.txt")), is_preset=is_preset).tasks
-        assert entry.text == Path("a.txt").resolve()
+        assert entry.text == Path("a.txt").absolute()
+
+    def test_own_data_behind_links_in_a_circle(self, race: RaceFile, tmp_path: Path) -> None:
+        (tmp_path / "a.npz").symlink_to(tmp_path / "b.npz")
+        (tmp_path / "b.npz").symlink_to(tmp_path / "a.npz")
+        for options in (Options(data=tmp_path / "a.npz"), Options(text=tmp_path / "a.npz")):
+            with_options(race, options, is_preset=True)  # whoever reads the file refuses it
 
     def test_a_race_that_tunes_keeps_its_training_for_own_data(self, race: RaceFile) -> None:
         assert with_options(race, Options(text=Path("a")), is_preset=True).training == race.training

@@ -438,6 +438,16 @@ def test_a_pipe_on_which_a_reader_would_wait_for_ever_is_refused(tmp_path, read)
             read(path)
 
 
+@pytest.mark.parametrize(
+    "read", [ArrayFile, TextFile, read_sequences, read_race, read_json], ids=lambda f: f.__name__
+)
+def test_links_in_a_circle_are_refused(tmp_path, read):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(FileError, match=r"cannot (be )?read"):
+        read(tmp_path / "a")
+
+
 def test_refused_files(tmp_path):
     with pytest.raises(FileError, match="there is no such file"):
         ArrayFile(tmp_path / "missing.npz")

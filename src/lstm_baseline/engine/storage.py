@@ -29,11 +29,9 @@ def write_whole(path: str | Path, content: bytes) -> None:
     WriteError
         If the file cannot be written; an old file is then unchanged.
     """
+    target = place_to_write(path)
     try:
-        target = Path(path).resolve()  # a link stays; the file that it names is written
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():
-            raise WriteError(f"cannot write {path}: it is no regular file")
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             with temporary.open("xb") as file:
@@ -43,9 +41,30 @@ def write_whole(path: str | Path, content: bytes) -> None:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise WriteError(f"cannot write {path}: {reason}") from error
+
+
+def place_to_write(path: str | Path) -> Path:
+    """Return the file that is written for a path: a link stays, and what it names is written.
+
+    Raises
+    ------
+    WriteError
+        If something else stands there, such as a folder, a pipe or links in a circle.
+    """
+    try:
+        # Path.resolve raises for links in a circle up to Python 3.12, and no longer from 3.13 on.
+        place = Path(os.path.realpath(path))
+        if place.is_symlink():
+            raise WriteError(f"cannot write {path}: it is a link that leads in a circle")
+        if place.exists() and not place.is_file():
+            raise WriteError(f"cannot write {path}: it is no regular file")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(f"cannot write {path}: {reason}") from error
+    return place
 
 
 def write_json(path: str | Path, value: object) -> None:

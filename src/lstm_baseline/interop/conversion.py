@@ -32,7 +32,7 @@ from lstm_baseline.engine.inputs import one_of
 from lstm_baseline.engine.models import LSTM, load_model
 from lstm_baseline.engine.models.model_file import refuse_unopened
 from lstm_baseline.engine.shapes import FloatArray, NDArray
-from lstm_baseline.engine.storage import check_is_file, write_whole
+from lstm_baseline.engine.storage import check_is_file, place_to_write, write_whole
 from lstm_baseline.interop.checks import TRAINING_ONLY, first_few
 from lstm_baseline.interop.keras import read_layers, to_keras
 from lstm_baseline.interop.onnx import from_onnx, to_onnx
@@ -142,7 +142,7 @@ def convert(
     if not wanted.has_rates:
         rates = [(name, getattr(model.rates, name)) for name in TRAINING_ONLY]
         notes += _only_in_training([f"{name} {rate:g}" for name, rate in rates if rate])
-    place = _place_of(target)
+    place = place_to_write(target)
     beside = place.with_name(f".{secrets.token_hex(4)}-{place.stem}{wanted.suffix}")
     try:
         wanted.write(model, beside, names)
@@ -161,18 +161,6 @@ def convert(
     finally:
         beside.unlink(missing_ok=True)
     return Agreement(model, error, checked_by, notes)
-
-
-def _place_of(target: Path) -> Path:
-    """Return the file to write: where the target is a link, the one that it names."""
-    try:
-        place = target.resolve()
-        if not place.exists() or place.is_file():
-            return place
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
-        reason = getattr(error, "strerror", None) or error
-        raise WriteError(f"cannot write {target}: {reason}") from error
-    raise WriteError(f"cannot write {target}: it is no regular file")
 
 
 def _only_in_training(what: list[str]) -> list[str]:

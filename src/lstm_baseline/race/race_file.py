@@ -283,9 +283,9 @@ def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFi
 def _entries(race: RaceFile, options: Options) -> list[object]:
     """Return the entries of the tasks: the user's file, or those of the race that are named."""
     if options.data is not None:
-        return [{"data": options.data.resolve(), "target": options.target, "split": options.split}]
+        return [{"data": options.data.absolute(), "target": options.target, "split": options.split}]
     if options.text is not None:
-        return [{"text": options.text.resolve()}]
+        return [{"text": options.text.absolute()}]
     if options.tasks is None:
         return list(race.tasks)
     given: dict[str, list[object]] = {name: [] for name in options.tasks}
