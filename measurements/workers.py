@@ -1,4 +1,4 @@
-"""What handing out runs costs: on one and two workers, through loky and through Dask.
+"""What handing out runs costs: on one and two workers, local ones and those of Dask.
 
 Run ``python measurements/workers.py``; ``--rounds`` and ``--steps`` make it longer or shorter.
 The same runs are carried out by one and by two workers of this machine and of a Dask cluster on it,
@@ -113,8 +113,8 @@ def dask_cluster(num_workers: int) -> Iterator[str]:
 
 @contextmanager
 def ready(scheduler: str, num_workers: int) -> Iterator[str | None]:
-    """Yield the address of a scheduler whose workers are all there; none for loky."""
-    if scheduler == "loky":
+    """Yield the address of a scheduler whose workers are all there; none for local ones."""
+    if scheduler == "local":
         yield None
         return
     with dask_cluster(num_workers) as address:
@@ -151,7 +151,7 @@ def race(specs: list[RunSpec], folder: Path, scheduler: str, num_workers: int) -
 
 def measure(num_rounds: int, num_steps: int) -> dict[str, Any]:
     """Take all times in turns."""
-    cases = [(scheduler, count) for scheduler in ("loky", "dask") for count in NUM_WORKERS]
+    cases = [(scheduler, count) for scheduler in ("local", "dask") for count in NUM_WORKERS]
     races: dict[tuple[str, int], list[Race]] = {case: [] for case in cases}
     rates: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
     specs, empty = timed_runs(num_steps), empty_runs()
@@ -188,10 +188,11 @@ def measure(num_rounds: int, num_steps: int) -> dict[str, Any]:
             f"{name} {count}": training_seconds[name, count] for name, count in cases
         },
         "efficiency_of_2": {
-            name: seconds[name, 1] / (2 * seconds[name, 2]) for name in ("loky", "dask")
+            name: seconds[name, 1] / (2 * seconds[name, 2]) for name in ("local", "dask")
         },
         "most_that_the_cores_allow": {
-            name: training_seconds[name, 1] / training_seconds[name, 2] for name in ("loky", "dask")
+            name: training_seconds[name, 1] / training_seconds[name, 2]
+            for name in ("local", "dask")
         },
         "empty_runs_per_second": {
             f"{name} {count}": statistics.median(rates[name, count]) for name, count in cases

@@ -1,6 +1,5 @@
 """Description of this installation: versions, engine, Python and system, gathered in one place."""
 
-import os
 import platform
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from lstm_baseline import __version__
 from lstm_baseline.engine.backend import describe
+from lstm_baseline.engine.cores import num_cores
 
 
 class Installation(NamedTuple):
@@ -31,7 +31,8 @@ class Installation(NamedTuple):
     """System with its release, processor and C library."""
     system: str
     """System and processor alone."""
-    cores: int | None
+    cores: int
+    """Cores that this process may use."""
 
 
 def describe_installation() -> Installation:
@@ -48,7 +49,7 @@ def describe_installation() -> Installation:
         numpy=np.__version__,
         platform=platform.platform(),
         system=f"{platform.system()} {platform.machine()}",
-        cores=os.cpu_count(),
+        cores=num_cores(),
     )
 
 

@@ -222,7 +222,7 @@ def test_command_without_peers(tiny, monkeypatch, tmp_path, capsys):
 
 
 def test_one_thread_and_all_cores_by_default(tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr("lstm_baseline.benchmarks.machine.num_cores", lambda: 2)
+    monkeypatch.setattr("lstm_baseline.engine.cores.num_cores", lambda: 2)
     assert command(monkeypatch, "--out", str(tmp_path)) == 0
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert [row["threads"] for row in rows] == [1, 2]

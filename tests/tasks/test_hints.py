@@ -61,15 +61,36 @@ def test_ordinary_data_get_no_hint(hints, arrays):
             "1 class has fewer than 3 rows, as 7, too",
         ),
         ({"X": X[:60], "y": LABELS[:60]}, "the test set has 9 rows: an accuracy on it has a stand"),
+        ({"y": np.eye(T, dtype=int)[np.arange(N) % T]}, "if it is one-hot, of 8 classes, save y.a"),
         ({"X": WINDOWS[:N]}, "windows that move on by 1 step; at random"),
         ({"X": WINDOWS[: 3 * N : 3]}, "windows that move on by 3 steps; at random"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_likely_meant_otherwise_is_hinted_at(hints, arrays, words):
     (hint,) = hints(**arrays)
     assert words in hint
     assert "\n" not in hint
+
+
+def test_labels_of_which_no_training_row_has_any(hints):
+    by_class = np.repeat([3, 5, 7, 9], N // 4)
+    words = "label 9 is in {} rows and in no training row, so it cannot be learned"
+    assert words.format("validation") in hints("time", y=by_class)
+    own_test = {
+        f"{name}_test": values[by_class == 9] for name, values in (("X", X), ("y", by_class))
+    }
+    others = {name: values[by_class != 9] for name, values in (("X", X), ("y", by_class))}
+    assert words.format("test") in hints(**others, **own_test)
+    assert not [line for line in hints(y=by_class) if "cannot be learned" in line]
+
+
+def test_labels_beyond_the_end_of_a_row_are_none(hints):
+    y = np.tile(np.arange(T) % 3, (N, 1))
+    y[:, -1] = np.where(np.arange(N) < 300, 0, 8)
+    assert hints("time", y=y, lengths=np.full(N, T - 1)) == ()
+    (line,) = [line for line in hints("time", y=y) if "test" in line]
+    assert line.startswith("label 8")
 
 
 def test_windows_split_by_time_or_in_groups_are_fine(hints):

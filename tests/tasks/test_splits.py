@@ -86,7 +86,7 @@ def test_a_file_says_which_rows_are_for_what(save):
     assert first["validation"] != second["validation"]
     assert len(first["validation"]) == 6
     groups = np.arange(N) // 10
-    task = ArrayFile(save(split=np.resize(["train", "train", "test"], N), groups=groups))
+    task = ArrayFile(save(split=np.where(groups < 4, "train", "test"), groups=groups))
     rows = shared_out(task, 0)
     assert not set(groups[rows["train"]]) & set(groups[rows["validation"]])
 
@@ -136,6 +136,12 @@ def test_arrays_of_a_test_set_are_used_as_they_are(save, lengths, validation):
         ({"groups": X[:, 0, 0]}, "groups is float64"),
         ({"groups": np.zeros(N, int)}, "groups has 1 different values"),
         ({"X_test": X.astype(object), "y_test": Y}, "X_test holds Python objects"),
+        ({"X_test": X, "y_test": Y * 1.0}, "y holds whole numbers and y_test floats; expected the"),
+        ({"X_test": X, "y_test": Y.astype(str)}, "y holds whole numbers and y_test text"),
+        (
+            {"groups": np.arange(N) // 2, "split": np.where(np.arange(N) < 21, "train", "test")},
+            "rows 20 and 21 are of one group, but split puts them into train and test",
+        ),
     ],
 )
 def test_splits_that_make_no_sense_are_refused(save, arrays, message):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from loky import cpu_count
 
+from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.installation import describe_installation
 
 _SIZE, _REPEATS = 1024, 5
@@ -40,11 +40,6 @@ def describe_machine() -> Machine:
         instruction_set=here.instruction_set,
         versions={"Python": here.python, "NumPy": here.numpy, "lstm-baseline": here.version},
     )
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return int(cpu_count())
 
 
 def matrix_product_gflops() -> float:

@@ -27,8 +27,8 @@ def bench(
     Exits with 1 if anybody's answer is wrong.
     """
     from lstm_baseline.benchmarks.cases import select_cases
-    from lstm_baseline.benchmarks.machine import num_cores
     from lstm_baseline.benchmarks.run import bench as run_benchmark
+    from lstm_baseline.engine.cores import num_cores
 
     refuse_file_as_folder(out)
     cases = select_cases(only, quick=quick)

@@ -5,6 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.errors import InputError
 
 ISA_VARIABLE = "LSTM_BASELINE_ISA"
@@ -27,11 +28,18 @@ def load_core() -> Any:
         core = import_module("lstm_baseline.engine.native._core")
     except ImportError:
         return None
+    core.set_num_threads(_threads_at_start())
     wanted = os.environ.get(ISA_VARIABLE)
     if wanted and not core.use_instruction_set(wanted):
         available = ", ".join(core.instruction_sets())
         raise InputError(f"{ISA_VARIABLE} is {wanted!r}; this machine runs: {available}")
     return core
+
+
+def _threads_at_start() -> int:
+    """Return the first number of ``OMP_NUM_THREADS``, or else of cores that are this process's."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else num_cores()
 
 
 def training_core() -> Any:

@@ -11,8 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from loky import cpu_count
-
+from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.errors import LSTMBaselineError, WorkerError
 from lstm_baseline.runs import worker_process
 from lstm_baseline.runs.progress import title
@@ -58,7 +57,7 @@ class LocalWorkers:
         self._environment = {
             **WORKER_ENVIRONMENT,
             # Each worker has its share of the cores.
-            "OMP_NUM_THREADS": str(max(1, cpu_count() // num_workers)),
+            "OMP_NUM_THREADS": str(max(1, num_cores() // num_workers)),
         }
         self._names = [str(k) for k in range(num_workers)]
         self._processes: dict[str, _Process] = {}

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from loky import cpu_count
 from rich.console import Console
 
+from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.runs.local_workers import local_workers
@@ -48,8 +48,8 @@ def carry_out_runs(
     folder
         Folder that holds the folder of each run, named after the run.
     num_workers
-        Number of processes on this machine; if None, one for each core. A scheduler has its own
-        workers.
+        Number of processes on this machine; if None, one for each core that this process
+        may use. A scheduler has its own workers.
     console
         Console that shows progress: a line for each run that ends, and bars on a terminal.
     scheduler
@@ -87,7 +87,7 @@ def carry_out_runs(
         waiting.sort(key=RunSpec.estimated_work, reverse=True)
         found: AbstractContextManager[Workers]
         if scheduler is None:
-            found = local_workers(folder, min(num_workers or cpu_count(), len(waiting)))
+            found = local_workers(folder, min(num_workers or num_cores(), len(waiting)))
         else:
             found = _dask_workers(folder, scheduler, modules)
         with found as workers:

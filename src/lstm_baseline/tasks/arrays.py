@@ -28,6 +28,10 @@ _LARGEST = np.float64(np.finfo(np.float32).max)
 _NPY = b"\x93NUMPY"
 _OF_PART = {"X": "", "X_val": "_val", "X_test": "_test"}
 """Endings of the names of the parts of a file, in the order of their rows."""
+_KINDS = {
+    **{"b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "floats"},
+    **dict.fromkeys("US", "text"),
+}
 _WORDS = {
     "train": "train",
     "training": "train",
@@ -101,7 +105,7 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
             )
         if "split" in arrays:
             part_of_row = _checked_split(arrays["split"], len(x), part_of_row)
-        groups = _checked_groups(arrays.get("groups"), len(x))
+        groups = _checked_groups(arrays.get("groups"), len(x), part_of_row)
         valid = valid_steps(x, lengths)
         remarks: tuple[str, ...] = ()
         classes: NDArray | None = None
@@ -168,6 +172,9 @@ def _joined(arrays: dict[str, NDArray]) -> tuple[dict[str, NDArray], IntArray | 
                 f"X{ending} has {counted(len(arrays[f'X{ending}']), 'row')} and y{ending}"
                 f" {len(arrays[f'y{ending}'])}"
             )
+        kinds = [_KINDS.get(arrays[f"y{end}"].dtype.kind, "objects") for end in ("", ending)]
+        if kinds[0] != kinds[1]:
+            raise InputError(f"y holds {kinds[0]} and y{ending} {kinds[1]}; expected the same")
     sizes = [len(arrays[f"X{ending}"]) for ending in present]
     if 0 in sizes:
         raise InputError(f"X{present[sizes.index(0)]} has no rows")
@@ -207,13 +214,33 @@ def _checked_split(split: NDArray, num_rows: int, other: IntArray | None) -> Int
     return part_of_row
 
 
-def _checked_groups(groups: NDArray | None, num_rows: int) -> NDArray | None:
-    if groups is not None and (groups.shape != (num_rows,) or groups.dtype.kind not in "biuUS"):
+def _checked_groups(
+    groups: NDArray | None, num_rows: int, part_of_row: IntArray | None
+) -> NDArray | None:
+    if groups is None:
+        return None
+    if groups.shape != (num_rows,) or groups.dtype.kind not in "biuUS":
         raise InputError(
             f"groups is {groups.dtype} of shape {groups.shape}; expected whole numbers or text of"
             f" shape ({num_rows},)"
         )
+    if part_of_row is not None:
+        _check_apart(groups, part_of_row)
     return groups
+
+
+def _check_apart(groups: NDArray, part_of_row: IntArray) -> None:
+    """Refuse groups of which the file's own split puts rows into two parts."""
+    order = np.lexsort((part_of_row, groups))
+    same = groups[order][1:] == groups[order][:-1]
+    parted = same & (part_of_row[order][1:] != part_of_row[order][:-1])
+    if parted.any():
+        one, other = order[parted.argmax() : parted.argmax() + 2]
+        raise InputError(
+            f"rows {one} and {other} are of one group, but split puts them into"
+            f" {PARTS[part_of_row[one]]} and {PARTS[part_of_row[other]]}; expected each group in"
+            " one part"
+        )
 
 
 def _from_one_hot(y: NDArray, x: NDArray, valid: NDArray) -> IntArray | None:

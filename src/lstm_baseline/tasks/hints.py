@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lstm_baseline.engine.shapes import NDArray
+from lstm_baseline.engine.shapes import IntArray, NDArray
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.tasks.arrays import Labelled
+from lstm_baseline.tasks.metrics import valid_steps
 from lstm_baseline.tasks.splits import Rows
 
 _LOOKED_AT = 1000
@@ -34,6 +35,8 @@ def hints(data: Labelled, rows: Rows, split: str) -> Iterator[str]:
     """
     yield from _about_features(data)
     yield from _about_targets(data, rows)
+    if split in ("time", "file") and data.classes is not None:
+        yield from _about_labels_not_learned(data, data.classes, rows)
     if split == "random" and (stride := _window_stride(data.x)) is not None:
         yield (
             f"rows look like windows that move on by {counted(stride, 'step')}; at random, steps of"
@@ -66,6 +69,7 @@ def _about_targets(data: Labelled, rows: Rows) -> Iterator[str]:
                 " --target classification"
             )
         return
+    yield from _about_labels_of_steps(data.y[:_LOOKED_AT], data.classes)
     if data.y.ndim == 1:
         counts = np.bincount(data.y, minlength=len(data.classes))
         rare = np.flatnonzero(counts < 3)
@@ -80,6 +84,34 @@ def _about_targets(data: Labelled, rows: Rows) -> Iterator[str]:
             yield (
                 f"the test set has {counted(len(rows.test), 'row')}: an accuracy on it has a"
                 f" standard error of up to {error:.2f}"
+            )
+
+
+def _about_labels_of_steps(y: NDArray, classes: NDArray) -> Iterator[str]:
+    """One-hot classes of rows, of which there are as many as steps, are read as labels of steps."""
+    one_hot = classes.tolist() == [0, 1] and (y.sum(axis=-1) == 1).all()
+    if y.ndim == 2 and y.shape[1] > 1 and one_hot:
+        yield (
+            f"y was read as a label for each step; if it is one-hot, of {y.shape[1]} classes, save"
+            " y.argmax(axis=1)"
+        )
+
+
+def _about_labels_not_learned(data: Labelled, classes: NDArray, rows: Rows) -> Iterator[str]:
+    """Labels in validation or test that no training row has, as where rows are sorted by class."""
+    valid = valid_steps(data.x, data.lengths) if data.y.ndim == 2 else None
+
+    def labels(part: IntArray) -> NDArray:
+        y = data.y[part]
+        return np.unique(y if valid is None else y[valid[part]])
+
+    for part in ("validation", "test"):
+        unknown = np.setdiff1d(labels(getattr(rows, part)), labels(rows.train))
+        if len(unknown):
+            more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+            yield (
+                f"label {classes[unknown[0]].item()!r}{more} is in {part} rows and in no"
+                " training row, so it cannot be learned"
             )
 
 

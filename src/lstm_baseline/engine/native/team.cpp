@@ -3,7 +3,6 @@
 #include "team.h"
 
 #include <condition_variable>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -148,15 +147,8 @@ std::unique_ptr<Pool>& pool() {
     return instance;
 }
 
-int threads_at_start() {
-    int most = int(std::thread::hardware_concurrency());
-    if (const char* given = std::getenv("OMP_NUM_THREADS"))
-        if (const int asked = std::atoi(given); asked > 0) most = asked;
-    return most > 0 ? most : 1;
-}
-
 std::atomic<int>& num_threads() {
-    static std::atomic<int> number{threads_at_start()};
+    static std::atomic<int> number{1};  // whoever loads the core counts the cores
     return number;
 }
 
