@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 import lstm_baseline as lb
+from tests.support.engines import run_python
 
 ALONE = """
 import importlib.machinery, sys, types
@@ -50,6 +51,22 @@ def test_every_public_module_says_what_it_exports():
     for name in lb.PUBLIC_MODULES:
         module = getattr(lb, name)
         assert set(module.__all__) <= set(dir(module)), name
+
+
+def test_nothing_is_loaded_before_it_is_asked_for():
+    """So that the command line can see to its signals first."""
+    script = """
+import sys
+import lstm_baseline as lb
+print("numpy" in sys.modules, hasattr(lb, "GRUU"), lb.GRU.__module__, "GRU" in vars(lb))
+from lstm_baseline import *
+print(load_model is lb.load_model, LSTMCell.__name__, InputError.__name__)
+"""
+    told = run_python(script).split()
+    assert told == [
+        *("False", "False", "lstm_baseline.engine.models.gru", "True"),
+        *("True", "LSTMCell", "InputError"),
+    ]
 
 
 OLD_NAMES = """

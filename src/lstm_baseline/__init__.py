@@ -6,26 +6,28 @@ change from one version to the next.
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from lstm_baseline import moved
-from lstm_baseline.engine.column_cell import LSTMCell
-from lstm_baseline.engine.errors import (
-    DivergenceError,
-    FileError,
-    InputError,
-    LSTMBaselineError,
-)
-from lstm_baseline.engine.initializers import orthogonal_initializer, xavier_initializer
-from lstm_baseline.engine.models import (
-    GRU,
-    LSTM,
-    FrozenLSTM,
-    Gradients,
-    MinGRU,
-    RelationalRNN,
-    load_model,
-)
+
+if TYPE_CHECKING:
+    from lstm_baseline.engine.column_cell import LSTMCell
+    from lstm_baseline.engine.errors import (
+        DivergenceError,
+        FileError,
+        InputError,
+        LSTMBaselineError,
+    )
+    from lstm_baseline.engine.initializers import orthogonal_initializer, xavier_initializer
+    from lstm_baseline.engine.models import (
+        GRU,
+        LSTM,
+        FrozenLSTM,
+        Gradients,
+        MinGRU,
+        RelationalRNN,
+        load_model,
+    )
 
 __version__ = "0.2.0.dev0"
 
@@ -50,12 +52,26 @@ moved.install()
 
 PUBLIC_MODULES = ("analysis", "engine", "interop", "tasks", "testing", "training")
 
+_HOMES = {
+    "LSTMCell": "column_cell",
+    **dict.fromkeys(("DivergenceError", "FileError", "InputError", "LSTMBaselineError"), "errors"),
+    **dict.fromkeys(("orthogonal_initializer", "xavier_initializer"), "initializers"),
+}
+"""Modules of the engine that have a name of ``__all__``, where it is not ``models``."""
 
-def __getattr__(name: str) -> ModuleType:
-    """Import a public module when it is first asked for."""
+
+def __getattr__(name: str) -> Any:
+    """Import a public module or name when it is first asked for.
+
+    Until then nothing is loaded, so that the command line can first see to its signals.
+    """
     if name in PUBLIC_MODULES:
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"{__name__}.engine.{_HOMES.get(name, 'models')}")
+    globals()[name] = value = getattr(home, name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 import threadpoolctl
 
 from lstm_baseline import LSTM
+from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.threads import limit_threads, one_thread
 from tests.support.engines import (
     INSTRUCTION_SETS,
@@ -84,8 +85,7 @@ class TestLimits:
     def test_the_environment_sets_the_number_at_the_start(self, given, found):
         script = "from lstm_baseline.engine import backend; print(backend.describe()['threads'])"
         told = int(run_python(script, OMP_NUM_THREADS=given))
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        assert told == (found or cores)
+        assert told == (found or num_cores())
 
     def test_importing_the_package_is_enough_for_threadpoolctl(self):
         script = """

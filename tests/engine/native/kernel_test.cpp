@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
@@ -214,16 +215,18 @@ using Results = std::map<std::string, std::vector<T>>;
 /// How a job gets its threads.
 struct Threads {
     int size;
-    bool alone;  ///< nobody else uses the threads, so all must come
+    bool alone;  ///< nobody else uses the threads, so all must come if they are to meet
 
     template <class F>
-    void run(F job) const {
+    void run(F job, bool meet = false) const {
         std::atomic<int> came{0};
-        run_team(size, [&](const Team& team) {
+        const auto counted = [&](const Team& team) {
             ++came;
             job(team);
-        });
-        if (alone && came != size) wrong("%d threads came to a team of %d", came.load(), size);
+        };
+        run_team(size, counted, meet);
+        if (alone && meet && came != size)
+            wrong("%d threads came to a team of %d", came.load(), size);
     }
 };
 
@@ -253,7 +256,8 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
                            h.data(),
                            cell.data(),
                            gates.data()};
-    threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); });
+    const bool meet = threads.size > B;
+    threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); }, meet);
     Results<T> results{
         {"y", y.numbers()}, {"h_last", h_last.numbers()}, {"c_last", c_last.numbers()}};
 
@@ -268,7 +272,7 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
         forward.h = passing_h.data();
         forward.c = passing_c.data();
         forward.gates = nullptr;
-        threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); });
+        threads.run([&](const Team& team) { kernels.lstm->forward(forward, team); }, meet);
         if (!same_bits(results["h_last"], h_again.numbers()) ||
             !same_bits(results["c_last"], c_again.numbers()) ||
             (outputs && !same_bits(results["y"], again.numbers())))
@@ -299,7 +303,7 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
                              nullptr};
     OwnMemory<T> work(kernels.lstm->backward_work(backward, threads.size));
     backward.work = work.data();
-    threads.run([&](const Team& team) { kernels.lstm->backward(backward, team); });
+    threads.run([&](const Team& team) { kernels.lstm->backward(backward, team); }, meet);
 
     OwnMemory<T> columns(kernels.input_gradient->work(I, H, 4));
     const InputGradient<T> input{batch, I, H, 4, W.data(), d_z.data(), d_x.data(), columns.data()};
@@ -758,6 +762,42 @@ void check_together(const std::vector<const Case*>& cases, const Kernels<T>& ker
     if (!all_right) wrong("a call among others gives other bits than a call alone");
 }
 
+/// A thread that is held up does less, whatever it is held up by, and every step of every row is
+/// done once. Here it is held up in its first range, or before it begins any.
+void check_held_up(int size, bool before_any) {
+    constexpr int ROWS = 64, STEPS = 40;
+    for (int job = 0; job < 20; ++job) {
+        std::vector<std::atomic<int>> done(ROWS * STEPS);
+        std::atomic<int> by_slow{0};
+        const auto sleep = [](int milliseconds) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+        };
+        run_team(size, [&](const Team& team) {
+            const bool is_slow = team.rank == 1;
+            if (is_slow && before_any) sleep(30);
+            const auto begin = [&](int k) { return ROWS * k / size; };
+            team.share(size, begin, [&](Range& rows) {
+                while (rows.step < STEPS) {
+                    for (int row = rows.first; row < rows.last; ++row)
+                        ++done[row * STEPS + rows.step];
+                    if (is_slow) by_slow += rows.last - rows.first;
+                    ++rows.step;
+                    sleep(is_slow && !before_any ? 1 : 0);
+                    team.give(rows, 4);
+                }
+            });
+            // The next phase finds all that the one before has done.
+            team.share(ROWS, [&](const Range& rows) {
+                for (int k = rows.first * STEPS; k < rows.last * STEPS; ++k)
+                    if (done[k] != 1) wrong("a step of a row was done %d times", done[k].load());
+            });
+        });
+        const int fair = ROWS * STEPS / size;
+        if (by_slow > fair * 3 / 4)
+            wrong("a thread that is held up did %d steps of %d", by_slow.load(), fair);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -787,6 +827,8 @@ int main(int argc, char** argv) {
         check_together(together, *set->single, num_forks);
         check_together(together, *set->twice, num_forks);
     }
+    for (int size : {2, 3})
+        for (const bool before_any : {true, false}) check_held_up(size, before_any);
     if (ran.empty()) wrong("this machine runs no such instruction set");
     if (num_wrong) return 1;
     std::printf("ok: %zu cases on%s, %lld numbers compared\n", cases.size(), ran.c_str(),

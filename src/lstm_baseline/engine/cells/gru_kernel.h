@@ -82,8 +82,8 @@ inline size_t gru_packed_size(int K, int H) {
 /// Lay a matrix (3H, K) out for products, gate by gate; biases[gate] may be null for zeros.
 template <class T>
 void gru_pack(int K, int H, const T* matrix, const T* const (&biases)[GRU_GATES], T* packed,
-              const Team& team) {
-    for (int g = team.first(GRU_GATES); g < team.last(GRU_GATES); ++g)
+              const Range& gates) {
+    for (int g = gates.first; g < gates.last; ++g)
         pack_affine(H, K, matrix + ptrdiff_t(g) * H * K, biases[g],
                     packed + g * packed_affine_size<T>(H, K));
 }
@@ -175,27 +175,31 @@ void gru_forward(const GRUForward<T>& run, const Team& team) {
     const int I = run.I, H = run.H;
     const GRUForwardWork<T> work(batch, I, H, run.work);
     const GRUStepper<T> stepper{run, work};
-    gru_pack<T>(I, H, run.W, {run.b, run.b + H, run.b + 2 * H}, work.packed_W, team);
-    gru_pack<T>(H, H, run.U, {nullptr, nullptr, run.b_u}, work.packed_U, team);
-    const Share<T> share(batch, H, team, false);
-    for (int row = share.first_row; row < share.last_row; ++row)
-        copy_padded(run.h_first ? run.h_first + ptrdiff_t(batch.order[row]) * H : nullptr, H,
-                    stepper.h_before(0, row));
-    team.wait();
-    for (int t = 0; t < batch.T; ++t) {
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        if (last <= share.first_row) break;
-        stepper.project(t, share.first_row, last);
-        stepper.step(t, share.first_row, last);
-    }
-    for (int row = share.first_row; row < share.last_row; ++row) {
-        const ptrdiff_t user = batch.order[row];
-        const int length = batch.length(row);
-        __builtin_memcpy(run.h_last + user * H, stepper.h_before(length, row), sizeof(T) * H);
-        if (run.y)
-            __builtin_memset(run.y + (user * batch.T + length) * H, 0,
-                             sizeof(T) * (batch.T - length) * H);
-    }
+    team.share(GRU_GATES, [&](const Range& gates) {
+        gru_pack<T>(I, H, run.W, {run.b, run.b + H, run.b + 2 * H}, work.packed_W, gates);
+        gru_pack<T>(H, H, run.U, {nullptr, nullptr, run.b_u}, work.packed_U, gates);
+    });
+    for_row_ranges(batch, team, [&](Range& rows) {
+        if (rows.step == 0)
+            for (int row = rows.first; row < rows.last; ++row)
+                copy_padded(run.h_first ? run.h_first + ptrdiff_t(batch.order[row]) * H : nullptr,
+                            H, stepper.h_before(0, row));
+        for (int t; (t = rows.step) < batch.T; give_rows(batch, rows, team)) {
+            const int last = batch.live[t] < rows.last ? batch.live[t] : rows.last;
+            if (last <= rows.first) break;
+            stepper.project(t, rows.first, last);
+            stepper.step(t, rows.first, last);
+            ++rows.step;
+        }
+        for (int row = rows.first; row < rows.last; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            const int length = batch.length(row);
+            __builtin_memcpy(run.h_last + user * H, stepper.h_before(length, row), sizeof(T) * H);
+            if (run.y)
+                __builtin_memset(run.y + (user * batch.T + length) * H, 0,
+                                 sizeof(T) * (batch.T - length) * H);
+        }
+    });
 }
 
 /// Working memory of gru_backward.
@@ -315,13 +319,14 @@ void gru_sum_gradients(const GRUBackward<T>& run, const GRUBackwardStepper<T>& s
     const Batch& batch = run.batch;
     const int I = run.I, H = run.H;
     const int64_t N = batch.begin[batch.T];
-    for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
-        for (int row = 0; row < batch.live[t]; ++row) {
-            const int64_t k = batch.begin[t] + row;
-            work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
-            work.h_rows[k] = stepper.h_before(t, row);
-        }
-    team.wait();
+    team.share(batch.T, [&](const Range& steps) {
+        for (int t = steps.first; t < steps.last; ++t)
+            for (int row = 0; row < batch.live[t]; ++row) {
+                const int64_t k = batch.begin[t] + row;
+                work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+                work.h_rows[k] = stepper.h_before(t, row);
+            }
+    });
     const Part<T> x{work.x_rows, I}, h{work.h_rows, H};
     const GatePlaces<T> at{H};
     sum_over_rows<T>({x}, run.d_u, stepper.lanes, N, work, team, [&](int v, const T* from) {
@@ -340,23 +345,26 @@ void gru_sum_gradients(const GRUBackward<T>& run, const GRUBackwardStepper<T>& s
 template <class T>
 void gru_backward(const GRUBackward<T>& run, const Team& team) {
     const Batch& batch = run.batch;
-    const int H = run.H, blocks = num_blocks<T>(H);
+    const int H = run.H;
     const GRUBackwardWork<T> work(run, team.size);
     const GRUBackwardStepper<T> stepper{run, work};
-    pack_gate_columns(run.U, H, H, GRU_GATES, team.first(blocks), team.last(blocks), work.packed);
-    const Share<T> share(batch, H, team, false);
-    for (int row = share.first_row; row < share.last_row; ++row)
-        copy_padded(run.d_h_last ? run.d_h_last + ptrdiff_t(batch.order[row]) * H : nullptr, H,
-                    work.d_h + row * stepper.width);
-    team.wait();
-    for (int t = batch.T - 1; t >= 0; --t) {
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        if (last > share.first_row) stepper.step_backward(t, share.first_row, last);
-    }
-    for (int row = share.first_row; row < share.last_row; ++row)
-        __builtin_memcpy(run.d_h_first + ptrdiff_t(batch.order[row]) * H,
-                         work.d_h + row * stepper.width, sizeof(T) * H);
-    team.wait();
+    team.share(num_blocks<T>(H), [&](const Range& blocks) {
+        pack_gate_columns(run.U, H, H, GRU_GATES, blocks.first, blocks.last, work.packed);
+    });
+    for_row_ranges(batch, team, [&](Range& rows) {
+        if (rows.step == 0)
+            for (int row = rows.first; row < rows.last; ++row)
+                copy_padded(run.d_h_last ? run.d_h_last + ptrdiff_t(batch.order[row]) * H : nullptr,
+                            H, work.d_h + row * stepper.width);
+        for (; rows.step < batch.T; give_rows(batch, rows, team)) {
+            const int t = batch.T - 1 - rows.step++;
+            const int last = batch.live[t] < rows.last ? batch.live[t] : rows.last;
+            if (last > rows.first) stepper.step_backward(t, rows.first, last);
+        }
+        for (int row = rows.first; row < rows.last; ++row)
+            __builtin_memcpy(run.d_h_first + ptrdiff_t(batch.order[row]) * H,
+                             work.d_h + row * stepper.width, sizeof(T) * H);
+    });
     gru_sum_gradients(run, stepper, work, team);
 }
 

@@ -42,25 +42,28 @@ void input_gradient(const InputGradient<T>& run, const Team& team) {
     const Batch& batch = run.batch;
     const int I = run.I, H = run.H, blocks = num_blocks<T>(I);
     const ptrdiff_t width = padded<T>(H);
-    pack_gate_columns(run.W, I, H, run.gates, team.first(blocks), team.last(blocks), run.work);
-    team.wait();
+    team.share(blocks, [&](const Range& ours) {
+        pack_gate_columns(run.W, I, H, run.gates, ours.first, ours.last, run.work);
+    });
     const auto d_x_of = [&](int t, int row) {
         return run.d_x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
     };
-    for (int t = team.first(batch.T); t < team.last(batch.T); ++t) {
-        const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work, H,
-                                       run.gates);
-        for_products<T>(product, 0, batch.live[t], 0, blocks,
-                        [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
-                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                            for (int r = 0; r < R; ++r)
-                                for (int i = 0; i < N; ++i)
-                                    store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
-                                          I - (block + i) * L);
-                        });
-        for (int row = batch.live[t]; row < batch.B; ++row)
-            __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
-    }
+    team.share(batch.T, [&](const Range& steps) {
+        for (int t = steps.first; t < steps.last; ++t) {
+            const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work,
+                                           H, run.gates);
+            for_products<T>(product, 0, batch.live[t], 0, blocks,
+                            [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
+                                constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                                for (int r = 0; r < R; ++r)
+                                    for (int i = 0; i < N; ++i)
+                                        store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
+                                              I - (block + i) * L);
+                            });
+            for (int row = batch.live[t]; row < batch.B; ++row)
+                __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);
+        }
+    });
 }
 
 template <class T>

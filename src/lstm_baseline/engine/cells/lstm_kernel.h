@@ -9,8 +9,8 @@
 //
 // L lanes of hidden units make a block. A tile is R rows by N blocks: it sums the pre-activations
 // of all four gates of its units in registers, applies F1 to F6 to them, and writes only the
-// results. Rows are independent, so threads take rows and never wait. If there are fewer rows than
-// threads, threads take blocks instead and meet after every step.
+// results. Rows are independent, so threads take rows. If there are fewer rows than threads,
+// threads take blocks instead and meet after every step.
 #pragma once
 
 #if __INCLUDE_LEVEL__ == 0  // in an editor
@@ -207,35 +207,69 @@ struct LSTMStepper {
     }
 };
 
+/// Rows and blocks that a thread works on.
+struct LSTMShare {
+    Range rows;
+    int first_block, last_block;
+    const Batch& batch;
+    const Team& team;
+
+    /// True for the one thread that does what is done once for each row.
+    bool first_of_rows() const { return !team.barrier || team.rank == 0; }
+    int last_row(int live) const { return live < rows.last ? live : rows.last; }
+    /// After a step: meet the threads that have the other blocks, or give rows away.
+    void end_step() {
+        team.wait();
+        ++rows.step;
+        if (!team.barrier) give_rows(batch, rows, team);
+    }
+};
+
+/// f(share) for all rows. A team that meets after every step shares the blocks, others the rows.
+template <class T, class F>
+inline void for_lstm_shares(const Batch& batch, int H, const Team& team, F f) {
+    const int blocks = num_blocks<T>(H);
+    if (team.barrier) {
+        LSTMShare share{{0, batch.B, 0}, team.first(blocks), team.last(blocks), batch, team};
+        f(share);
+        team.wait();
+        return;
+    }
+    for_row_ranges(batch, team, [&](Range& rows) {
+        LSTMShare share{rows, 0, blocks, batch, team};
+        f(share);
+    });
+}
+
 /// The loop over time of recurrence.py.
 template <class T>
 void lstm_forward(const LSTMForward<T>& run, const Team& team) {
     if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
     const Batch& batch = run.batch;
     const int H = run.H;
-    const Share<T> share(batch, H, team);
     const LSTMStepper<T> stepper{run};
     const ptrdiff_t width = stepper.width;
-    const bool first_of_rows = !share.meet || team.rank == 0;
-    if (first_of_rows)
-        for (int row = share.first_row; row < share.last_row; ++row) {
-            const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
-            copy_padded(run.h_first ? run.h_first + user : nullptr, H, run.h + row * width);
-            copy_padded(run.c_first ? run.c_first + user : nullptr, H, run.c + row * width);
+    for_lstm_shares<T>(batch, H, team, [&](LSTMShare& share) {
+        Range& rows = share.rows;
+        if (rows.step == 0 && share.first_of_rows())
+            for (int row = rows.first; row < rows.last; ++row) {
+                const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
+                copy_padded(run.h_first ? run.h_first + user : nullptr, H, run.h + row * width);
+                copy_padded(run.c_first ? run.c_first + user : nullptr, H, run.c + row * width);
+            }
+        team.wait();
+        while (rows.step < batch.T) {
+            const int t = rows.step;
+            for_products<T>(stepper.project(t), rows.first, share.last_row(batch.live[t]),
+                            share.first_block, share.last_block,
+                            [&](auto num_rows, auto n, int row, int block, const Vec<T>* z) {
+                                constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
+                                stepper.template step<R, N>(t, row, block, z);
+                            });
+            share.end_step();
         }
-    if (share.meet) team.wait();
-    for (int t = 0; t < batch.T; ++t) {
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        for_products<T>(stepper.project(t), share.first_row, last, share.first_block,
-                        share.last_block,
-                        [&](auto rows, auto n, int row, int block, const Vec<T>* z) {
-                            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                            stepper.template step<R, N>(t, row, block, z);
-                        });
-        if (share.meet) team.wait();
-    }
-    if (first_of_rows)
-        for (int row = share.first_row; row < share.last_row; ++row) {
+        if (!share.first_of_rows()) return;
+        for (int row = rows.first; row < rows.last; ++row) {
             const ptrdiff_t user = batch.order[row];
             const int length = batch.length(row);
             __builtin_memcpy(run.h_last + user * H, stepper.h_before(length, row), sizeof(T) * H);
@@ -244,6 +278,7 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
                 __builtin_memset(run.y + (user * batch.T + length) * H, 0,
                                  sizeof(T) * (batch.T - length) * H);
         }
+    });
 }
 
 /// Working memory of lstm_backward.
@@ -337,28 +372,27 @@ void lstm_sum_gradients(const LSTMBackward<T>& run, const LSTMBackwardWork<T>& w
                         const Team& team) {
     constexpr int L = LANES<T>;
     const Batch& batch = run.batch;
-    const int I = run.I, H = run.H, M = I + 1 + H, blocks = num_blocks<T>(H);
+    const int I = run.I, H = run.H;
     const ptrdiff_t width = padded<T>(H);
-    for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
-        for (int row = 0; row < batch.live[t]; ++row) {
-            const int64_t k = batch.begin[t] + row;
-            const int64_t before = t == 0 ? row : batch.B + batch.begin[t - 1] + row;
-            work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
-            work.h_rows[k] = run.h + before * width;
-        }
-    team.wait();
-    const Part<T> parts[] = {{work.x_rows, I}, {nullptr, 1}, {work.h_rows, H}};
-    const int first = team.first(blocks * GATES), last = team.last(blocks * GATES);
-    sum_outer_products(parts, 3, M, batch.begin[batch.T], run.d_z, GATES * width, first, last,
-                       work.outer, work.tiles + team.rank * outer_products_work<T>(M));
-    for (int v = first; v < last; ++v) {
-        const T* from = work.outer + ptrdiff_t(v / 4) * M * 4 * L + (v % 4) * L;
-        const int unit = v % blocks * L, units = H - unit < L ? H - unit : L;
-        const ptrdiff_t row = ptrdiff_t(v / blocks) * H + unit;
-        unpack_transposed(from, 4 * L, units, I, run.d_W + row * I, I);
-        store(run.d_b + row, load(from + ptrdiff_t(I) * 4 * L), units);
-        unpack_transposed(from + ptrdiff_t(I + 1) * 4 * L, 4 * L, units, H, run.d_U + row * H, H);
-    }
+    const GatePlaces<T> at{H};
+    team.share(batch.T, [&](const Range& steps) {
+        for (int t = steps.first; t < steps.last; ++t)
+            for (int row = 0; row < batch.live[t]; ++row) {
+                const int64_t k = batch.begin[t] + row;
+                const int64_t before = t == 0 ? row : batch.B + batch.begin[t - 1] + row;
+                work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+                work.h_rows[k] = run.h + before * width;
+            }
+    });
+    const Part<T> x{work.x_rows, I}, one{nullptr, 1}, h{work.h_rows, H};
+    sum_over_rows<T>({x, one, h}, run.d_z, GATES * width, batch.begin[batch.T], work, team,
+                     [&](int v, const T* from) {
+                         const ptrdiff_t row = at.row(v);
+                         unpack_transposed(from, 4 * L, at.units(v), I, run.d_W + row * I, I);
+                         store(run.d_b + row, load(from + ptrdiff_t(I) * 4 * L), at.units(v));
+                         unpack_transposed(from + ptrdiff_t(I + 1) * 4 * L, 4 * L, at.units(v), H,
+                                           run.d_U + row * H, H);
+                     });
 }
 
 /// The derivative of the loop over time.
@@ -366,53 +400,60 @@ template <class T>
 void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
     constexpr int L = LANES<T>;
     const Batch& batch = run.batch;
-    const int H = run.H, blocks = num_blocks<T>(H);
+    const int H = run.H;
     const LSTMBackwardWork<T> work(run, team.size);
     const LSTMBackwardStepper<T> stepper{run, work};
     const ptrdiff_t width = stepper.width;
-    pack_gate_columns(run.U, H, H, GATES, team.first(blocks), team.last(blocks), work.packed);
-    const Share<T> share(batch, H, team);
-    const bool first_of_rows = !share.meet || team.rank == 0;
-    if (first_of_rows)
-        for (int row = share.first_row; row < share.last_row; ++row) {
-            const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
-            copy_padded(run.d_h_last ? run.d_h_last + user : nullptr, H, work.d_h + row * width);
-            copy_padded(run.d_c_last ? run.d_c_last + user : nullptr, H, work.d_c + row * width);
+    team.share(num_blocks<T>(H), [&](const Range& blocks) {
+        pack_gate_columns(run.U, H, H, GATES, blocks.first, blocks.last, work.packed);
+    });
+    for_lstm_shares<T>(batch, H, team, [&](LSTMShare& share) {
+        Range& rows = share.rows;
+        if (rows.step == 0 && share.first_of_rows())
+            for (int row = rows.first; row < rows.last; ++row) {
+                const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
+                copy_padded(run.d_h_last ? run.d_h_last + user : nullptr, H,
+                            work.d_h + row * width);
+                copy_padded(run.d_c_last ? run.d_c_last + user : nullptr, H,
+                            work.d_c + row * width);
+            }
+        team.wait();
+        while (rows.step < batch.T) {
+            const int t = batch.T - 1 - rows.step;
+            const int next = share.last_row(batch.live[t + 1]);
+            const int last = share.last_row(batch.live[t]);
+            if (next > rows.first)
+                for_products<T>(
+                    stepper.project_backward(t + 1), rows.first, next, share.first_block,
+                    share.last_block,
+                    [&](auto num_rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+                        constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
+                        stepper.template step_backward<R, N>(t, row, block, d_h_prev);
+                    });
+            // Rows that end with this step.
+            for (int row = next > rows.first ? next : rows.first; row < last; ++row)
+                for (int block = share.first_block; block < share.last_block; ++block)
+                    stepper.template step_backward<1, 1>(t, row, block, nullptr);
+            share.end_step();
         }
-    team.wait();
-    for (int t = batch.T - 1; t >= 0; --t) {
-        const int next = batch.live[t + 1] < share.last_row ? batch.live[t + 1] : share.last_row;
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        if (next > share.first_row)
-            for_products<T>(stepper.project_backward(t + 1), share.first_row, next,
-                            share.first_block, share.last_block,
-                            [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-                                constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-                                stepper.template step_backward<R, N>(t, row, block, d_h_prev);
-                            });
-        // Rows that end with this step.
-        for (int row = next > share.first_row ? next : share.first_row; row < last; ++row)
-            for (int block = share.first_block; block < share.last_block; ++block)
-                stepper.template step_backward<1, 1>(t, row, block, nullptr);
-        if (share.meet) team.wait();
-    }
-    // The initial state; rows without a step pass their gradient on.
-    const int live = batch.live[0] < share.last_row ? batch.live[0] : share.last_row;
-    for_products<T>(
-        stepper.project_backward(0), share.first_row, live, share.first_block, share.last_block,
-        [&](auto rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-            constexpr int R = decltype(rows)::value, N = decltype(n)::value;
-            for (int r = 0; r < R; ++r)
-                for (int i = 0; i < N; ++i)
-                    store(work.d_h + (row + r) * width + (block + i) * L, d_h_prev[r * N + i]);
-        });
-    team.wait();
-    if (first_of_rows)
-        for (int row = share.first_row; row < share.last_row; ++row) {
+        // The initial state; rows without a step pass their gradient on.
+        for_products<T>(stepper.project_backward(0), rows.first, share.last_row(batch.live[0]),
+                        share.first_block, share.last_block,
+                        [&](auto num_rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
+                            constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
+                            for (int r = 0; r < R; ++r)
+                                for (int i = 0; i < N; ++i)
+                                    store(work.d_h + (row + r) * width + (block + i) * L,
+                                          d_h_prev[r * N + i]);
+                        });
+        team.wait();
+        if (!share.first_of_rows()) return;
+        for (int row = rows.first; row < rows.last; ++row) {
             const ptrdiff_t user = ptrdiff_t(batch.order[row]) * H;
             __builtin_memcpy(run.d_h_first + user, work.d_h + row * width, sizeof(T) * H);
             __builtin_memcpy(run.d_c_first + user, work.d_c + row * width, sizeof(T) * H);
         }
+    });
     lstm_sum_gradients(run, work, team);
 }
 

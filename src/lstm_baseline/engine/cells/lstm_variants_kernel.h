@@ -237,10 +237,10 @@ struct LSTMVariantProduct {
 /// out.
 template <class T>
 void lstm_variant_pack(const LSTMVariant<T>& cell, const T* W, const T* U, const T* b, T* packed,
-                       const Team& team) {
+                       const Range& panels) {
     constexpr int L = LANES<T>;
     const int blocks = num_blocks<T>(cell.H), I = W ? cell.I : 0, P = U ? cell.P : 0;
-    for (int n = team.first(cell.gates * blocks); n < team.last(cell.gates * blocks); ++n) {
+    for (int n = panels.first; n < panels.last; ++n) {
         const int unit = n % blocks * L, units = cell.H - unit < L ? cell.H - unit : L;
         const ptrdiff_t row = ptrdiff_t(n / blocks) * cell.H + unit;
         T* to = packed + n * ptrdiff_t(1 + I + P) * L;
@@ -465,44 +465,47 @@ void lstm_variant_forward(const LSTMVariantForward<T>& run, const Team& team) {
     const LSTMVariantCache<T> cache(batch, cell, run.keep, run.cache);
     const LSTMVariantForwardWork<T> work(batch, cell, run.work);
     const LSTMVariantStepper<T> stepper{run, cache, work};
-    if (params.gain_x) {
-        lstm_variant_pack<T>(cell, params.W, nullptr, nullptr, work.packed, team);
-        lstm_variant_pack<T>(cell, nullptr, params.U, nullptr, work.packed_h, team);
-    } else {
-        lstm_variant_pack<T>(cell, params.W, params.U, params.b, work.packed, team);
-    }
-    if (params.W_proj && team.rank == 0)
-        pack_affine<T>(cell.P, cell.H, params.W_proj, nullptr, work.packed_proj);
-    const Share<T> share(batch, cell.H, team, false);
-    for (int row = share.first_row; row < share.last_row; ++row) {
-        const ptrdiff_t user = batch.order[row];
-        T *h = work.h + row * cache.width_h, *seen = cache.h + row * cache.width_h;
-        copy_padded(run.h_first ? run.h_first + user * cell.P : nullptr, cell.P, h);
-        copy_padded(run.c_first ? run.c_first + user * cell.H : nullptr, cell.H,
-                    cache.c + row * cache.width);
-        for_vectors<T>(cell.P, [&](int unit, int units) {
-            store(seen + unit, stepper.masked(user, unit, units, load(h + unit)));
-        });
-    }
-    team.wait();
-    for (int t = 0; t < batch.T; ++t) {
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        if (last <= share.first_row) break;
-        stepper.project(t, share.first_row, last);
-        for (int row = share.first_row; row < last; ++row) stepper.step(t, row);
-        stepper.finish(t, share.first_row, last);
-    }
-    for (int row = share.first_row; row < share.last_row; ++row) {
-        const ptrdiff_t user = batch.order[row];
-        const int length = batch.length(row);
-        __builtin_memcpy(run.h_last + user * cell.P, work.h + row * cache.width_h,
-                         sizeof(T) * cell.P);
-        __builtin_memcpy(run.c_last + user * cell.H,
-                         cache.c + cache.before(length, row) * cache.width, sizeof(T) * cell.H);
-        if (run.y)
-            __builtin_memset(run.y + (user * batch.T + length) * cell.P, 0,
-                             sizeof(T) * (batch.T - length) * cell.P);
-    }
+    team.share(cell.gates * num_blocks<T>(cell.H), [&](const Range& panels) {
+        if (params.gain_x) {
+            lstm_variant_pack<T>(cell, params.W, nullptr, nullptr, work.packed, panels);
+            lstm_variant_pack<T>(cell, nullptr, params.U, nullptr, work.packed_h, panels);
+        } else {
+            lstm_variant_pack<T>(cell, params.W, params.U, params.b, work.packed, panels);
+        }
+        if (params.W_proj && panels.first == 0)
+            pack_affine<T>(cell.P, cell.H, params.W_proj, nullptr, work.packed_proj);
+    });
+    for_row_ranges(batch, team, [&](Range& rows) {
+        for (int row = rows.first; row < rows.last && rows.step == 0; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            T *h = work.h + row * cache.width_h, *seen = cache.h + row * cache.width_h;
+            copy_padded(run.h_first ? run.h_first + user * cell.P : nullptr, cell.P, h);
+            copy_padded(run.c_first ? run.c_first + user * cell.H : nullptr, cell.H,
+                        cache.c + row * cache.width);
+            for_vectors<T>(cell.P, [&](int unit, int units) {
+                store(seen + unit, stepper.masked(user, unit, units, load(h + unit)));
+            });
+        }
+        for (int t; (t = rows.step) < batch.T; give_rows(batch, rows, team)) {
+            const int last = batch.live[t] < rows.last ? batch.live[t] : rows.last;
+            if (last <= rows.first) break;
+            stepper.project(t, rows.first, last);
+            for (int row = rows.first; row < last; ++row) stepper.step(t, row);
+            stepper.finish(t, rows.first, last);
+            ++rows.step;
+        }
+        for (int row = rows.first; row < rows.last; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            const int length = batch.length(row);
+            __builtin_memcpy(run.h_last + user * cell.P, work.h + row * cache.width_h,
+                             sizeof(T) * cell.P);
+            __builtin_memcpy(run.c_last + user * cell.H,
+                             cache.c + cache.before(length, row) * cache.width, sizeof(T) * cell.H);
+            if (run.y)
+                __builtin_memset(run.y + (user * batch.T + length) * cell.P, 0,
+                                 sizeof(T) * (batch.T - length) * cell.P);
+        }
+    });
 }
 
 /// Gradients of gains, of peepholes and, with a layer norm, of biases: sums over rows and steps.
@@ -857,14 +860,15 @@ void lstm_variant_sum_weights(const LSTMVariantBackward<T>& run, const LSTMVaria
     const LSTMVariantParams<T>& d = run.d_params;
     const int I = run.cell.I, H = run.cell.H, P = run.cell.P;
     const int64_t N = batch.begin[batch.T];
-    for (int t = team.first(batch.T); t < team.last(batch.T); ++t)
-        for (int row = 0; row < batch.live[t]; ++row) {
-            const ptrdiff_t k = cache.step(t, row);
-            work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
-            work.h_rows[k] = cache.h + cache.before(t, row) * cache.width_h;
-            if (d.W_proj) work.m_rows[k] = cache.m + k * cache.width;
-        }
-    team.wait();
+    team.share(batch.T, [&](const Range& steps) {
+        for (int t = steps.first; t < steps.last; ++t)
+            for (int row = 0; row < batch.live[t]; ++row) {
+                const ptrdiff_t k = cache.step(t, row);
+                work.x_rows[k] = run.x + (ptrdiff_t(batch.order[row]) * batch.T + t) * I;
+                work.h_rows[k] = cache.h + cache.before(t, row) * cache.width_h;
+                if (d.W_proj) work.m_rows[k] = cache.m + k * cache.width;
+            }
+    });
     const Part<T> x{work.x_rows, I}, one{nullptr, 1}, h{work.h_rows, P}, m{work.m_rows, H};
     const GatePlaces<T> at{H};
     const auto give_W = [&](int v, const T* from) {
@@ -905,20 +909,22 @@ void lstm_variant_sum_vectors(const LSTMVariantBackward<T>& run,
         if (to) store(to, work.sums.over_rows(run.batch.B, kind, place), units);
     };
     const auto part = [](T* of, ptrdiff_t lane) { return of ? of + lane : nullptr; };
-    for (int v = team.first(gates * at.blocks); v < team.last(gates * at.blocks); ++v) {
-        const int gate = v / at.blocks + 4 - gates, unit = v % at.blocks * L;
-        if (d.gain_x) {
-            put(part(d.b, at.row(v)), Sums::BIAS, v * L, at.units(v));
-            put(d.gain_x + at.row(v), Sums::GAIN_X, v * L, at.units(v));
-            put(d.gain_h + at.row(v), Sums::GAIN_H, v * L, at.units(v));
+    team.share(gates * at.blocks, [&](const Range& vectors) {
+        for (int v = vectors.first; v < vectors.last; ++v) {
+            const int gate = v / at.blocks + 4 - gates, unit = v % at.blocks * L;
+            if (d.gain_x) {
+                put(part(d.b, at.row(v)), Sums::BIAS, v * L, at.units(v));
+                put(d.gain_x + at.row(v), Sums::GAIN_X, v * L, at.units(v));
+                put(d.gain_h + at.row(v), Sums::GAIN_H, v * L, at.units(v));
+            }
+            T* peepholes[] = {d.p_f, d.p_i, nullptr, d.p_o};
+            put(part(peepholes[gate], unit), Sums::PEEPHOLE, v * L, at.units(v));
+            if (v < at.blocks && d.gain_c) {
+                put(d.gain_c + v * L, Sums::GAIN_C, v * L, at.units(v));
+                put(d.bias_c + v * L, Sums::BIAS_C, v * L, at.units(v));
+            }
         }
-        T* peepholes[] = {d.p_f, d.p_i, nullptr, d.p_o};
-        put(part(peepholes[gate], unit), Sums::PEEPHOLE, v * L, at.units(v));
-    }
-    for (int v = team.first(at.blocks); v < team.last(at.blocks) && d.gain_c; ++v) {
-        put(d.gain_c + v * L, Sums::GAIN_C, v * L, at.units(v));
-        put(d.bias_c + v * L, Sums::BIAS_C, v * L, at.units(v));
-    }
+    });
 }
 
 /// The derivative of the loop over time.
@@ -931,38 +937,41 @@ void lstm_variant_backward(const LSTMVariantBackward<T>& run, const Team& team) 
     const LSTMVariantCache<T> cache(batch, cell, true, run.cache);
     const LSTMVariantBackwardWork<T> work(run, team.size);
     const LSTMVariantBackwardStepper<T> stepper{run, cache, work};
-    const int blocks = num_blocks<T>(P);
-    pack_gate_columns(cell.params.U, P, H, cell.gates, team.first(blocks), team.last(blocks),
-                      work.packed);
-    if (cell.params.W_proj && team.rank == 0)
-        for (int n = 0; n < num_blocks<T>(H); ++n) {
-            T* to = work.packed_proj + ptrdiff_t(n) * (1 + P) * L;
-            store(to, Vec<T>{});
-            pack_columns(cell.params.W_proj + n * L, H, H - n * L, P, to + L);
+    team.share(num_blocks<T>(P), [&](const Range& blocks) {
+        pack_gate_columns(cell.params.U, P, H, cell.gates, blocks.first, blocks.last, work.packed);
+    });
+    if (cell.params.W_proj)
+        team.share(num_blocks<T>(H), [&](const Range& blocks) {
+            for (int n = blocks.first; n < blocks.last; ++n) {
+                T* to = work.packed_proj + ptrdiff_t(n) * (1 + P) * L;
+                store(to, Vec<T>{});
+                pack_columns(cell.params.W_proj + n * L, H, H - n * L, P, to + L);
+            }
+        });
+    for_row_ranges(batch, team, [&](Range& rows) {
+        for (int row = rows.first; row < rows.last && rows.step == 0; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            copy_padded(run.d_h_last ? run.d_h_last + user * P : nullptr, P,
+                        work.d_h + row * cache.width_h);
+            copy_padded(run.d_c_last ? run.d_c_last + user * H : nullptr, H,
+                        work.d_c + row * cache.width);
+            work.sums.clear(row);
         }
-    const Share<T> share(batch, H, team, false);
-    for (int row = share.first_row; row < share.last_row; ++row) {
-        const ptrdiff_t user = batch.order[row];
-        copy_padded(run.d_h_last ? run.d_h_last + user * P : nullptr, P,
-                    work.d_h + row * cache.width_h);
-        copy_padded(run.d_c_last ? run.d_c_last + user * H : nullptr, H,
-                    work.d_c + row * cache.width);
-        work.sums.clear(row);
-    }
-    team.wait();
-    for (int t = batch.T - 1; t >= 0; --t) {
-        const int last = batch.live[t] < share.last_row ? batch.live[t] : share.last_row;
-        if (last <= share.first_row) continue;
-        stepper.finish_backward(t, share.first_row, last);
-        for (int row = share.first_row; row < last; ++row) stepper.step_backward(t, row);
-        stepper.project_backward(t, share.first_row, last);
-    }
-    for (int row = share.first_row; row < share.last_row; ++row) {
-        const ptrdiff_t user = batch.order[row];
-        __builtin_memcpy(run.d_h_first + user * P, work.d_h + row * cache.width_h, sizeof(T) * P);
-        __builtin_memcpy(run.d_c_first + user * H, work.d_c + row * cache.width, sizeof(T) * H);
-    }
-    team.wait();
+        for (; rows.step < batch.T; give_rows(batch, rows, team)) {
+            const int t = batch.T - 1 - rows.step++;
+            const int last = batch.live[t] < rows.last ? batch.live[t] : rows.last;
+            if (last <= rows.first) continue;
+            stepper.finish_backward(t, rows.first, last);
+            for (int row = rows.first; row < last; ++row) stepper.step_backward(t, row);
+            stepper.project_backward(t, rows.first, last);
+        }
+        for (int row = rows.first; row < rows.last; ++row) {
+            const ptrdiff_t user = batch.order[row];
+            __builtin_memcpy(run.d_h_first + user * P, work.d_h + row * cache.width_h,
+                             sizeof(T) * P);
+            __builtin_memcpy(run.d_c_first + user * H, work.d_c + row * cache.width, sizeof(T) * H);
+        }
+    });
     lstm_variant_sum_weights(run, cache, work, team);
     lstm_variant_sum_vectors(run, work, team);
 }

@@ -485,8 +485,10 @@ void relational_forward(const RelationalForward<T>& run, const Team& team) {
     if (team.rank == 0) __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
     const size_t size = relational_forward_work<T>(run.sizes, run.cache != nullptr, 1);
     const RelationalStepper<T> stepper(run, Slices<T>{run.work + team.rank * size});
-    for (int g = team.rank; g < num_groups<T>(run.batch); g += team.size)
-        stepper.unroll(Group<T>{run.batch, g * LANES<T>});
+    team.share(num_groups<T>(run.batch), by_one, [&](const Range& groups) {
+        for (int g = groups.first; g < groups.last; ++g)
+            stepper.unroll(Group<T>{run.batch, g * LANES<T>});
+    });
 }
 
 /// Most parts in which gradients of parameters are summed, and so most threads that find work.
@@ -819,22 +821,26 @@ template <class T>
 void relational_sum_gradients(const RelationalBackward<T>& run, const T* sums, const Team& team) {
     constexpr int L = LANES<T>;
     const size_t part_size = sums_size<T>(run.sizes);
-    for (int p = 0; p < relational_num_params(run.sizes); ++p) {
-        const ParamSize size = relational_param_size(run.sizes, p);
-        const ptrdiff_t width = sum_width<T>(size);
-        for (int row = team.first(size.rows); row < team.last(size.rows); ++row)
-            for (ptrdiff_t column = 0; column < width; column += L) {
-                Vec<T> total = {};
-                for (int part = 0; part < num_parts<T>(run.batch); ++part)
-                    total += load(sums + part * part_size + row * width + column);
-                if (size.columns)
-                    store(run.d_params[p] + ptrdiff_t(row) * size.columns + column, total,
-                          int(size.columns - column));
-                else
-                    run.d_params[p][row] = sum<T>(total);
-            }
-        sums += size.rows * width;
-    }
+    const int num_params = relational_num_params(run.sizes);
+    team.share(num_params, by_one, [&](const Range& params) {
+        const T* of_param = sums;
+        for (int p = 0; p < params.last; ++p) {
+            const ParamSize size = relational_param_size(run.sizes, p);
+            const ptrdiff_t width = sum_width<T>(size);
+            for (int row = 0; row < size.rows && p >= params.first; ++row)
+                for (ptrdiff_t column = 0; column < width; column += L) {
+                    Vec<T> total = {};
+                    for (int part = 0; part < num_parts<T>(run.batch); ++part)
+                        total += load(of_param + part * part_size + row * width + column);
+                    if (size.columns)
+                        store(run.d_params[p] + ptrdiff_t(row) * size.columns + column, total,
+                              int(size.columns - column));
+                    else
+                        run.d_params[p][row] = sum<T>(total);
+                }
+            of_param += size.rows * width;
+        }
+    });
 }
 
 /// The derivative of the loop over time.
@@ -844,12 +850,13 @@ void relational_backward(const RelationalBackward<T>& run, const Team& team) {
     const size_t part_size = sums_size<T>(run.sizes);
     T* own = run.work + parts * part_size + team.rank * relational_backward_own<T>(run.sizes);
     const RelationalBackwardStepper<T> stepper(run, Slices<T>{own});
-    for (int part = team.rank; part < parts; part += team.size) {
-        stepper.start_part(run.work + part * part_size);
-        for (int g = part; g < groups; g += parts)
-            stepper.unroll_backward(Group<T>{run.batch, g * LANES<T>});
-    }
-    team.wait();
+    team.share(parts, by_one, [&](const Range& ours) {
+        for (int part = ours.first; part < ours.last; ++part) {
+            stepper.start_part(run.work + part * part_size);
+            for (int g = part; g < groups; g += parts)
+                stepper.unroll_backward(Group<T>{run.batch, g * LANES<T>});
+        }
+    });
     relational_sum_gradients(run, run.work, team);
 }
 
@@ -866,29 +873,31 @@ void relational_input_gradient(const RelationalInputGradientArguments<T>& run, c
     const ptrdiff_t T_ = run.batch.T;
     const size_t size = relational_input_gradient_work<T>(run.sizes, 1);
     const Columns<T> d_x{run.work + team.rank * size, TILE_COLUMNS};
-    for (int g = team.rank; g < num_groups<T>(run.batch); g += team.size) {
-        const Group<T> group{run.batch, g * L};
-        const T* d_e = run.d_e + steps_before<T>(run.batch, g) * F * L;
-        const int steps = group.steps();
-        for (int t = 0; t < steps; t += TILE_COLUMNS) {
-            const int columns = steps - t < TILE_COLUMNS ? steps - t : TILE_COLUMNS;
-            // R1  e = W_in x + b_in
-            multiply(by_column(run.W_in, I), I,
-                     Vectors<T>{d_e + ptrdiff_t(t) * F * L, ptrdiff_t(F) * L, L}, columns, F,
-                     [=](int i, int column, Vec<T> d) { d_x.set(i, column, d); });
-            for (int column = 0; column < columns; ++column) {
-                T* rows[L] = {};
-                for (int lane = 0; lane < group.lanes(t + column); ++lane)
-                    rows[lane] = run.d_x + (group.row(lane) * T_ + t + column) * I;
-                lanes_to_rows(Places<T>(d_x, I, column), I, rows);
+    team.share(num_groups<T>(run.batch), by_one, [&](const Range& groups) {
+        for (int g = groups.first; g < groups.last; ++g) {
+            const Group<T> group{run.batch, g * L};
+            const T* d_e = run.d_e + steps_before<T>(run.batch, g) * F * L;
+            const int steps = group.steps();
+            for (int t = 0; t < steps; t += TILE_COLUMNS) {
+                const int columns = steps - t < TILE_COLUMNS ? steps - t : TILE_COLUMNS;
+                // R1  e = W_in x + b_in
+                multiply(by_column(run.W_in, I), I,
+                         Vectors<T>{d_e + ptrdiff_t(t) * F * L, ptrdiff_t(F) * L, L}, columns, F,
+                         [=](int i, int column, Vec<T> d) { d_x.set(i, column, d); });
+                for (int column = 0; column < columns; ++column) {
+                    T* rows[L] = {};
+                    for (int lane = 0; lane < group.lanes(t + column); ++lane)
+                        rows[lane] = run.d_x + (group.row(lane) * T_ + t + column) * I;
+                    lanes_to_rows(Places<T>(d_x, I, column), I, rows);
+                }
+            }
+            for (int lane = 0; lane < group.rows(); ++lane) {
+                const ptrdiff_t length = run.batch.length(group.first + lane);
+                __builtin_memset(run.d_x + (group.row(lane) * T_ + length) * I, 0,
+                                 sizeof(T) * (T_ - length) * I);
             }
         }
-        for (int lane = 0; lane < group.rows(); ++lane) {
-            const ptrdiff_t length = run.batch.length(group.first + lane);
-            __builtin_memset(run.d_x + (group.row(lane) * T_ + length) * I, 0,
-                             sizeof(T) * (T_ - length) * I);
-        }
-    }
+    });
 }
 
 /// i and f of every step, zero past each row's end.

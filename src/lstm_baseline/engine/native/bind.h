@@ -71,12 +71,13 @@ inline int team_size(const BatchOrder& order, double multiply_adds, int most) {
 /// Run a kernel on a team, with the working memory that it asks for. Meanwhile Python may go on.
 template <class Arguments>
 void run_kernel(void (*kernel)(const Arguments&, const Team&), Arguments& arguments, int team_size,
-                size_t work_size) {
+                size_t work_size, bool meet = false) {
     using T = std::remove_pointer_t<decltype(arguments.work)>;
     nb::gil_scoped_release released;
     const Buffer work(work_size * sizeof(T));
     arguments.work = work.as<T>();
-    run_team(team_size, [&](const Team& team) { kernel(arguments, team); });
+    run_team(
+        team_size, [&](const Team& team) { kernel(arguments, team); }, meet);
 }
 
 /// A Python object in the precision of its arrays: Of<float> or Of<double>.

@@ -159,22 +159,26 @@ private:
         forward.h = scratch.data();
         forward.c = scratch.data() + 2 * stored;
         if (size == 1)
-            kernels_.lstm->forward(forward, Team{0, 1, nullptr});
+            kernels_.lstm->forward(forward, Team{0, 1, nullptr, nullptr});
         else
-            run_team(size, [&](const Team& team) { kernels_.lstm->forward(forward, team); });
+            run_team(
+                size, [&](const Team& team) { kernels_.lstm->forward(forward, team); },
+                size > forward.batch.B);
     }
 
     /// The readout of every step; zeros past a row's end.
     void read_out(const Batch& batch, const T* hidden, T* outputs, int size) const {
         run_team(size, [&](const Team& team) {
-            for (int place = team.first(batch.B); place < team.last(batch.B); ++place) {
-                const ptrdiff_t row = ptrdiff_t(batch.order[place]) * batch.T;
-                const int length = batch.length(place);
-                T* out = outputs + row * O_;
-                kernels_.affine->run(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(), out,
-                                     O_);
-                std::fill(out + ptrdiff_t(length) * O_, out + ptrdiff_t(batch.T) * O_, T(0));
-            }
+            team.share(batch.B, [&](const Range& rows) {
+                for (int place = rows.first; place < rows.last; ++place) {
+                    const ptrdiff_t row = ptrdiff_t(batch.order[place]) * batch.T;
+                    const int length = batch.length(place);
+                    T* out = outputs + row * O_;
+                    kernels_.affine->run(length, hidden + row * H_, H_, O_, H_, readout_.as<T>(),
+                                         out, O_);
+                    std::fill(out + ptrdiff_t(length) * O_, out + ptrdiff_t(batch.T) * O_, T(0));
+                }
+            });
         });
     }
 

@@ -56,7 +56,8 @@ public:
         run.d_c_first = data_of<T>(d_c_first);
         run.d_z = input_gradient->d_z.template as<T>();
         const int size = lstm_team_size(*inputs_.order, inputs_.I, H_, 2);
-        run_kernel(kernels_.lstm->backward, run, size, kernels_.lstm->backward_work(run, size));
+        run_kernel(kernels_.lstm->backward, run, size, kernels_.lstm->backward_work(run, size),
+                   size > B);
         return nb::make_tuple(d_W, d_U, d_b, d_h_first, d_c_first,
                               to_python(std::move(input_gradient)));
     }
@@ -115,8 +116,9 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, nb::handle W, nb::ha
         const Buffer packed(kernels.lstm->packed_size(run.I, run.H) * sizeof(T));
         kernels.lstm->pack(run.I, run.H, weights[0], weights[1], weights[2], packed.as<T>());
         run.packed = packed.as<T>();
-        run_team(lstm_team_size(*inputs.order, run.I, run.H, 1),
-                 [&](const Team& team) { kernels.lstm->forward(run, team); });
+        const int size = lstm_team_size(*inputs.order, run.I, run.H, 1);
+        run_team(
+            size, [&](const Team& team) { kernels.lstm->forward(run, team); }, size > B);
     }
     return nb::make_tuple(y, h_last, c_last, keep ? to_python(std::move(cache)) : nb::none());
 }

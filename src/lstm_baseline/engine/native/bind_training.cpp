@@ -80,12 +80,15 @@ bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb:
     }
     nb::gil_scoped_release released;
     run_team(useful_threads(MULTIPLY_ADDS * double(total)), [&](const Team& team) {
-        for (const Arrays& a : all) {
-            const npy_intp first = a.size * team.rank / team.size;
-            const npy_intp last = a.size * (team.rank + 1) / team.size;
-            kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first,
-                                                 a.v + first, a.p + first);
-        }
+        const int parts = 4 * team.size;
+        team.share(parts, [&](const Range& ours) {
+            for (const Arrays& a : all) {
+                const npy_intp first = a.size * ours.first / parts;
+                const npy_intp last = a.size * ours.last / parts;
+                kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first,
+                                                     a.v + first, a.p + first);
+            }
+        });
     });
     return true;
 }

@@ -48,12 +48,13 @@ inline void pack_left_factors(const Part<T>* parts, int num_parts, int M, int64_
 /// Columns of the sum of K outer products, C (M, ·) = Σ_k a_kᵀ d_k.
 ///
 /// @param parts a_k side by side, M numbers in all
-/// @param d     K rows `stride` apart; columns first_vector … last_vector − 1 (in vectors) are ours
+/// @param d     K rows `stride` apart
 /// @param c     C in blocks of 4 vectors: [vector / 4][m][vector % 4][lane]
+/// @param ours  columns, in vectors; part of them may go to another thread between two chunks
 /// @param work  outer_products_work(M) numbers, the thread's own
 template <class T>
 void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, const T* d,
-                        ptrdiff_t stride, int first_vector, int last_vector, T* c, T* work) {
+                        ptrdiff_t stride, T* c, Range& ours, const Team& team, T* work) {
     constexpr int L = LANES<T>;
     T* panel = work;                         // columns of d: [k][vector][lane]
     T* tiles = panel + OUTER_CHUNK * 4 * L;  // as pack_left_factors has it
@@ -62,9 +63,9 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
         return c + ((ptrdiff_t(vector / 4) * M + m) * 4 + vector % 4) * L;
     };
     if (K == 0)
-        for (int v = first_vector; v < last_vector; ++v)
+        for (int v = ours.first; v < ours.last; ++v)
             for (int m = 0; m < M; ++m) store(place(m, v), Vec<T>{});
-    for (int64_t k0 = 0; k0 < K; k0 += OUTER_CHUNK) {
+    for (int64_t k0; (k0 = int64_t(ours.step) * OUTER_CHUNK) < K; team.give(ours, 4)) {
         const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
         pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
         const auto sum_columns = [&](auto vectors, int vector) {
@@ -96,28 +97,32 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
                 with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
         };
         // Block by block of four vectors, as far as they are this thread's.
-        for (int v = first_vector, end; v < last_vector; v = end) {
-            end = (v / 4 + 1) * 4 < last_vector ? (v / 4 + 1) * 4 : last_vector;
+        for (int v = ours.first, end; v < ours.last; v = end) {
+            end = (v / 4 + 1) * 4 < ours.last ? (v / 4 + 1) * 4 : ours.last;
             for_block_groups<4>(v, end, sum_columns);
         }
+        ++ours.step;
     }
 }
 
-/// give(vector, Σ) for this thread's vectors of d's columns. Σ is the sum of parts ⊗ d over all
-/// stored rows; its M numbers for a lane lie 4 L apart. `work` has `outer` and `tiles`.
+/// give(vector, Σ) for all vectors of d's columns. Σ is the sum of parts ⊗ d over all stored rows;
+/// its M numbers for a lane lie 4 L apart. `work` has `outer` and `tiles`.
 template <class T, size_t PARTS, class Work, class Give>
 void sum_over_rows(const Part<T> (&parts)[PARTS], const T* d, ptrdiff_t stride, int64_t num_rows,
                    const Work& work, const Team& team, Give give) {
     constexpr int L = LANES<T>;
     int M = 0;
     for (const Part<T>& part : parts) M += part.width;
-    const int vectors = int(stride / L), first = team.first(vectors), last = team.last(vectors);
+    const int vectors = int(stride / L);
     // The room of a thread is that of the longest sum.
     T* tiles = work.tiles + team.rank * outer_products_work<T>(M);
-    sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, first, last, work.outer, tiles);
-    for (int v = first; v < last; ++v)
-        give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
-    team.wait();
+    const auto begin = [&](int k) { return int(int64_t(vectors) * k / team.size); };
+    team.share(team.size, begin, [&](Range& ours) {
+        sum_outer_products(parts, int(PARTS), M, num_rows, d, stride, work.outer, ours, team,
+                           tiles);
+        for (int v = ours.first; v < ours.last; ++v)
+            give(v, work.outer + ptrdiff_t(v / 4) * M * 4 * L + v % 4 * L);
+    });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Rows of hidden units, padded to whole vectors, and which of them are a thread's own.
+// Rows of hidden units, padded to whole vectors, and how threads share them.
 #pragma once
 
 #include "batch.h"
@@ -43,38 +43,29 @@ struct GatePlaces {
     ptrdiff_t row(int v) const { return ptrdiff_t(v / blocks) * H + v % blocks * LANES<T>; }
 };
 
-/// This thread's rows and blocks.
-template <class T>
-struct Share {
-    int first_row, last_row, first_block, last_block;
-    bool meet;  ///< threads share rows, so they meet after every step
+/// Least rows that are worth handing over: half a tile and more.
+constexpr int GRAIN_ROWS = 4;
 
-    Share(const Batch& batch, int H, const Team& team, bool may_meet = true)
-        : first_row(0), last_row(batch.B), first_block(0), last_block(num_blocks<T>(H)),
-          meet(false) {
-        if (team.size == 1) return;
-        if (batch.B < team.size && may_meet) {
-            meet = true;
-            first_block = team.first(num_blocks<T>(H));
-            last_block = team.last(num_blocks<T>(H));
-            return;
-        }
-        first_row = row_at(batch, team.rank, team.size);
-        last_row = row_at(batch, team.rank + 1, team.size);
-    }
+/// Between two steps: give rows to a thread that has none.
+inline void give_rows(const Batch& batch, Range& rows, const Team& team) {
+    if (rows.step < batch.T) team.give(rows, GRAIN_ROWS);
+}
 
-private:
-    /// The row before which rank / size of all steps lie.
-    static int row_at(const Batch& batch, int rank, int size) {
-        if (rank == size) return batch.B;
-        const int64_t total = batch.begin[batch.T];
-        if (total == int64_t(batch.B) * batch.T) return int(int64_t(batch.B) * rank / size);
+/// f(range) for all rows, in ranges of about the same number of steps, one for each thread.
+template <class F>
+inline void for_row_ranges(const Batch& batch, const Team& team, F f) {
+    const int64_t total = batch.begin[batch.T];
+    const bool equal = total == int64_t(batch.B) * batch.T;
+    // The row before which k / size of all steps lie.
+    const auto begin = [&](int k) {
+        if (equal || k == team.size) return int(int64_t(batch.B) * k / team.size);
         int64_t before = 0;
         int row = 0;
-        for (; row < batch.B && before * size < total * rank; ++row) before += batch.length(row);
+        for (; row < batch.B && before * team.size < total * k; ++row) before += batch.length(row);
         return row;
-    }
-};
+    };
+    team.share(team.size, begin, f);
+}
 
 }  // namespace
 }  // namespace lb::LB_TARGET
