@@ -106,7 +106,7 @@ def test_the_plan_is_on_disk_before_the_first_run_and_cannot_change(tmp_path: Pa
         run_race(plan, tmp_path)
 
 
-def test_a_race_against_oneself_is_inconclusive(tmp_path: Path) -> None:
+def test_a_race_against_oneself_is_open(tmp_path: Path) -> None:
     contestants = (
         Contestant(name="one", model="lstm"),
         Contestant(name="the other", model="lstm"),
@@ -131,5 +131,5 @@ def test_a_race_against_oneself_is_inconclusive(tmp_path: Path) -> None:
         for seed, other_seed in zip(one.seeds, other.seeds, strict=True):
             assert seed.result.untrained_score != other_seed.result.untrained_score
     (duel,) = outcome.duels
-    assert duel.verdict == "inconclusive"
-    assert [task.verdict for task in duel.tasks if task.evidence] == ["inconclusive"] * 2
+    assert duel.verdict == "open"
+    assert [task.verdict for task in duel.tasks if task.evidence] == ["undecided"] * 2

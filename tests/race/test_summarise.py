@@ -279,8 +279,8 @@ def test_a_sweep_that_tests_takes_the_scores_of_the_final_runs():
     task, given = swept(train=False, runs={"lstm": runs})
     at_4, at_6 = given.points["lstm"]
     assert (at_4.scores, at_6.scores) == ((0.2, None), (0.1, None))  # two seeds of the three
-    constant = max(rung.score for rung in given.ladders[1])
-    assert at_6.normalised == pytest.approx(((0.1 - constant) / -constant, None))
+    best = min(rung.score for rung in given.ladders[1] if rung.kind != "oracle")
+    assert at_6.normalised == pytest.approx(((0.1 - best) / -best, None))
     assert given.runs == ()
     assert (given.title, given.metric) == ("adding", task.metric)
 
@@ -310,8 +310,8 @@ def test_a_run_of_a_sweep_is_held_against_the_ladder_of_its_value():
         sweeps=(Sweep(task, "num_pairs", (2, 3), seeds=1, train=True),),
         trained=lambda spec: run(0.9),
     ).sweeps[0]
-    # Any symbol seen is right with a chance of 1 / (2 n - 1).
-    expected = [(0.9 - best) / (1 - best) for best in (1 / 3, 1 / 5)]
+    # The last pair has the answer with a chance of 1 / n, any of 5 other symbols with 1 / 5.
+    expected = [(0.9 - best) / (1 - best) for best in (1 / 2 + 1 / 10, 1 / 3 + 2 / 15)]
     assert [seed.normalised for seed in given.runs] == pytest.approx(expected, abs=0.02)
     assert [point.normalised[0] for point in given.points["lstm"]] == [
         seed.normalised for seed in given.runs

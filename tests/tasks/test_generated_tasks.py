@@ -38,6 +38,29 @@ def near(share, size=20_000):
     return pytest.approx(share, abs=SIGMAS * math.sqrt(share * (1 - share) / size))
 
 
+def predictions(task, size=300):
+    """Return some rows and every rule's predictions for them, by name."""
+    x = task.sample(size, np.random.default_rng(11)).x
+    return x, {rule.name: rule.predict(x) for rule in task.predictors()}
+
+
+def bets(logits):
+    """Return the classes with the largest logit, each with its share of the bet."""
+    best = np.flatnonzero(logits == logits.max())
+    return {int(k): 1 / len(best) for k in best}
+
+
+def shared(answers):
+    """Return each answer with an equal share of the bet."""
+    return {k: 1 / len(set(answers)) for k in answers}
+
+
+def modes(answers):
+    """Return the most frequent answers, each with its share of the bet."""
+    counts = Counter(answers)
+    return shared([k for k, count in counts.items() if count == max(counts.values())])
+
+
 def assert_balanced(answers, num_answers):
     counts = np.bincount(answers, minlength=num_answers)
     expected = len(answers) / num_answers
@@ -92,13 +115,39 @@ def test_every_move_occurs():
 
 
 def test_tracking_ladder():
-    found = scores(make_task("object-tracking"))
+    size = 200_000
+    found = scores(make_task("object-tracking"), size)
     assert found["chance"] == pytest.approx(1 / 25)
-    assert found["last position seen"] == near(1 / 3 + 2 / 3 / 25)
+    assert found["last position seen"] == near(1 / 3 + 2 / 3 / 25, size)
+    # Of the 25³ ways in which three objects lie, 25 have all in one cell, 25·24·3 just two.
+    shares = {1: 25, 2 / 3: 25 * 24 * 3, 1 / 3: 25 * 24 * 23}
+    fullest = sum(share * ways for share, ways in shares.items()) / 25**3
+    assert found["fullest cell"] == pytest.approx(fullest, abs=0.003)
     variance = (5 + 1) / (12 * (5 - 1))
-    found = scores(make_task("object-tracking-position"))
-    assert found["constant mean"] == pytest.approx(variance, rel=0.03)
-    assert found["last position seen"] == pytest.approx(variance * (1 - 1 / 9), rel=0.03)
+    found = scores(make_task("object-tracking-position"), size)
+    assert found["constant mean"] == pytest.approx(variance, rel=0.01)
+    assert found["last position seen"] == pytest.approx(variance * (1 - 1 / 9), rel=0.01)
+    assert found["mean of all objects"] == pytest.approx(variance * (1 - 1 / 3), rel=0.01)
+
+
+def last_cells(x, num_objects, grid):
+    """Return column and row where each object was last seen, as plain Python."""
+    where = {}
+    for step in x[:-1]:
+        cell = step[num_objects : num_objects + grid], step[num_objects + grid : -1]
+        where[only_one(step[:num_objects])] = tuple(map(only_one, cell))
+    return where
+
+
+def test_rules_that_follow_every_object_are_what_they_say():
+    x, rules = predictions(make_task("object-tracking", num_objects=4, grid=3))
+    for row, logits in zip(x, rules["fullest cell"], strict=True):
+        cells = last_cells(row, 4, 3).values()
+        assert bets(logits) == modes([3 * down + across for across, down in cells])
+    x, rules = predictions(make_task("object-tracking-position"))
+    for row, values in zip(x, rules["mean of all objects"], strict=True):
+        columns, rows = zip(*last_cells(row, 3, 5).values(), strict=True)
+        assert values.tolist() == pytest.approx([sum(columns) / 3 / 4, sum(rows) / 3 / 4], abs=1e-6)
 
 
 def test_tracking_answers_are_balanced():
@@ -130,9 +179,25 @@ def test_pair_matching_ladder():
     found = scores(make_task("pair-matching"))
     assert found["chance"] == pytest.approx(1 / 16)
     assert found["any symbol seen"] == pytest.approx(1 / 7)
-    assert scores(make_task("pair-matching", num_pairs=2))["any symbol seen"] == pytest.approx(
-        1 / 3
-    )
+    assert found["other side"] == pytest.approx(1 / 4)
+    assert found["last pair"] == near(1 / 4 + 3 / 4 / 15)
+    found = scores(make_task("pair-matching", num_pairs=2))
+    assert found["any symbol seen"] == pytest.approx(1 / 3)
+    assert found["other side"] == pytest.approx(1 / 2)
+    assert found["last pair"] == near(1 / 2 + 1 / 2 / 15)
+
+
+def test_pair_matching_heuristics_are_what_they_say():
+    x, rules = predictions(make_task("pair-matching"))
+    for row, story in enumerate(x):
+        pairs = [(only_one(step[:16]), only_one(step[16:32])) for step in story[:-1]]
+        asked = only_one(story[-1, :16])
+        firsts, seconds = zip(*pairs, strict=True)
+        assert bets(rules["other side"][row]) == shared(seconds if asked in firsts else firsts)
+        known = pairs[-1] if asked in pairs[-1] else range(16)
+        assert bets(rules["last pair"][row]) == shared([k for k in known if k != asked])
+        seen = {k for k in firsts + seconds if k != asked}
+        assert bets(rules["any symbol seen"][row]) == shared(list(seen))
 
 
 def test_pair_matching_answers_are_balanced():
@@ -167,36 +232,38 @@ def plain_guesses(x):
     """Return the shares that the heuristics give each place, as plain Python."""
     named = [only_one(step[4:10]) for step in x[:-1] if step[4:10].any()]
     place_of = {only_one(step[:4]): only_one(step[4:10]) for step in x[:-1] if step[4:10].any()}
-
-    def modes(places):
-        counts = Counter(places)
-        best = [p for p, count in counts.items() if count == max(counts.values())]
-        return {p: 1 / len(best) for p in best}
-
+    # A person once for each thing that he or she takes.
+    takers = [only_one(step[:4]) for step in x[:-1] if step[10:14].any()]
     return {
         "last place named": {named[-1]: 1.0},
         "most frequent place": modes(named),
         "most crowded place": modes(place_of.values()),
+        "place of most objects": modes(place_of[person] for person in takers),
     }
 
 
 def test_qa_heuristics_are_what_they_say():
-    task = make_task("qa")
-    batch = task.sample(NUM_STORIES, np.random.default_rng(11))
-    rules = {rule.name: rule.predict(batch.x) for rule in task.predictors()}
-    for row, x in enumerate(batch.x):
-        for name, shares in plain_guesses(x).items():
-            best = np.flatnonzero(rules[name][row] == rules[name][row].max())
-            assert {int(p): 1 / len(best) for p in best} == shares
+    x, rules = predictions(make_task("qa"), NUM_STORIES)
+    for row, story in enumerate(x):
+        for name, shares in plain_guesses(story).items():
+            assert bets(rules[name][row]) == shares
 
 
 def test_qa_ladder():
-    found = scores(make_task("qa"))
+    size = 100_000
+    found = scores(make_task("qa"), size)
     assert found["chance"] == pytest.approx(1 / 6)
-    assert found["last place named"] == near(1 / 4 + 3 / 4 / 6)
-    # Far from 1: neither heuristic stands in for the two hops.
-    assert found["most frequent place"] < 0.45
-    assert found["most crowded place"] < 0.5
+    assert found["last place named"] == near(1 / 4 + 3 / 4 / 6, size)
+    # Far from 1: no heuristic stands in for the two hops.
+    assert found["most frequent place"] == near(0.366, size)
+    assert found["most crowded place"] == near(0.455, size)
+    assert found["place of most objects"] == near(0.617, size)
+
+
+def test_a_single_object_leaves_nothing_to_ask():
+    rules = [rule.name for rule in make_task("qa", num_objects=1).predictors()]
+    assert "place of most objects" not in rules
+    assert "most crowded place" in rules
 
 
 def test_qa_answers_are_balanced():
@@ -238,6 +305,36 @@ def test_nth_farthest_ladder():
     assert found["chance"] == pytest.approx(1 / 8)
     assert found["self case"] == near(0.25, size)
     assert found["self case and norm"] == near(0.3076, size)
+    assert found["m in 1 coordinate"] == near(0.320, size)
+    assert found["m in 4 coordinates"] == near(0.358, size)
+    assert found["m in 8 coordinates"] == near(0.424, size)
+
+
+def norm_and_product(vector, part):
+    """Return a vector's squared norm less twice its product with the first coordinates of m."""
+    return sum(v * v for v in vector) - 2 * sum(v * m for v, m in zip(vector, part, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "known"),
+    [(16, [1, 4, 8]), (9, [1, 2, 4]), (4, [1, 2]), (3, [1]), (2, [1]), (1, [])],
+)
+def test_rules_between_norm_and_oracle_know_m_in_part(dimensions, known):
+    task = make_task("nth-farthest", dimensions=dimensions)
+    x, rules = predictions(task)
+    names = [f"m in {k} coordinate{'s' * (k > 1)}" for k in known]
+    assert list(rules) == ["chance", "self case", "self case and norm", *names, "oracle"]
+    for row, story in enumerate(x):
+        vectors = {only_one(step[dimensions:][:8]): step[:dimensions].tolist() for step in story}
+        n, m = only_one(story[0, dimensions + 8 :][:8]) + 1, only_one(story[0, -8:])
+        for count, name in zip([0, *known], ["self case and norm", *names], strict=True):
+            scores = {
+                norm_and_product(vector, vectors[m][:count]): who
+                for who, vector in vectors.items()
+                if who != m
+            }
+            ranked = [scores[score] for score in sorted(scores, reverse=True)]
+            assert bets(rules[name][row]) == {[*ranked, m][n - 1]: 1}
 
 
 def test_nth_farthest_answers_are_balanced():
@@ -272,7 +369,27 @@ def test_sum_of_the_marked_numbers():
 
 
 def test_adding_ladder():
-    assert scores(make_task("adding"))["constant"] == pytest.approx(1 / 6, rel=0.03)
+    found = scores(make_task("adding"), 100_000)
+    assert found["constant"] == pytest.approx(1 / 6, rel=0.02)
+    assert found["means of the halves"] == pytest.approx((1 - 1 / 25) / 6, rel=0.02)
+    assert found["last marked number"] == pytest.approx(1 / 12, rel=0.02)
+    # On the same rows it is the share that counts: 1/25 less.
+    assert 0.03 < 1 - found["means of the halves"] / found["constant"] < 0.05
+
+
+def test_adding_heuristics_are_what_they_say():
+    x, rules = predictions(make_task("adding", length=9))
+    for row, story in enumerate(x):
+        numbers, marks = story[:, 0].tolist(), story[:, 1].tolist()
+        means = sum(numbers[:4]) / 4 + sum(numbers[4:]) / 5
+        assert rules["means of the halves"][row, 0] == pytest.approx(means, abs=1e-6)
+        last = [number for number, mark in zip(numbers, marks, strict=True) if mark][-1]
+        assert rules["last marked number"][row, 0] == pytest.approx(last + 0.5, abs=1e-6)
+
+
+def test_two_numbers_are_both_marked():
+    rules = [rule.name for rule in make_task("adding", length=2).predictors()]
+    assert rules == ["constant", "last marked number", "oracle"]
 
 
 # Copy memory
@@ -293,6 +410,31 @@ def test_copy_memory_ladder(delay):
     found = scores(make_task("copy-memory", delay=delay), size=200)
     assert found["chance"] == pytest.approx(math.log(9))
     assert found["memoryless"] == pytest.approx(10 * math.log(8) / (delay + 20), rel=1e-6)
+
+
+def test_symbols_in_any_order():
+    found = scores(make_task("copy-memory"), size=20_000)
+    # Each of 8 symbols is shown k times of 10 with the binomial's probability, and then is the
+    # answer k times, with a belief of k/10.
+    chances = [math.comb(10, k) * 7 ** (10 - k) / 8**10 for k in range(11)]
+    nats = sum(8 * chances[k] * k * -math.log(k / 10) for k in range(1, 11))
+    assert found["any order"] == pytest.approx(nats / 50, rel=0.005)
+    assert found["any order"] == pytest.approx(0.332, abs=0.002)
+
+
+def test_any_order_is_what_it_says():
+    x, rules = predictions(make_task("copy-memory", delay=3, num_recalled=5, num_symbols=4), 50)
+    for row, story in enumerate(x):
+        counts = Counter(only_one(step) for step in story[:5])
+        beliefs = np.exp(rules["any order"][row]).tolist()
+        assert beliefs[:8] == [[0, 0, 0, 0, 1]] * 8
+        after = [*(counts[k] / 5 for k in range(4)), 0]
+        assert beliefs[8:] == [pytest.approx(after)] * 5
+
+
+def test_a_single_symbol_has_no_order():
+    rules = [rule.name for rule in make_task("copy-memory", num_recalled=1).predictors()]
+    assert rules == ["chance", "memoryless", "oracle"]
 
 
 def test_copied_symbols_are_balanced():

@@ -1,11 +1,9 @@
-"""Judging a race: compare every challenger with the baseline, task by task and over all tasks.
+"""Judging a race: compare every challenger with the baseline, task by task.
 
-A contestant that did not learn is not compared: a network that is no better than a heuristic says
-nothing about its architecture, whichever way it differs from another one.
-
-- On a task, both must have learned it (`scores.py` says when).
-- Over all tasks, the scores on the tasks that both learned are compared. A contestant that failed
-  to learn a task that the other one learned cannot win.
+A task that neither learned is not compared: networks that are no better than a heuristic say
+nothing about their architectures, whichever way they differ. A task that one of them learned is
+compared, as values are at least those of chance (`scores.py` says when a run has learned, and what
+counts).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,24 +11,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lstm_baseline.engine.shapes import FloatArray
-from lstm_baseline.race.outcomes import Barrier, Comparison, Duel, RaceOutcome, Runs, TaskOutcome
-from lstm_baseline.race.plan import Plan
-from lstm_baseline.race.race_statistics import Bootstrap, interquartile_mean, overall_interval
-from lstm_baseline.race.summarise import summarise, summarise_sweep
-from lstm_baseline.race.verdict import (
-    Evidence,
-    Pair,
-    Verdict,
-    VerdictRule,
-    compare_overall,
-    compare_tasks,
+from lstm_baseline.race.outcomes import (
+    Barrier,
+    Comparison,
+    Duel,
+    Learned,
+    RaceOutcome,
+    Runs,
+    TaskOutcome,
 )
+from lstm_baseline.race.plan import Plan
+from lstm_baseline.race.race_statistics import Interval, SignFlips
+from lstm_baseline.race.summarise import summarise, summarise_sweep
+from lstm_baseline.race.verdict import Evidence, Pair, compare_tasks, over_tasks, race_verdict
 
-# Seed of the resamples and permutations: the same results give the same intervals.
+# Seed of the sets that sign-flip tests draw: the same results give the same intervals.
 _SEED = 20_180_605
-
-ALL_TASKS = "all tasks"
-"""Title of a comparison over all tasks."""
 
 
 def judge(
@@ -57,13 +53,21 @@ def judge(
     }
     rng = np.random.default_rng(_SEED)
     duels = _duels(plan, tasks, scores, rng)
-    judged = [k for k in range(len(tasks)) if np.isfinite(scores[plan.baseline][:, k]).all()]
-    overall = {
-        name: overall_interval(of_name[:, judged], Bootstrap(1 - plan.rule.level, rng))
-        for name, of_name in scores.items()
-        if judged and plan.seeds > 1
-    }
+    overall = {} if plan.seeds == 1 else _overall(plan, scores, rng)
     return RaceOutcome(plan, tasks, sweeps, duels, overall)
+
+
+def _overall(
+    plan: Plan, scores: Mapping[str, FloatArray], rng: np.random.Generator
+) -> dict[str, Interval]:
+    """Return each contestant's mean over the tasks with a ceiling, with an interval over seeds."""
+    judged = np.isfinite(scores[plan.baseline]).all(axis=0)
+    if not judged.any():
+        return {}
+    flips = SignFlips(plan.seeds, rng, plan.rule.num_resamples)
+    names = list(scores)
+    of_seeds = np.stack([scores[name][:, judged].mean(axis=1) for name in names], axis=1)
+    return dict(zip(names, flips.intervals(of_seeds, plan.rule.level), strict=True))
 
 
 def _duels(
@@ -85,65 +89,50 @@ def _duels(
         if places
     }
     by_task = dict(zip(pairs, compare_tasks(list(pairs.values()), plan.rule, rng), strict=True))
-    overall = dict(zip(pairs, compare_overall(list(pairs.values()), plan.rule, rng), strict=True))
     duels = []
     for name in plan.challengers:
         found = dict(zip(compared[name], by_task.get(name, []), strict=True))
         comparisons = tuple(
-            _comparison(task.title, plan.rule, found.get(k), barriers[name][k])
+            _comparison(plan, task, name, found.get(k), barriers[name][k])
             for k, task in enumerate(tasks)
         )
-        whole = _comparison(ALL_TASKS, plan.rule, overall[name]) if name in overall else None
-        duels.append(_duel(name, plan.baseline, comparisons, whole, pairs.get(name)))
+        duels.append(
+            Duel(
+                challenger=name,
+                baseline=plan.baseline,
+                tasks=comparisons,
+                overall=over_tasks(pairs[name], plan.rule, rng) if name in pairs else None,
+                # What neither learned is as undecided as anything.
+                verdict=race_verdict([c.verdict for c in comparisons if c.barrier != "no ceiling"]),
+            )
+        )
     return tuple(duels)
 
 
 def _comparison(
-    title: str, rule: VerdictRule, evidence: Evidence | None, barrier: Barrier | None = None
+    plan: Plan, task: TaskOutcome, name: str, evidence: Evidence | None, barrier: Barrier | None
 ) -> Comparison:
+    learned = _learned(task, name, plan.baseline)
     if evidence is None:
-        return Comparison(title=title, barrier=barrier)
+        return Comparison(title=task.title, barrier=barrier, learned=learned)
     return Comparison(
-        title=title,
+        title=task.title,
         evidence=evidence,
-        verdict=rule.verdict(evidence),
-        unmet=rule.unmet(evidence),
+        learned=learned,
+        verdict=plan.rule.verdict(evidence),
+        unmet=plan.rule.unmet(evidence),
     )
 
 
-def _duel(
-    challenger: str,
-    baseline: str,
-    tasks: tuple[Comparison, ...],
-    overall: Comparison | None,
-    pair: Pair | None,
-) -> Duel:
-    verdict: Verdict = "inconclusive" if overall is None else overall.verdict
-    missed = {
-        "challenger wins": "only the baseline learned",
-        "baseline wins": "only the challenger learned",
-    }.get(verdict)
-    disqualified = tuple(task.title for task in tasks if missed and task.barrier == missed)
-    return Duel(
-        challenger=challenger,
-        baseline=baseline,
-        tasks=tasks,
-        overall=overall,
-        challenger_score=None if pair is None else _middle(pair.challenger),
-        baseline_score=None if pair is None else _middle(pair.baseline),
-        verdict="inconclusive" if disqualified else verdict,
-        disqualified=disqualified,
-    )
-
-
-def _middle(scores: FloatArray) -> float:
-    return float(interquartile_mean(scores))
+def _learned(task: TaskOutcome, challenger: str, baseline: str) -> Learned:
+    one, other = task.of(challenger).learned, task.of(baseline).learned
+    if one and other:
+        return "both"
+    return "challenger" if one else "baseline" if other else "neither"
 
 
 def _barrier(task: TaskOutcome, challenger: str, baseline: str) -> Barrier | None:
-    one, other = task.of(challenger), task.of(baseline)
-    if one.learned and other.learned:
-        return None if np.isfinite([*one.values, *other.values]).all() else "no ceiling"
-    if one.learned:
-        return "only the challenger learned"
-    return "only the baseline learned" if other.learned else "neither learned"
+    if _learned(task, challenger, baseline) == "neither":
+        return "neither learned"
+    values = [*task.of(challenger).values, *task.of(baseline).values]
+    return None if np.isfinite(values).all() else "no ceiling"

@@ -15,7 +15,7 @@ from lstm_baseline.race import scores
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.race_statistics import Interval, share_reached
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Condition, Evidence, Verdict
+from lstm_baseline.race.verdict import Condition, Evidence, OverTasks, TaskVerdict, Verdict
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import Task
@@ -26,10 +26,10 @@ from lstm_baseline.training import TrainingSettings
 
 Runs = Sequence[tuple[RunSpec, RunResult]]
 
-Barrier = Literal[
-    "neither learned", "only the challenger learned", "only the baseline learned", "no ceiling"
-]
+Barrier = Literal["neither learned", "no ceiling"]
 """Reason not to compare two contestants on a task. No ceiling: the best heuristic is perfect."""
+Learned = Literal["both", "challenger", "baseline", "neither"]
+"""Who learned a task."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class RaceOutcome:
     duels: tuple["Duel", ...]
     """One for each challenger, in the plan's order."""
     overall: Mapping[str, Interval]
-    """Interquartile mean of each contestant's values over the tasks with a ceiling and all seeds;
-    empty with one seed."""
+    """Mean of each contestant's values over the tasks with a ceiling, with an interval over whole
+    seeds; empty with one seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,25 +54,20 @@ class Duel:
     baseline: str
     tasks: tuple["Comparison", ...]
     """One for each task, in the plan's order."""
-    overall: "Comparison | None"
-    """Comparison over the tasks that both learned; None without such tasks or with one seed."""
-    challenger_score: float | None
-    """Interquartile mean of values over these tasks."""
-    baseline_score: float | None
+    overall: OverTasks | None
+    """Difference over the tasks that are compared; None without any or with one seed."""
     verdict: Verdict
-    """Verdict of the race: the overall one, unless a task disqualifies its winner."""
-    disqualified: tuple[str, ...]
-    """Tasks that the other one learned, but not the one who would have won."""
+    """Verdict of the race."""
 
     @property
     def compared(self) -> tuple["Comparison", ...]:
-        """Tasks that both learned."""
+        """Tasks that one of them learned at least."""
         return tuple(task for task in self.tasks if task.evidence is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A challenger against the baseline on one task, or on all that both learned."""
+    """A challenger against the baseline on one task."""
 
     title: str
     """Title of the task."""
@@ -80,9 +75,11 @@ class Comparison:
     """Evidence of the comparison; None if they are not compared."""
     barrier: Barrier | None = None
     """Reason why they are not compared."""
-    verdict: Verdict = "inconclusive"
+    learned: Learned = "both"
+    """Who learned the task."""
+    verdict: TaskVerdict = "undecided"
     unmet: tuple[Condition, ...] = ()
-    """Conditions that keep the one who is ahead from winning; none if one has won."""
+    """Conditions that keep the one who is ahead from being better; none if one is."""
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,6 @@ class Shortage(NamedTuple):
     needed_p: float
     """Largest p-value that Holm's correction allows the most certain comparison."""
     needed_seeds: int
-    race_too: bool
-    """True if the comparison over all tasks together cannot be decided either."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Plan:
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
         comparisons = len(self.tasks) * len(self.challengers)
-        needed = math.ceil(comparisons / self.rule.level) - 1
+        needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
             raise InputError(
                 f"num_resamples is {self.rule.num_resamples:,}, with which no comparison of "
@@ -192,13 +190,7 @@ class Plan:
         smallest, needed = smallest_p_value(self.seeds), self.rule.level / comparisons
         if smallest <= needed:
             return None
-        overall = smallest * len(self.challengers)
-        return Shortage(
-            smallest,
-            needed,
-            runs_needed(self.rule.level, comparisons),
-            race_too=overall > self.rule.level,
-        )
+        return Shortage(smallest, needed, runs_needed(self.rule.level, comparisons))
 
     def config(self) -> dict[str, Any]:
         """Return everything that is fixed before the first run, as plain JSON values."""

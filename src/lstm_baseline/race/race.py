@@ -24,7 +24,7 @@ from lstm_baseline.race.report.terminal import print_table
 from lstm_baseline.race.summarise import choose_settings
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import read_result
-from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.runs.spec import RunSpec, digest
 from lstm_baseline.training import Record
 
 
@@ -188,6 +188,8 @@ def _fix(plan: Plan, path: Path) -> dict[str, Any]:
     before = found.get("plan") if isinstance(found, dict) else None
     if not isinstance(before, dict) or not isinstance(found.get("made_with"), dict):
         raise FileError(f"{path} is damaged; remove it, or give another --out")
+    if of_earlier_rule(found, now):
+        return dict(found["made_with"])
     if found.get("hash") != plan.hash or before != now:
         differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         raise FileError(
@@ -195,6 +197,20 @@ def _fix(plan: Plan, path: Path) -> dict[str, Any]:
             "changed plan is a different race; give another --out"
         )
     return dict(found["made_with"])
+
+
+def of_earlier_rule(found: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Return whether a plan's file has the same race, planned when the rule had one key more.
+
+    Up to version 0.1.0 a win also took a share of pairs, ``probability``. What is run is the same,
+    so such a race is judged by the rule of now.
+    """
+    before = found["plan"]
+    verdict = before.get("verdict")
+    if not isinstance(verdict, dict) or "probability" not in verdict:
+        return False
+    kept = {key: value for key, value in verdict.items() if key != "probability"}
+    return found.get("hash") == digest(before) and before | {"verdict": kept} == now
 
 
 def _refuse_mixed(

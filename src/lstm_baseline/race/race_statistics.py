@@ -6,9 +6,9 @@ challenger − baseline, and higher is better. A function that draws random numb
 The result for one task does not depend on the other tasks, to the last bit.
 """
 
-from collections.abc import Iterator
+import math
+from functools import cache
 from itertools import count
-from math import ldexp
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -16,13 +16,13 @@ import numpy as np
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_real, as_size
-from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.engine.shapes import FloatArray
 
 NUM_RESAMPLES = 10_000
-"""Resamples of a bootstrap, and patterns drawn by a permutation test that cannot try them all."""
+"""Sets of runs that a sign-flip test draws where it cannot try them all."""
 
 MOST_PAIRS_TRIED_ALL = 14
-"""Largest number of paired runs for which a permutation test tries every pattern of signs."""
+"""Largest number of paired runs for which a sign-flip test tries every set of them."""
 
 _NORMAL = NormalDist()
 
@@ -31,31 +31,8 @@ _NORMAL = NormalDist()
 _ROUNDING = 1e-12
 
 
-class Bootstrap(NamedTuple):
-    """Settings of a bootstrap, which draws runs with replacement."""
-
-    confidence: float
-    """Share of cases in which an interval should hold the true value, 0.5 to 0.999."""
-    rng: np.random.Generator
-    num_resamples: int = NUM_RESAMPLES
-
-    @property
-    def tails(self) -> tuple[float, float]:
-        """Quantiles of the resamples that are the ends of a percentile interval.
-
-        Raises
-        ------
-        InputError
-            If confidence is out of range. Above the range, the tails hold too few resamples to
-            tell where they begin.
-        """
-        if not 0.5 <= self.confidence <= 0.999:
-            raise InputError(f"confidence is {self.confidence!r}; give a number from 0.5 to 0.999")
-        return (1 - self.confidence) / 2, (1 + self.confidence) / 2
-
-
 class Interval(NamedTuple):
-    """An estimate with its confidence interval."""
+    """An estimate with its confidence interval; its ends are infinite where runs are too few."""
 
     estimate: float
     low: float
@@ -78,7 +55,7 @@ def smallest_p_value(num_runs: int) -> float:
 
     The test is two-sided: the observed signs and the same signs all reversed are equally extreme.
     """
-    return ldexp(2.0, -as_size("num_runs", num_runs))
+    return math.ldexp(2.0, -as_size("num_runs", num_runs))
 
 
 def runs_needed(level: float, num_comparisons: int) -> int:
@@ -93,48 +70,139 @@ def runs_needed(level: float, num_comparisons: int) -> int:
     return next(runs for runs in count(1) if smallest_p_value(runs) <= level / num_comparisons)
 
 
-def permutation_p_values(
-    differences: FloatArray, rng: np.random.Generator, *, num_resamples: int = NUM_RESAMPLES
-) -> FloatArray:
-    """Test for each task whether the mean paired difference is 0.
+class SignFlips:
+    """The sign-flip test of a mean, and the interval that it gives.
 
-    If contestants are alike, each difference is as likely to have the other sign. The p-value is
-    the share of sign patterns whose mean is at least as far from 0 as the one observed. All 2ⁿ
-    patterns are tried for up to 14 runs. With more runs patterns are drawn, and the observed one
-    counts as one of them: so p is never 0, and the test keeps its level.
+    If differences d₁ … dₙ are symmetric about θ, each d − θ is as likely to have the other sign.
+    For a set F of runs whose signs change, the sum of all becomes smaller or stays if
+    Σ_F (d − θ) ≥ 0, that is, if the mean of F is at least θ. So the test that θ is not above the
+    true centre counts sets, the empty one among them:
+
+        p(below θ) = share of sets with mean ≥ θ,   p(above θ) = share of sets with mean ≤ θ,
+
+    the p-value for "the mean is θ" is twice the smaller one, and the means of the sets themselves
+    are the ends of intervals: those θ whose p-value is above the level. So the interval holds 0
+    exactly where the p-value is above the level. All 2ⁿ sets are tried for up to 14 runs. With more
+    runs sets are drawn, and the empty one counts beside them: so p is never 0, and the test keeps
+    its level.
+
+    Sources: Fisher 1935, "The Design of Experiments", section 21; Hartigan 1969, "Using Subsample
+    Values as Typical Values", for the interval; Phipson and Smyth 2010 for drawn sets.
 
     Parameters
     ----------
-    differences
-        (runs, tasks).
+    num_runs
+        n, the number of paired runs.
     rng
-        Draws the patterns; not used for up to 14 runs.
+        Draws the sets; not used for up to 14 runs.
     num_resamples
-        Number of patterns drawn.
-
-    Returns
-    -------
-    p-values, (tasks,); 1 where all differences are 0.
-
-    Raises
-    ------
-    InputError
-        If there is no run, or a number is not finite.
-
-    Notes
-    -----
-    Sources: Fisher 1935, "The Design of Experiments", section 21; for counting the observed pattern
-    among those drawn, Phipson and Smyth 2010.
+        Number of sets drawn.
     """
-    differences = _as_runs("differences", differences)
-    swaps = _swaps(len(differences), num_resamples, rng)
-    signs = np.where(swaps, -1.0, 1.0)
-    return np.array(
-        [
-            _p_value(abs(column.sum()), np.abs(_products(signs, column)), np.abs(column).sum())
-            for column in differences.T
-        ]
-    )
+
+    def __init__(
+        self, num_runs: int, rng: np.random.Generator, num_resamples: int = NUM_RESAMPLES
+    ) -> None:
+        as_size("num_runs", num_runs)
+        if num_runs <= MOST_PAIRS_TRIED_ALL:
+            self._sets = _all_sets(num_runs)
+        else:
+            drawn = rng.integers(2, size=(num_resamples, num_runs), dtype=np.uint8)
+            self._sets = drawn[drawn.any(axis=1)].astype(np.float64)
+        self._sizes: FloatArray = self._sets.sum(axis=1)
+
+    def p_values(self, differences: FloatArray, center: float = 0.0) -> FloatArray:
+        """Test for each task whether the mean is ``center``.
+
+        Parameters
+        ----------
+        differences
+            (runs, tasks).
+        center
+            The mean that is tested.
+
+        Returns
+        -------
+        p-values, (tasks,); 1 where all differences are ``center``.
+
+        Raises
+        ------
+        InputError
+            If the runs are not n, or a number is not finite.
+        """
+        below, above = self._sides(differences, center)
+        p_values: FloatArray = np.minimum(1.0, 2 * np.minimum(below, above))
+        return p_values
+
+    def equivalence_p_values(self, differences: FloatArray, margin: float) -> FloatArray:
+        """Test for each task whether the mean lies outside ±margin; a small p-value says inside.
+
+        It is twice the larger of the two one-sided p-values, of "not above −margin" and "not below
+        margin", so that it is at most the level where the interval lies within ±margin.
+
+        Source: Schuirmann 1987; Lakens 2017.
+
+        Parameters, returned values and errors are as those of ``p_values``.
+        """
+        _, above = self._sides(differences, -margin)
+        below, _ = self._sides(differences, margin)
+        p_values: FloatArray = np.minimum(1.0, 2 * np.maximum(below, above))
+        return p_values
+
+    def intervals(self, differences: FloatArray, level: float) -> list[Interval]:
+        """Return each task's mean difference with its interval of confidence 1 − level.
+
+        It holds the true mean in at least that share of cases if differences are symmetric about
+        it. If they are skewed it holds it less often, and no interval can do better for all
+        distributions (Bahadur and Savage 1956): docs/races.md says how often, by simulation.
+
+        Raises
+        ------
+        InputError
+            As ``p_values``, or if the level is out of range.
+        """
+        differences = self._checked(differences)
+        if not 0 < level < 1:
+            raise InputError(f"level is {level!r}; give a number between 0 and 1")
+        # Of N sets, the empty one among them, this many may lie beyond an end.
+        beyond = math.floor(level / 2 * (len(self._sets) + 1) * (1 + _ROUNDING))
+        found = []
+        for column in differences.T:
+            mean = float(column.mean())
+            if beyond < 1:
+                found.append(Interval(mean, -math.inf, math.inf))
+                continue
+            means = np.sort(_products(self._sets, column) / self._sizes)
+            low, high = means[beyond - 1], means[-beyond]
+            # Rounding may put the mean of equal differences beside them.
+            found.append(Interval(mean, min(mean, float(low)), max(mean, float(high))))
+        return found
+
+    def _sides(self, differences: FloatArray, center: float) -> tuple[FloatArray, FloatArray]:
+        """Return the shares of sets whose mean is at least, and at most, the center."""
+        differences = self._checked(differences) - center
+        below, above = [], []
+        for column in differences.T:
+            sums = _products(self._sets, column)
+            tolerance = _ROUNDING * np.abs(column).sum()
+            below.append(((sums >= -tolerance).sum() + 1) / (len(sums) + 1))
+            above.append(((sums <= tolerance).sum() + 1) / (len(sums) + 1))
+        return np.array(below), np.array(above)
+
+    def _checked(self, differences: FloatArray) -> FloatArray:
+        differences = _as_runs("differences", differences)
+        num_runs = self._sets.shape[1]
+        if len(differences) != num_runs:
+            raise InputError(f"differences have {len(differences)} runs; expected {num_runs}")
+        return differences
+
+
+@cache
+def _all_sets(num_runs: int) -> FloatArray:
+    """Return all sets of runs but the empty one, (2ⁿ − 1, runs), as zeros and ones."""
+    numbers = np.arange(1, 2**num_runs)[:, None]
+    sets: FloatArray = (numbers >> np.arange(num_runs) & 1).astype(np.float64)
+    sets.flags.writeable = False
+    return sets
 
 
 def holm(p_values: FloatArray) -> FloatArray:
@@ -165,161 +233,81 @@ def holm(p_values: FloatArray) -> FloatArray:
     return adjusted
 
 
-def mean_interval(
-    differences: FloatArray,
-    bootstrap: Bootstrap,
-) -> list[Interval]:
-    """Return each task's mean difference with its BCa bootstrap interval.
+def probability_better(differences: FloatArray, level: float) -> list[Interval]:
+    """Return P(challenger better) for each task, with its exact interval of confidence 1 − level.
 
-    The ends are quantiles of the resampled means, but not those at (1 ∓ c)/2. With z the normal
-    quantile of (1 ∓ c)/2, they are at Φ(z₀ + (z₀ + z) / (1 − a(z₀ + z))). The bias correction is
-    z₀ = Φ⁻¹(share of resampled means below the mean, equal ones counting half); the acceleration is
-    a = Σd³ / 6(Σd²)^1.5, with d the deviations from the mean.
-
-    With few runs the interval is too narrow: a 95% interval of ten runs with normal noise holds the
-    true mean in about 90% of cases. The permutation test decides significance, not the interval.
+    It is the share of pairs in which the challenger is better; ties count half (Bouthillier et al.
+    2021, arXiv 2103.03098, section 5). The ends are those of Clopper and Pearson 1934: the smallest
+    and the largest probability at which so many wins, or more, or fewer, are not too rare. Where
+    ties make the number of wins no whole one, it is rounded away from the middle at either end.
 
     Parameters
     ----------
     differences
-        (runs, tasks), at least 2 runs.
-    bootstrap
-        Its settings; the same runs are drawn for all tasks.
-
-    Returns
-    -------
-    An interval for each task; it has no width where all differences are equal.
+        (runs, tasks).
+    level
+        1 − the confidence of the intervals.
 
     Raises
     ------
     InputError
-        If there are fewer than 2 runs, a number is not finite, or confidence is out of range.
-
-    Notes
-    -----
-    Source: Efron 1987, "Better Bootstrap Confidence Intervals", equations 2.3 and 6.6, with the
-    influence values of the jackknife.
+        If there is no run, a number is not finite, or the level is out of range.
     """
-    differences = _as_runs("differences", differences, at_least=2)
-    tails = bootstrap.tails
+    differences = _as_runs("differences", differences)
+    if not 0 < level < 1:
+        raise InputError(f"level is {level!r}; give a number between 0 and 1")
+    runs = len(differences)
     intervals = []
-    for column, means in _resampled_means(differences, bootstrap):
-        mean, scale = column.mean(), np.abs(column).max()
-        if np.ptp(column) <= _ROUNDING * scale:
-            intervals.append(Interval(float(mean), float(mean), float(mean)))
-            continue
-        tolerance = _ROUNDING * scale
-        below = ((means < mean - tolerance).mean() + (means <= mean + tolerance).mean()) / 2
-        deviations = column - mean
-        acceleration = np.sum(deviations**3) / (6 * np.sum(deviations**2) ** 1.5)
-        bias = _NORMAL.inv_cdf(below)
-        shifted = [bias + _NORMAL.inv_cdf(tail) for tail in tails]
-        levels = [_NORMAL.cdf(bias + z / (1 - acceleration * z)) for z in shifted]
-        intervals.append(_interval(mean, means, levels))
+    for column in differences.T:
+        won = float(((np.sign(column) + 1) / 2).sum())
+        low = _smallest_probability(math.floor(won), runs, level / 2)
+        high = 1 - _smallest_probability(math.floor(runs - won), runs, level / 2)
+        intervals.append(Interval(won / runs, low, high))
     return intervals
 
 
-def probability_better(
-    differences: FloatArray,
-    bootstrap: Bootstrap,
-) -> list[Interval]:
-    """Return P(challenger better) for each task, with its percentile bootstrap interval.
-
-    It is the share of pairs in which the challenger is better; ties count half.
-
-    Source: Bouthillier et al. 2021 (arXiv 2103.03098), section 5, whose runs are paired too.
-
-    Parameters and errors are those of ``mean_interval``.
-    """
-    wins = _wins(_as_runs("differences", differences, at_least=2))
-    tails = bootstrap.tails
-    return [
-        _interval(column.mean(), shares, tails)
-        for column, shares in _resampled_means(wins, bootstrap)
-    ]
+def _smallest_probability(won: int, runs: int, tail: float) -> float:
+    """Return the probability of a win at which ``won`` or more of ``runs`` come in ``tail``."""
+    if won == 0:
+        return 0.0
+    low, high = 0.0, won / runs
+    while (middle := (low + high) / 2) not in (low, high):
+        at_least = math.fsum(
+            math.comb(runs, k) * middle**k * (1 - middle) ** (runs - k)
+            for k in range(won, runs + 1)
+        )
+        low, high = (middle, high) if at_least < tail else (low, middle)
+    return low
 
 
-def interquartile_mean(scores: FloatArray) -> FloatArray:
-    """Return the mean of the middle half of all scores, (…, runs, tasks) -> (…).
+def seeds_needed(
+    differences: FloatArray, margin: float, level: float, power: float = 0.8
+) -> int | None:
+    """Estimate how many paired runs would probably decide a task, from the runs that there are.
 
-    Runs and tasks are pooled, and ⌊N/4⌋ of all N scores are left out at either end.
-
-    Source: Agarwal et al. 2021 (arXiv 2108.13264), section 4.3.
-    """
-    pooled = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
-    size = pooled.shape[-1]
-    cut = size // 4
-    middle: FloatArray = pooled[..., cut : size - cut].mean(axis=-1)
-    return middle
-
-
-def overall_interval(
-    scores: FloatArray,
-    bootstrap: Bootstrap,
-) -> Interval:
-    """Return the interquartile mean of a contestant's scores, with a percentile bootstrap interval.
-
-    The bootstrap is stratified: the runs of each task are drawn from that task's own runs. So the
-    interval covers what other seeds would change, and not what other tasks would.
-
-    Source: Agarwal et al. 2021 (arXiv 2108.13264), section 4.1.
+    With mean m, standard deviation s and normal quantiles z, n runs find a difference beyond the
+    margin with the given power if (|m| − margin) √n / s is z(1 − level / 2) + z(power), and an
+    equivalence if (margin − |m|) √n / s is. It is an estimate, as m and s are.
 
     Parameters
     ----------
-    scores
-        (runs, tasks), at least 2 runs; scores of different tasks must share a scale.
-    bootstrap
-        Its settings; runs are drawn anew for each task.
+    differences
+        (runs,), at least 2.
+    margin, level
+        Those of the rule; the level is that of Holm's strictest step.
+    power
+        Probability with which so many runs decide.
+
+    Returns
+    -------
+    The number; None if the mean is just the margin.
     """
-    scores = _as_runs("scores", scores, at_least=2)
-    tails = bootstrap.tails
-    draws = _stratified_draws(scores, bootstrap)
-    return _interval(interquartile_mean(scores), interquartile_mean(_draw(scores, draws)), tails)
-
-
-def overall_difference(
-    challenger: FloatArray,
-    baseline: FloatArray,
-    bootstrap: Bootstrap,
-) -> Interval:
-    """Return the difference of two interquartile means, with a percentile bootstrap interval.
-
-    The bootstrap is that of ``overall_interval``, except that it draws pairs of runs.
-
-    Parameters
-    ----------
-    challenger, baseline
-        Scores, both (runs, tasks), at least 2 runs; run r of one is paired with run r of the other.
-    bootstrap
-        Its settings; pairs are drawn anew for each task.
-    """
-    challenger, baseline = _as_pairs(challenger, baseline, at_least=2)
-    tails = bootstrap.tails
-    draws = _stratified_draws(challenger, bootstrap)
-    return _interval(
-        interquartile_mean(challenger) - interquartile_mean(baseline),
-        interquartile_mean(_draw(challenger, draws)) - interquartile_mean(_draw(baseline, draws)),
-        tails,
-    )
-
-
-def overall_probability(
-    challenger: FloatArray,
-    baseline: FloatArray,
-    bootstrap: Bootstrap,
-) -> Interval:
-    """Return the mean over tasks of P(challenger better), with a percentile bootstrap interval.
-
-    The bootstrap draws pairs of runs within each task. Here runs are paired, whereas Agarwal et al.
-    2021 compare each run of one contestant with all runs of the other.
-
-    Parameters are those of ``overall_difference``.
-    """
-    challenger, baseline = _as_pairs(challenger, baseline, at_least=2)
-    tails = bootstrap.tails
-    wins = _wins(challenger - baseline)
-    drawn = _draw(wins, _stratified_draws(wins, bootstrap))
-    return _interval(wins.mean(), drawn.mean(axis=(-2, -1)), tails)
+    mean, spread = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
+    distance = abs(mean - margin)
+    if distance <= _ROUNDING * max(mean, margin):
+        return None
+    quantiles = _NORMAL.inv_cdf(1 - level / 2) + _NORMAL.inv_cdf(power)
+    return max(runs_needed(level, 1), math.ceil((quantiles * spread / distance) ** 2))
 
 
 def expected_best(scores: FloatArray) -> FloatArray:
@@ -401,51 +389,6 @@ def _as_runs(name: str, array: Any, at_least: int = 1) -> FloatArray:
     return runs
 
 
-def _as_pairs(challenger: Any, baseline: Any, at_least: int) -> tuple[FloatArray, FloatArray]:
-    challenger = _as_runs("challenger", challenger, at_least)
-    baseline = _as_runs("baseline", baseline, at_least)
-    if challenger.shape != baseline.shape:
-        raise InputError(
-            f"challenger has shape {challenger.shape} and baseline {baseline.shape}; "
-            "give the same pairs of runs on the same tasks"
-        )
-    return challenger, baseline
-
-
-def _swaps(num_pairs: int, num_resamples: int, rng: np.random.Generator) -> NDArray:
-    """Return the pairs that change sides in each pattern, (patterns, pairs); in the first, none do.
-
-    These are all 2ⁿ patterns, or the observed one and ``num_resamples`` more.
-    """
-    if num_pairs <= MOST_PAIRS_TRIED_ALL:
-        patterns = np.arange(2**num_pairs)[:, None]
-        return (patterns >> np.arange(num_pairs) & 1).astype(bool)
-    drawn = rng.integers(2, size=(num_resamples, num_pairs), dtype=np.uint8).astype(bool)
-    return np.concatenate((np.zeros((1, num_pairs), bool), drawn))
-
-
-def _p_value(observed: float, permuted: FloatArray, scale: float) -> float:
-    """Return the share of statistics at least as large, including those equal up to rounding."""
-    return float((permuted >= observed - _ROUNDING * scale).mean())
-
-
-def _wins(differences: FloatArray) -> FloatArray:
-    """Return 1 where the challenger is better, ½ at a tie, 0 otherwise."""
-    return (np.sign(differences) + 1) / 2
-
-
-def _resampled_means(
-    values: FloatArray, bootstrap: Bootstrap
-) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield each task's column (runs,) with its resampled means (resamples,)."""
-    runs = len(values)
-    counts = bootstrap.rng.multinomial(
-        runs, np.full(runs, 1 / runs), size=bootstrap.num_resamples
-    ).astype(np.float64)
-    for column in values.T:
-        yield column, _products(counts, column) / runs
-
-
 def _products(rows: FloatArray, column: FloatArray) -> FloatArray:
     """Return the product of each row with the column.
 
@@ -453,19 +396,3 @@ def _products(rows: FloatArray, column: FloatArray) -> FloatArray:
     """
     products: FloatArray = np.einsum("rn,n->r", rows, np.ascontiguousarray(column))
     return products
-
-
-def _stratified_draws(scores: FloatArray, bootstrap: Bootstrap) -> NDArray:
-    """Return the indices of the runs drawn, with replacement and anew for each task."""
-    size = (bootstrap.num_resamples, *scores.shape)
-    return bootstrap.rng.integers(len(scores), size=size)
-
-
-def _draw(scores: FloatArray, draws: NDArray) -> FloatArray:
-    drawn: FloatArray = scores[draws, np.arange(scores.shape[1])]
-    return drawn
-
-
-def _interval(estimate: Any, resampled: FloatArray, levels: Any) -> Interval:
-    low, high = np.quantile(resampled, levels)
-    return Interval(float(estimate), float(low), float(high))

@@ -1,99 +1,90 @@
-"""The rule that decides who wins, fixed before the runs, and the evidence that it judges."""
+"""The rule that decides, fixed before the runs, and the evidence that it judges.
+
+Everything is decided task by task. What is said over all tasks is the count of what was decided.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.race.race_statistics import (
     NUM_RESAMPLES,
-    Bootstrap,
     Interval,
+    SignFlips,
     holm,
-    mean_interval,
-    overall_difference,
-    overall_probability,
-    permutation_p_values,
     probability_better,
+    seeds_needed,
 )
 
-Verdict = Literal["challenger wins", "baseline wins", "inconclusive"]
-Condition = Literal["direction", "significance", "margin", "probability", "probability interval"]
+TaskVerdict = Literal["challenger better", "baseline better", "equivalent", "undecided"]
+Verdict = Literal[
+    "challenger wins",
+    "challenger ahead",
+    "equivalent",
+    "mixed",
+    "open",
+    "baseline ahead",
+    "baseline wins",
+]
+Condition = Literal["significance", "margin"]
 
-# Rounding may make a share or difference miss a threshold that it equals on paper.
+# Rounding may make a difference miss a threshold that it equals on paper.
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All numbers on a difference between two contestants, on a task or over several.
-
-    The rule decides by the fields that have no default. A further statistic needs a field with a
-    default (None for evidence that lacks it) and a line in ``of``.
-    """
+    """All numbers on the difference between two contestants on a task."""
 
     difference: Interval
-    """Challenger − baseline: on a task of the means, over several of the interquartile means."""
-    mean_difference: float
-    """Mean difference over all pairs of runs; ``difference`` is another one over several tasks."""
+    """Challenger − baseline, the mean over pairs of runs."""
     probability: Interval
     """Probability that the challenger is the better one of a pair; ties count half."""
     p_value: float
+    """Of the sign-flip test that the mean difference is 0."""
     adjusted_p_value: float
-    """p-value after Holm's correction over the whole family."""
+    """``p_value`` after Holm's correction over the whole family."""
+    equivalence_p_value: float
+    """Of the two one-sided tests that the mean difference is not within the margin."""
+    adjusted_equivalence_p_value: float
+    """``equivalence_p_value`` after Holm's correction over the whole family."""
+    seeds_needed: int | None
+    """Estimate of the seeds that would probably decide; None if the mean is just the margin."""
 
-    @classmethod
-    def of(
-        cls,
-        differences: FloatArray,
-        *,
-        difference: Interval,
-        mean_difference: float,
-        probability: Interval,
-        p_value: float,
-    ) -> Self:
-        """Return the evidence of paired differences; its p-value is not adjusted yet.
 
-        Parameters
-        ----------
-        differences
-            The differences that are tested, (runs,): of each pair on a task, or each seed's mean
-            difference over several tasks. Further statistics are computed from them.
-        difference, mean_difference, probability, p_value
-            The fields of these names.
-        """
-        return cls(
-            difference=difference,
-            mean_difference=float(mean_difference),
-            probability=probability,
-            p_value=float(p_value),
-            adjusted_p_value=float(p_value),
-        )
+class OverTasks(NamedTuple):
+    """The difference over all tasks that are compared. It describes; nothing is decided by it."""
+
+    mean: Interval
+    """Mean over tasks, each of which counts the same, with an interval over whole seeds."""
+    without: tuple[float, ...]
+    """The same mean without each of the tasks; empty if there is one task."""
 
 
 class VerdictRule(BaseModel):
-    """Conditions under which a difference counts as a win.
+    """What is decided on a task, and over all tasks.
 
-    The challenger wins if all of these hold:
+    On a task, where d is the mean difference over pairs of runs in normalised score:
 
-    - *direction*: over all tasks, it is ahead both in the mean and in the interquartile mean;
-    - *significance*: the p-value of the permutation test, adjusted by Holm's method over all
-      comparisons of its family, is at most ``level``;
-    - *margin*: the (1 − level) interval of the difference lies above ``margin``;
-    - *probability*: P(challenger better) is at least ``probability``;
-    - *probability interval*: its (1 − level) interval lies above ½.
+    - *better*: the p-value of the sign-flip test, adjusted by Holm's method over all tasks and
+      challengers, is at most ``level``, and the (1 − level) interval of d lies beyond ``margin`` on
+      the side of the one who is better;
+    - *equivalent*: the p-value of the two one-sided tests at ±``margin``, adjusted in the same way
+      among themselves, is at most ``level``; the interval then lies within ±margin;
+    - *undecided*: neither.
 
-    The baseline wins if the same holds with the two exchanged. Everything else is inconclusive.
+    Over all tasks, of which those that neither learned are undecided, the challenger
 
-    On a task the difference is the mean over pairs of runs. Over all tasks it is the difference of
-    the interquartile means, P(challenger better) is the mean over tasks, and the test is of each
-    seed's mean difference over tasks. In that test a seed changes sides as a whole, because its
-    runs may have much in common. It is a test of means, because interquartile means do not change
-    when scores that are equal or extreme change sides.
+    - *wins* if it is better on every task that is not equivalent, and on one at least;
+    - is *ahead* if it is better on some and worse on none, and others are undecided.
+
+    The baseline wins, or is ahead, if the same holds with the two exchanged. The race is *mixed* if
+    each is better somewhere, *equivalent* if all tasks are, and *open* otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,31 +92,33 @@ class VerdictRule(BaseModel):
     level: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.05
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
     """Largest difference that would not matter, in normalised score."""
-    probability: Annotated[float, Field(ge=0.5, le=1)] = 0.75
     num_resamples: Annotated[int, Field(ge=100)] = NUM_RESAMPLES
-    """Resamples of a bootstrap, and patterns drawn by a permutation test that cannot try all."""
+    """Sets of runs drawn by a sign-flip test that cannot try all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_probability(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "probability" in given:
+            raise ValueError("probability is no longer part of the rule; leave it out")
+        return given
 
     def unmet(self, evidence: Evidence) -> tuple[Condition, ...]:
-        """Return the conditions that keep the one who is ahead from winning; none if they win."""
-        # The contestant behind cannot win, so the rule is applied to the contestant ahead.
-        lead, better = evidence.difference, evidence.probability
-        if lead.estimate < 0:
-            lead = Interval(-lead.estimate, -lead.high, -lead.low)
-            better = Interval(1 - better.estimate, 1 - better.high, 1 - better.low)
+        """Return the conditions that keep the one who is ahead from being better."""
+        difference = evidence.difference
+        nearest = difference.low if difference.estimate >= 0 else -difference.high
         conditions: dict[Condition, bool] = {
-            "direction": evidence.mean_difference * evidence.difference.estimate >= 0,
             "significance": evidence.adjusted_p_value <= self.level,
-            "margin": lead.low > self.margin + _ROUNDING,
-            "probability": better.estimate >= self.probability - _ROUNDING,
-            "probability interval": better.low > 0.5 + _ROUNDING,
+            "margin": nearest > self.margin + _ROUNDING,
         }
         return tuple(condition for condition, met in conditions.items() if not met)
 
-    def verdict(self, evidence: Evidence) -> Verdict:
-        """Return the verdict: who wins, if anybody does."""
-        if self.unmet(evidence):
-            return "inconclusive"
-        return "challenger wins" if evidence.difference.estimate >= 0 else "baseline wins"
+    def verdict(self, evidence: Evidence) -> TaskVerdict:
+        """Return the verdict on a task."""
+        if not self.unmet(evidence):
+            return "challenger better" if evidence.difference.estimate >= 0 else "baseline better"
+        if evidence.adjusted_equivalence_p_value <= self.level:
+            return "equivalent"
+        return "undecided"
 
 
 class Pair(NamedTuple):
@@ -133,6 +126,25 @@ class Pair(NamedTuple):
 
     challenger: FloatArray
     baseline: FloatArray
+
+    def differences(self) -> FloatArray:
+        """Return challenger − baseline, (runs, tasks).
+
+        Raises
+        ------
+        InputError
+            If the two differ in shape, or have fewer than 2 runs.
+        """
+        one, other = np.shape(self.challenger), np.shape(self.baseline)
+        if one != other or len(one) != 2:
+            raise InputError(
+                f"challenger has shape {one} and baseline {other}; "
+                "give the same pairs of runs on the same tasks, (runs, tasks)"
+            )
+        if one[0] < 2:
+            raise InputError(f"there is {one[0]} pair of runs; give at least 2 runs")
+        differences: FloatArray = np.subtract(self.challenger, self.baseline, dtype=np.float64)
+        return differences
 
 
 def compare_tasks(
@@ -143,12 +155,11 @@ def compare_tasks(
     Parameters
     ----------
     pairs
-        One for each challenger. They may differ in tasks and in runs. Tasks that leave out
-        different runs can thus be given one by one.
+        One for each challenger. They may differ in tasks and in runs.
     rule
         The verdict's rule; its level gives the confidence of the intervals.
     rng
-        Generator that draws resamples.
+        Generator that draws sets of runs.
 
     Returns
     -------
@@ -160,78 +171,71 @@ def compare_tasks(
         If the arrays of a pair differ in shape, have fewer than 2 runs, or numbers that are not
         finite.
     """
-    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
+    family_size = max(1, sum(np.shape(pair.challenger)[1] for pair in pairs))
     found = []
-    for challenger, baseline in pairs:
-        if np.shape(challenger) != np.shape(baseline):
-            raise InputError(
-                f"challenger has shape {np.shape(challenger)} and baseline {np.shape(baseline)}; "
-                "give the same pairs of runs on the same tasks"
-            )
-        differences = np.subtract(challenger, baseline, dtype=np.float64)
-        p_values = permutation_p_values(differences, rng, num_resamples=rule.num_resamples)
-        means = mean_interval(differences, bootstrap)
-        shares = probability_better(differences, bootstrap)
+    for pair in pairs:
+        differences = pair.differences()
+        flips = SignFlips(len(differences), rng, rule.num_resamples)
         found.append(
             [
-                Evidence.of(
-                    of_task,
+                Evidence(
                     difference=mean,
-                    mean_difference=mean.estimate,
                     probability=share,
                     p_value=p_value,
+                    adjusted_p_value=p_value,
+                    equivalence_p_value=equivalence,
+                    adjusted_equivalence_p_value=equivalence,
+                    seeds_needed=seeds_needed(of_task, rule.margin, rule.level / family_size),
                 )
-                for of_task, mean, share, p_value in zip(
-                    differences.T, means, shares, p_values, strict=True
+                for of_task, mean, share, p_value, equivalence in zip(
+                    differences.T,
+                    flips.intervals(differences, rule.level),
+                    probability_better(differences, rule.level),
+                    flips.p_values(differences).tolist(),
+                    flips.equivalence_p_values(differences, rule.margin).tolist(),
+                    strict=True,
                 )
             ]
         )
-    adjusted = iter(_adjust([evidence for of_pair in found for evidence in of_pair]))
+    adjusted = iter(_adjusted([evidence for of_pair in found for evidence in of_pair]))
     return [[next(adjusted) for _ in of_pair] for of_pair in found]
 
 
-def compare_overall(
-    pairs: Sequence[Pair], rule: VerdictRule, rng: np.random.Generator
-) -> list[Evidence]:
-    """Compare every challenger over all its tasks together; all challengers are one family.
+def over_tasks(pair: Pair, rule: VerdictRule, rng: np.random.Generator) -> OverTasks:
+    """Return the mean difference over tasks, with an interval over seeds, and without each task.
 
-    Parameters and errors are those of ``compare_tasks``.
+    A seed counts as a whole, as its runs may have much in common. Parameters and errors are those
+    of ``compare_tasks``.
     """
-    bootstrap = Bootstrap(1 - rule.level, rng, rule.num_resamples)
-    intervals = [
-        (
-            overall_difference(*pair, bootstrap),
-            overall_probability(*pair, bootstrap),
-        )
-        for pair in pairs
-    ]
-    found = []
-    for pair, (difference, probability) in zip(pairs, intervals, strict=True):
-        of_seeds = _seeds_differences(pair)
-        (p_value,) = permutation_p_values(of_seeds[:, None], rng, num_resamples=rule.num_resamples)
-        found.append(
-            Evidence.of(
-                of_seeds,
-                difference=difference,
-                mean_difference=of_seeds.mean(),
-                probability=probability,
-                p_value=p_value,
-            )
-        )
-    return _adjust(found)
+    differences = pair.differences()
+    flips = SignFlips(len(differences), rng, rule.num_resamples)
+    (mean,) = flips.intervals(differences.mean(axis=1, keepdims=True), rule.level)
+    of_tasks = differences.mean(axis=0)
+    others = len(of_tasks) - 1
+    without = (of_tasks.sum() - of_tasks) / others if others else np.empty(0)
+    return OverTasks(mean, tuple(without.tolist()))
 
 
-def _seeds_differences(pair: Pair) -> FloatArray:
-    """Return each seed's mean difference over tasks, (runs,)."""
-    differences: FloatArray = np.subtract(pair.challenger, pair.baseline, dtype=np.float64)
-    means: FloatArray = differences.mean(axis=1)
-    return means
+def race_verdict(verdicts: Sequence[TaskVerdict]) -> Verdict:
+    """Return the verdict over all tasks, from theirs; see ``VerdictRule``."""
+    kinds = set(verdicts)
+    better, worse = "challenger better" in kinds, "baseline better" in kinds
+    if better and worse:
+        return "mixed"
+    if better:
+        return "challenger ahead" if "undecided" in kinds else "challenger wins"
+    if worse:
+        return "baseline ahead" if "undecided" in kinds else "baseline wins"
+    return "equivalent" if kinds == {"equivalent"} else "open"
 
 
-def _adjust(family: Sequence[Evidence]) -> list[Evidence]:
+def _adjusted(family: Sequence[Evidence]) -> list[Evidence]:
     """Return the evidence of a family with p-values adjusted by Holm's method."""
-    adjusted = holm(np.array([evidence.p_value for evidence in family], dtype=np.float64))
+    p_values, equivalences = (
+        holm(np.array([getattr(evidence, name) for evidence in family], dtype=np.float64)).tolist()
+        for name in ("p_value", "equivalence_p_value")
+    )
     return [
-        replace(evidence, adjusted_p_value=p_value)
-        for evidence, p_value in zip(family, adjusted.tolist(), strict=True)
+        replace(evidence, adjusted_p_value=p_value, adjusted_equivalence_p_value=equivalence)
+        for evidence, p_value, equivalence in zip(family, p_values, equivalences, strict=True)
     ]

@@ -81,6 +81,19 @@ class Task(ABC):
         """
         return {}
 
+    def with_other_questions(self, batch: Batch, rng: np.random.Generator) -> Batch | None:
+        """Return the batch with another question in each row, its story and target unchanged.
+
+        A control: who answers from the story alone scores the same on both; who heeds the question
+        answers the other one, and falls.
+
+        The question is drawn, all equally likely, among those that this task may ask about the same
+        story and whose answer differs from that to the row's own question; where no answer differs,
+        among all others. ``batch`` is left as it is. None where no part of x is a question, or
+        where a story has no second one.
+        """
+        return None
+
     def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
         """Score every rule on one batch, worst first."""
         rungs = [

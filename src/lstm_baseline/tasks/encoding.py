@@ -45,6 +45,26 @@ def last_true(mask: NDArray) -> IntArray:
     return last
 
 
+def drawn(allowed: NDArray, rng: np.random.Generator) -> IntArray:
+    """Return, for each row of allowed (B, N), the position of a True, all equally likely.
+
+    Every row must have one.
+    """
+    position: IntArray = np.where(allowed, rng.random(allowed.shape), -1).argmax(axis=1)
+    return position
+
+
+def other_choice(own: IntArray, answers: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return another choice (B,) than own (B,), from N ≥ 2 with their answers (B, N).
+
+    It is drawn, all equally likely, among the choices whose answer differs from that of the own
+    one; where none differs, among all but the own one.
+    """
+    differs = answers != answers[np.arange(len(own)), own][:, None]
+    others = np.arange(answers.shape[1]) != own[:, None]
+    return drawn(np.where(differs.any(axis=1, keepdims=True), differs, others), rng)
+
+
 def shuffled_rows(size: int, count: int, rng: np.random.Generator) -> IntArray:
     """Return (size, count): in each row 0 … count − 1 in a random order of its own."""
     return rng.permuted(np.broadcast_to(np.arange(count), (size, count)), axis=1)

@@ -13,7 +13,10 @@ num_symbols  a pair's second symbol; empty at the last step
 
 Targets: the partner, among num_symbols classes.
 
-Ladder: chance 1/num_symbols; any symbol seen, other than x, 1/(2·num_pairs − 1); oracle 1.
+Ladder: chance 1/num_symbols; any symbol seen, other than x, 1/(2·num_pairs − 1); a symbol from the
+other side of the pairs than x (x was a first symbol, so one of the second ones), 1/num_pairs, which
+matches no pair; the pair shown last, for who remembers no other: its other symbol if x is in it,
+else any symbol but x, 1/num_pairs + (1 − 1/num_pairs)/(num_symbols − 1); oracle 1.
 
 Source: this project, after paired-associate recall.
 """
@@ -28,6 +31,7 @@ from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
     columns,
+    drawn,
     log_probabilities,
     one_hot,
     shuffled_rows,
@@ -86,12 +90,52 @@ class PairMatching(GeneratedTask):
         return [
             Predictor("chance", "chance", "any symbol", lambda x: uniform(x, self.num_symbols)),
             Predictor("any symbol seen", "heuristic", "any symbol seen but x", self._any_seen),
+            Predictor(
+                "other side",
+                "heuristic",
+                "any symbol from the side of the pairs where x is not",
+                self._other_side,
+            ),
+            Predictor(
+                "last pair",
+                "heuristic",
+                "the partner if x is in the pair shown last, else any symbol but x",
+                self._last_pair,
+            ),
             Predictor("oracle", "oracle", "the other symbol of the pair with x", self._oracle),
         ]
 
+    def with_other_questions(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Ask for another symbol of the story; no two symbols have the same partner.
+
+        It is drawn among all symbols of the pairs but the one asked for, its partner included.
+        """
+        others = self._seen(batch.x) - batch.x[:, -1, self._first] == 1
+        x = batch.x.copy()
+        x[:, -1, self._first] = one_hot(drawn(others, rng), self.num_symbols)
+        return batch._replace(x=x)
+
+    def _seen(self, x: FloatArray) -> FloatArray:
+        """Return 1 for each symbol of the pairs, else 0 (B, num_symbols)."""
+        pairs = x[:, :-1]
+        seen: FloatArray = (pairs[..., self._first] + pairs[..., self._second]).sum(axis=1)
+        return seen
+
     def _any_seen(self, x: FloatArray) -> FloatArray:
-        seen = x[:, :-1, self._first].sum(axis=1) + x[:, :-1, self._second].sum(axis=1)
-        return log_probabilities(seen - x[:, -1, self._first])
+        return log_probabilities(self._seen(x) - x[:, -1, self._first])
+
+    def _other_side(self, x: FloatArray) -> FloatArray:
+        asked = x[:, -1, self._first]
+        first = x[:, :-1, self._first].sum(axis=1)
+        second = x[:, :-1, self._second].sum(axis=1)
+        is_first = (first * asked).any(axis=1, keepdims=True)
+        return log_probabilities(np.where(is_first, second, first))
+
+    def _last_pair(self, x: FloatArray) -> FloatArray:
+        asked = x[:, -1, self._first]
+        last = x[:, -2, self._first] + x[:, -2, self._second]
+        is_in_it = (last * asked).any(axis=1, keepdims=True)
+        return log_probabilities(np.where(is_in_it, last, 1) - asked)
 
     def _oracle(self, x: FloatArray) -> FloatArray:
         asked = x[:, -1:, self._first].argmax(axis=-1)

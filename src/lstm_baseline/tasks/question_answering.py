@@ -17,9 +17,11 @@ num_objects  what she takes; at the last step the object asked about
 
 Targets: the place, among num_places classes.
 
-Ladder: chance 1/num_places; the last place named is the answer for one question in num_persons,
-else by chance; the place named most often; the place where most persons are, for a rule that
-follows the persons but not the object; oracle 1.
+Ladder, with its scores at the default sizes: chance 1/num_places (0.167); the last place named is
+the answer for one question in num_persons, else by chance (0.375); the place named most often
+(0.37); the place where most persons are, for a rule that follows the persons but no object (0.455);
+the place where most objects are (0.617), for a rule that follows persons and objects but never
+looks at the question, which no such rule can beat; oracle 1.
 
 Source: task 2 of Weston et al. 2015 (arXiv 1502.05698), in symbols instead of words and without
 putting things down.
@@ -39,6 +41,7 @@ from lstm_baseline.tasks.encoding import (
     last_true,
     log_probabilities,
     one_hot,
+    other_choice,
     shuffled_rows,
     uniform,
 )
@@ -122,7 +125,35 @@ class QuestionAnswering(GeneratedTask):
             ),
             Predictor("most frequent place", "heuristic", "named most often", self._most_named),
             Predictor("most crowded place", "heuristic", "where most persons are", self._crowded),
+            *self._question_free(),
             Predictor("oracle", "oracle", "where the one who took it went last", self._oracle),
+        ]
+
+    def with_other_questions(self, batch: Batch, rng: np.random.Generator) -> Batch | None:
+        """Ask for another object, if possible for one that is elsewhere; None with one object.
+
+        It is drawn among the objects in another place than the one asked for, or among all others
+        where every object is in that place.
+        """
+        if self.num_objects == 1:
+            return None
+        asked = batch.x[:, -1, self._object].argmax(axis=-1)
+        other = other_choice(asked, self._object_places(batch.x), rng)
+        x = batch.x.copy()
+        x[:, -1, self._object] = one_hot(other, self.num_objects)
+        return batch._replace(x=x)
+
+    def _question_free(self) -> list[Predictor]:
+        """Return the best rule that never looks at the question; a single object needs none."""
+        if self.num_objects == 1:
+            return []
+        return [
+            Predictor(
+                "place of most objects",
+                "heuristic",
+                "where most objects are, whichever is asked for",
+                self._most_objects,
+            )
         ]
 
     def _whereabouts(self, x: FloatArray) -> IntArray:
@@ -151,9 +182,20 @@ class QuestionAnswering(GeneratedTask):
     def _crowded(self, x: FloatArray) -> FloatArray:
         return largest(one_hot(self._whereabouts(x), self.num_places).sum(axis=1))
 
+    def _object_places(self, x: FloatArray) -> IntArray:
+        """Return the place of each object, the last one of who took it (B, num_objects)."""
+        rows = np.arange(len(x))[:, None]
+        taken = x[:, :-1, self._object].argmax(axis=1)
+        takers = x[rows, taken, self._person].argmax(axis=-1)
+        places: IntArray = self._whereabouts(x)[rows, takers]
+        return places
+
+    def _most_objects(self, x: FloatArray) -> FloatArray:
+        # Each person's last place counts as often as he or she carries an object. Every object is
+        # equally likely to be asked for, so this is the likeliest answer, given the story alone.
+        return largest(one_hot(self._object_places(x), self.num_places).sum(axis=1))
+
     def _oracle(self, x: FloatArray) -> FloatArray:
-        rows = np.arange(len(x))
         asked = x[:, -1, self._object].argmax(axis=-1)
-        taken = x[:, :-1, self._object].argmax(axis=1)[rows, asked]
-        taker = x[rows, taken, self._person].argmax(axis=-1)
-        return certain(self._whereabouts(x)[rows, taker], self.num_places)
+        places = self._object_places(x)
+        return certain(places[np.arange(len(x)), asked], self.num_places)

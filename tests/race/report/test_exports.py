@@ -38,7 +38,7 @@ def rows(outcome):
 def swept():
     adding = make_task("adding", length=6)
     return race(
-        {"lstm": [run(0.1, beyond=(0.2, None)), run(None)]},
+        {"lstm": [run(0.01, beyond=(0.2, None)), run(None)]},
         adding,
         parameters=9000,
         tuning=TUNING,
@@ -143,7 +143,7 @@ class TestLaTeX:
             r"a\_task & accuracy $\uparrow$ & 0.500 & "
             r"0.704 $\pm$ 0.002 & \textbf{0.903 $\pm$ 0.002} & 1.000 \\"
         ) in text
-        assert "mine beats the LSTM by 0.400" in text
+        assert "mine wins against the LSTM: better on a\\_task (8 paired seeds)" in text
         assert outcome.plan.hash in text
 
     def test_who_is_only_ahead_is_not_bold(self):

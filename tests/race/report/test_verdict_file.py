@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.exports import write_exports
 from lstm_baseline.race.report.verdict_file import verdict_as_data
-from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.race.verdict import OverTasks, VerdictRule
 from tests.support.raced import hostile
 from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, race, run
 
@@ -25,7 +26,7 @@ def runs(score, count=8):
 
 @pytest.fixture(scope="module")
 def outcome():
-    """A race with a task that is won, one that is missed, and one without a ceiling."""
+    """A race with a task that is won, one that one alone learned, and one without a ceiling."""
     won, missed = LadderTask(name="won"), LadderTask(name="missed")
     given = {
         "lstm": [runs(0.7), runs(0.8), runs(0.9)],
@@ -56,6 +57,7 @@ def same(given, comparison):
     assert given["title"] == comparison.title
     assert given["verdict"] == comparison.verdict
     assert given["barrier"] == comparison.barrier
+    assert given["learned"] == comparison.learned
     assert tuple(given["unmet"]) == comparison.unmet
     if comparison.evidence is None:
         assert given["evidence"] is None
@@ -63,35 +65,36 @@ def same(given, comparison):
     evidence = given["evidence"]
     assert evidence["difference"] == of_interval(comparison.evidence.difference)
     assert evidence["probability"] == of_interval(comparison.evidence.probability)
-    for name in ("mean_difference", "p_value", "adjusted_p_value"):
+    for name in (
+        *("p_value", "adjusted_p_value", "equivalence_p_value", "adjusted_equivalence_p_value"),
+        "seeds_needed",
+    ):
         assert evidence[name] == getattr(comparison.evidence, name)
 
 
 def test_numbers_are_those_of_the_race(outcome, data):
     assert len(data["duels"]) == len(outcome.duels) == 2
     for given, duel in zip(data["duels"], outcome.duels, strict=True):
-        for name in ("challenger", "baseline", "verdict", "challenger_score", "baseline_score"):
+        for name in ("challenger", "baseline", "verdict"):
             assert given[name] == getattr(duel, name)
-        assert tuple(given["disqualified"]) == duel.disqualified
         assert given["sentence"] == words.verdict(outcome.plan, duel)
         assert len(given["tasks"]) == len(duel.tasks) == 3
         for one, other in zip(given["tasks"], duel.tasks, strict=True):
             same(one, other)
-        same(given["overall"], duel.overall)
+        assert given["over_tasks"] == {
+            "mean": of_interval(duel.overall.mean),
+            "without": list(duel.overall.without),
+        }
     first = data["duels"][0]
-    assert (first["verdict"], first["disqualified"]) == ("inconclusive", ["missed"])
-    assert first["overall"]["verdict"] == "challenger wins"
-    assert [task["barrier"] for task in first["tasks"]] == [
-        None,
-        "only the baseline learned",
-        "no ceiling",
-    ]
+    assert first["verdict"] == "mixed"
+    assert [task["barrier"] for task in first["tasks"]] == [None, None, "no ceiling"]
+    assert [task["learned"] for task in first["tasks"]] == ["both", "baseline", "both"]
     assert data["overall"] == {name: of_interval(score) for name, score in outcome.overall.items()}
 
 
 def test_the_race_is_named(outcome, data):
     plan = outcome.plan
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert (data["title"], data["plan"], data["seeds"]) == ("three tasks", plan.hash, 8)
     assert data["rule"] == plan.rule.model_dump()
     assert (data["contestants"], data["baseline"]) == (["lstm", "relational", "gru"], "lstm")
@@ -121,12 +124,13 @@ def test_scores_of_every_run_are_there(outcome, data):
 
 def test_what_is_not_finite_is_null(outcome):
     ladder = (HEURISTIC._replace(score=-math.inf), ORACLE._replace(score=math.nan))
-    duel = replace(outcome.duels[0], challenger_score=math.inf)
+    mean = Interval(0.5, -math.inf, math.inf)
+    duel = replace(outcome.duels[0], overall=OverTasks(mean, ()))
     far = replace(outcome, tasks=(replace(outcome.tasks[0], ladder=ladder),), duels=(duel,))
     found = json.loads(json.dumps(verdict_as_data(far), allow_nan=False))
     assert found["tasks"][0]["best_heuristic"] == {"name": "last one", "score": None}
     assert found["tasks"][0]["oracle"]["score"] is None
-    assert found["duels"][0]["challenger_score"] is None
+    assert found["duels"][0]["over_tasks"]["mean"] == {"estimate": 0.5, "low": None, "high": None}
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -140,7 +144,7 @@ def test_nothing_compared_alone_or_without_a_rule(seeds):
     alone = verdict_as_data(race({"lstm": runs(0.7, seeds)}, rule=QUICK))
     assert alone["duels"] == []
     pair = verdict_as_data(race({"lstm": runs(0.7, seeds), "gru": runs(0.3, seeds)}, rule=QUICK))
-    assert pair["duels"][0]["overall"] is None
+    assert (pair["duels"][0]["over_tasks"] is None) == (seeds == 1)
 
 
 def test_every_key_is_documented(data):

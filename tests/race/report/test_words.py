@@ -1,5 +1,6 @@
 """Numbers as they are read, and outcomes as they are quoted."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from lstm_baseline.race.outcomes import Comparison, Duel
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Evidence, VerdictRule
+from lstm_baseline.race.verdict import Evidence, OverTasks, VerdictRule, race_verdict
 from lstm_baseline.training import TrainingSettings
 from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
 
@@ -93,183 +94,132 @@ def test_only_what_everybody_knows_has_an_article():
 TITLES = "first", "second", "third", "fourth"
 
 
-def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), share=0.9, p=0.01):
+def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), p=0.01, needed=30, **more):
     evidence = Evidence(
         difference=Interval(estimate, low, high),
-        mean_difference=estimate,
-        probability=Interval(share, share - 0.1, min(share + 0.1, 1.0)),
+        probability=Interval(0.9, 0.8, 1.0),
         p_value=p / 2,
         adjusted_p_value=p,
+        equivalence_p_value=p / 2,
+        adjusted_equivalence_p_value=p,
+        seeds_needed=needed,
     )
-    return Comparison(title="", evidence=evidence, verdict=verdict, unmet=tuple(unmet))
+    return Comparison(title="", evidence=evidence, verdict=verdict, unmet=tuple(unmet), **more)
 
 
-LEFT_OUT = "neither learned"
+BETTER = comparison("challenger better")
+WORSE = comparison("baseline better", -0.15, -0.1, -0.05)
+EQUAL = comparison("equivalent", -0.01, 0.001, 0.01, ["significance", "margin"])
+OPEN = comparison("undecided", unmet=["significance"])
+NOT_LEARNED = Comparison(title="", barrier="neither learned", learned="neither")
+PERFECT = Comparison(title="", barrier="no ceiling")
 
 
-def duel(overall, *, barriers=(None, None), challenger="relational", disqualified=()):
-    """Return a duel with a task for each of ``barriers``, and scores as far apart as it says."""
-    tasks = tuple(
-        Comparison(title=title, barrier=barrier)
-        if overall is None or barrier is not None
-        else replace(overall, title=title)
-        for title, barrier in zip(TITLES, barriers, strict=False)
-    )
-    known = overall is not None
+def duel(*tasks, challenger="relational", overall=None):
+    """Return a duel whose verdict is that of its tasks."""
+    tasks = tuple(replace(task, title=title) for task, title in zip(tasks, TITLES, strict=False))
+    verdict = race_verdict([task.verdict for task in tasks if task.barrier != "no ceiling"])
     return Duel(
-        challenger=challenger,
-        baseline="lstm",
-        tasks=tasks,
-        overall=overall,
-        challenger_score=0.7 + overall.evidence.difference.estimate if known else None,
-        baseline_score=0.7 if known else None,
-        verdict="inconclusive" if disqualified or not known else overall.verdict,
-        disqualified=disqualified,
+        challenger=challenger, baseline="lstm", tasks=tasks, overall=overall, verdict=verdict
     )
+
+
+def plan_of(given, seeds=10, **rule):
+    tasks = [LadderTask(name=task.title) for task in given.tasks]
+    return planned(["lstm", given.challenger], tasks, seeds, rule=VerdictRule(**rule))
 
 
 def sentence(given, seeds=10, **rule):
-    tasks = [LadderTask(name=task.title) for task in given.tasks]
-    plan = planned(["lstm", given.challenger], tasks, seeds, rule=VerdictRule(**rule))
-    return words.verdict(plan, given)
+    return words.verdict(plan_of(given, seeds, **rule), given)
 
 
-FIGURES = (
-    "over 2 tasks with 10 paired seeds, 95% interval of the difference 0.050 to 0.150, p = 0.01"
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ([BETTER], "The relational RNN wins against the LSTM: better on first"),
+        (
+            [BETTER, EQUAL],
+            "The relational RNN wins against the LSTM: better on first, equivalent on second",
+        ),
+        (
+            [OPEN, BETTER, BETTER],
+            "The relational RNN is ahead of the LSTM: better on second and third, undecided on "
+            "first",
+        ),
+        ([WORSE] * 2, "The relational RNN loses against the LSTM: worse on first and second"),
+        (
+            [WORSE, OPEN],
+            "The relational RNN is behind the LSTM: worse on first, undecided on second",
+        ),
+        (
+            [BETTER, WORSE],
+            "Mixed, the relational RNN against the LSTM: better on first, worse on second",
+        ),
+        (
+            [EQUAL] * 4,
+            "The relational RNN and the LSTM are equivalent on all 4 tasks",
+        ),
+        ([OPEN], "Open, the relational RNN against the LSTM: undecided on first"),
+        (
+            [BETTER, NOT_LEARNED, PERFECT],
+            "The relational RNN is ahead of the LSTM: better on first, neither learned second, a "
+            "heuristic is perfect already on third",
+        ),
+    ],
 )
-
-
-def test_a_challenger_that_wins():
-    assert sentence(duel(comparison("challenger wins"))) == (
-        "The relational RNN beats the LSTM by 0.100 in normalised score: interquartile mean 0.800 "
-        f"to 0.700 {FIGURES}."
-    )
+def test_a_verdict_says_what_was_decided_where(tasks, expected):
+    assert sentence(duel(*tasks)) == f"{expected} (10 paired seeds)."
 
 
 def test_a_name_of_the_user_s_own_stays_as_it_is():
-    given = sentence(duel(comparison("challenger wins"), challenger="theirs"))
-    assert given.startswith("theirs beats the LSTM by")
+    assert sentence(duel(BETTER, challenger="theirs")).startswith("theirs wins against the LSTM")
 
 
-def test_the_baseline_that_wins_is_ahead_by_as_much():
-    behind = comparison("baseline wins", -0.15, -0.1, -0.05, share=0.1)
-    assert sentence(duel(behind)) == (
-        "The baseline wins: the LSTM beats the relational RNN by 0.100 in normalised score, "
-        f"interquartile mean 0.700 to 0.600 {FIGURES}."
+def test_many_tasks_are_counted_and_not_named():
+    titles = [f"task {k}" for k in range(6)]
+    tasks = tuple(replace(BETTER if k < 4 else OPEN, title=title) for k, title in enumerate(titles))
+    given = Duel(
+        challenger="gru", baseline="lstm", tasks=tasks, overall=None, verdict="challenger ahead"
+    )
+    assert sentence(given) == (
+        "The GRU is ahead of the LSTM: better on 4 of 6 tasks, undecided on task 4 and task 5 "
+        "(10 paired seeds)."
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("tasks", "why"),
     [
-        ({"unmet": ["significance"], "p": 0.0504}, "p is above 0.05"),
-        ({"unmet": ["direction"]}, "the mean over all tasks points the other way"),
-        ({"unmet": ["margin"]}, "the interval does not clear the margin of 0.02"),
-        ({"unmet": ["probability"], "share": 0.7}, "the share of pairs won is 70%, short of 75%"),
-        ({"unmet": ["probability interval"]}, "winning just half of the pairs is not ruled out"),
+        ([NOT_LEARNED], "neither learned first"),
+        ([NOT_LEARNED] * 4, "neither learned any of the 4 tasks"),
+        ([PERFECT], "a heuristic is perfect already on first"),
         (
-            {"unmet": ["significance", "probability", "probability interval"], "share": 0.7},
-            "p is above 0.05 and the share of pairs won is 70%, short of 75%",
-        ),
-        (
-            {"low": -0.15, "estimate": -0.1, "high": -0.05, "unmet": ["probability"], "share": 0.3},
-            "the share of pairs won is 70%, short of 75%",
+            [PERFECT, NOT_LEARNED],
+            "neither learned second, a heuristic is perfect already on first",
         ),
     ],
 )
-def test_inconclusive_says_what_is_missing(options, why):
-    given = sentence(duel(comparison("inconclusive", **options)))
-    ahead, behind = "the relational RNN", "the LSTM"
-    if "low" in options:
-        ahead, behind = behind, ahead
-    assert given.startswith(f"Inconclusive: {ahead} leads {behind} by 0.100 in normalised score (")
-    assert given.endswith(f"), but {why}.")
-
-
-def test_inconclusive_without_a_margin():
-    given = comparison("inconclusive", low=-0.1, unmet=["margin"])
-    assert sentence(duel(given), margin=0.0).endswith("but the interval includes 0.")
-
-
-def test_level():
-    level = comparison("inconclusive", 0.0, 0.0, 0.0, ["significance"], 0.5, 1.0)
-    assert sentence(duel(level)) == (
-        "Inconclusive: the relational RNN and the LSTM are level in normalised score "
-        "(interquartile mean 0.700 to 0.700 over 2 tasks with 10 paired seeds, 95% interval of "
-        "the difference 0.000 to 0.000, p = 1)."
-    )
-    plan = planned(["lstm", "relational"], [LadderTask()], 10)
-    task = duel(level).tasks[0]
-    assert words.task_reason(plan, duel(level), task) == (
-        "level (95% interval 0.000 to 0.000, p = 1)"
-    )
-
-
-def test_a_small_difference_is_not_called_none():
-    tiny = comparison("inconclusive", -0.01, 0.00031, 0.01, ["significance"])
-    assert "by 0.00031 in normalised score" in sentence(duel(tiny))
-
-
-def test_tiny_p_and_other_levels():
-    given = sentence(duel(comparison("challenger wins", p=0.00002)), level=0.001)
-    assert "99.9% interval of the difference" in given
-    assert given.endswith("p < 0.0001.")
-
-
-@pytest.mark.parametrize(
-    ("barriers", "place"),
-    [
-        ((None,), "on first"),
-        ((None, None, None), "over 3 tasks"),
-        ((None, None, LEFT_OUT), "over the 2 of 3 tasks that both learned,"),
-        ((LEFT_OUT, None), "on second, the only one of 2 tasks that both learned,"),
-        ((None, None, "no ceiling"), "over the 2 of 3 tasks that allow a comparison,"),
-        ((None, "no ceiling"), "on first, the only one of 2 tasks that allows a comparison,"),
-    ],
-)
-def test_a_verdict_says_on_what_it_rests(barriers, place):
-    given = sentence(duel(comparison("challenger wins"), barriers=barriers))
-    assert f"to 0.700 {place} with 10 paired seeds," in given
-
-
-def test_who_missed_a_task_cannot_win():
-    given = duel(
-        comparison("challenger wins"),
-        barriers=(None, "only the baseline learned"),
-        disqualified=("second",),
-    )
-    assert sentence(given).endswith(
-        "but the relational RNN did not learn second, which the LSTM did."
-    )
-
-
-@pytest.mark.parametrize(
-    ("barriers", "why"),
-    [
-        (["neither learned"], "neither learned first"),
-        (["neither learned"] * 2, "neither learned first or second"),
-        (["neither learned"] * 4, "neither learned any of the 4 tasks"),
-        (["only the baseline learned"] * 2, "only the LSTM learned first and second"),
-        (["only the challenger learned"] * 4, "only the relational RNN learned all 4 tasks"),
-        (["no ceiling"], "a heuristic is perfect already on first"),
-        (
-            ["only the baseline learned", "neither learned", "only the challenger learned"],
-            "neither learned second; only the relational RNN learned third; only the LSTM learned "
-            "first",
-        ),
-    ],
-)
-def test_no_verdict_says_why(barriers, why):
-    assert sentence(duel(None, barriers=barriers)) == (
-        f"No verdict on the relational RNN against the LSTM: {why}."
-    )
+def test_no_verdict_says_why(tasks, why):
+    assert sentence(duel(*tasks)) == (f"No verdict on the relational RNN against the LSTM: {why}.")
 
 
 def test_one_seed_gives_no_verdict():
-    assert sentence(duel(None), seeds=1) == (
+    assert sentence(duel(Comparison(title="")), seeds=1) == (
         "No verdict on the relational RNN against the LSTM: one seed shows what can happen, not "
         "what usually does."
     )
+
+
+def test_the_mean_over_tasks_is_said_with_what_each_task_does_to_it():
+    overall = OverTasks(Interval(0.1, 0.05, 0.15), (0.2, -0.01, 0.11))
+    given = duel(BETTER, OPEN, EQUAL, overall=overall)
+    assert words.over_tasks(plan_of(given), given) == (
+        "Over the 3 tasks compared, the mean difference the relational RNN − the LSTM is 0.100 in "
+        "normalised score (95% interval 0.050 to 0.150); with any one task left out it is between "
+        "−0.010 and 0.200."
+    )
+    alone = duel(BETTER, overall=OverTasks(Interval(0.1, 0.05, 0.15), ()))
+    assert words.over_tasks(plan_of(alone), alone) == ""
 
 
 def test_one_contestant_gives_no_verdict():
@@ -277,31 +227,81 @@ def test_one_contestant_gives_no_verdict():
     assert words.verdicts(plan, ()) == ["No verdict: the LSTM raced alone."]
 
 
-def test_tasks_one_by_one():
-    plan = planned(["lstm", "relational"], [LadderTask()], 10)
-    given = duel(comparison("challenger wins"))
-    assert words.task_verdict(given, given.tasks[0]) == "the relational RNN wins"
-    assert words.task_reason(plan, given, given.tasks[0]) == (
-        "by 0.100 (95% interval 0.050 to 0.150, p = 0.01)"
-    )
-    given = duel(comparison("baseline wins", -0.15, -0.1, -0.05))
-    assert words.task_verdict(given, given.tasks[0]) == "the LSTM wins"
-    assert words.task_reason(plan, given, given.tasks[0]).startswith("by 0.100 (95% interval 0.05")
-    given = duel(comparison("inconclusive", unmet=["significance"]))
-    assert words.task_verdict(given, given.tasks[0]) == "inconclusive"
-    assert words.task_reason(plan, given, given.tasks[0]) == (
-        "the relational RNN leads by 0.100 (95% interval 0.050 to 0.150, p = 0.01), but p is "
-        "above 0.05"
-    )
-    missed = Comparison(title="first", barrier="only the baseline learned")
-    assert words.task_verdict(given, missed) == "not compared"
-    assert words.task_reason(plan, given, missed) == "only the LSTM learned"
+@pytest.mark.parametrize(
+    ("task", "verdict", "reason"),
+    [
+        (
+            BETTER,
+            "the relational RNN is better",
+            "by 0.100 (95% interval 0.050 to 0.150, p = 0.01)",
+        ),
+        (WORSE, "the LSTM is better", "by 0.100 (95% interval 0.050 to 0.150, p = 0.01)"),
+        (
+            replace(WORSE, learned="baseline"),
+            "the LSTM is better",
+            "by 0.100 (95% interval 0.050 to 0.150, p = 0.01); only the LSTM learned it",
+        ),
+        (
+            replace(BETTER, learned="challenger"),
+            "the relational RNN is better",
+            "by 0.100 (95% interval 0.050 to 0.150, p = 0.01); only the relational RNN learned it",
+        ),
+        (EQUAL, "equivalent", "0.001 apart, 95% interval within ±0.02"),
+        (
+            OPEN,
+            "undecided",
+            "the relational RNN leads by 0.100 (95% interval 0.050 to 0.150, p = 0.01), but p is "
+            "above 0.05; about 30 seeds would probably decide, by the spread seen",
+        ),
+        (
+            comparison("undecided", unmet=["significance", "margin"], needed=4),
+            "undecided",
+            "the relational RNN leads by 0.100 (95% interval 0.050 to 0.150, p = 0.01), but p is "
+            "above 0.05 and the interval does not clear the margin of 0.02; about 11 seeds would "
+            "probably decide, by the spread seen",
+        ),
+        (
+            comparison("undecided", -0.15, -0.1, 0.0, ["margin"], p=0.00002, needed=201),
+            "undecided",
+            "the LSTM leads by 0.100 (95% interval 0.000 to 0.150, p < 0.0001), but the interval "
+            "does not clear the margin of 0.02; more than 200 seeds would be needed, by the spread "
+            "seen",
+        ),
+        (
+            comparison("undecided", 0.0, 0.0, 0.0, ["significance"], p=1.0, needed=None),
+            "undecided",
+            "level (95% interval 0.000 to 0.000, p = 1); more than 200 seeds would be needed, by "
+            "the spread seen",
+        ),
+        (
+            comparison("undecided", -math.inf, 0.00031, math.inf, ["significance"]),
+            "undecided",
+            "the relational RNN leads by 0.00031 (95% interval unbounded with so few seeds, "
+            "p = 0.01), but p is above 0.05; about 30 seeds would probably decide, by the spread "
+            "seen",
+        ),
+        (NOT_LEARNED, "not compared", "neither learned"),
+        (PERFECT, "not compared", "its best heuristic is perfect already"),
+        (Comparison(title=""), "not compared", "one seed is no comparison"),
+    ],
+)
+def test_tasks_one_by_one(task, verdict, reason):
+    given = duel(task)
+    assert words.task_verdict(given, given.tasks[0]) == verdict
+    assert words.task_reason(plan_of(given), given, given.tasks[0]) == reason
+
+
+def test_without_a_margin():
+    given = duel(comparison("undecided", low=-0.1, unmet=["margin"]))
+    plan = plan_of(given, margin=0.0)
+    assert "but the interval includes 0;" in words.task_reason(plan, given, given.tasks[0])
+    assert "equivalent there" not in words.rule(plan)
 
 
 def test_the_rule_has_the_plan_s_numbers():
-    rule = VerdictRule(level=0.01, margin=0.1, probability=0.8)
+    rule = VerdictRule(level=0.01, margin=0.1)
     given = words.rule(planned(["lstm"], [LadderTask()], 3, rule=rule))
-    for number in ("at most 0.01", "99% interval", "beyond 0.1", "at least 80%"):
+    for number in ("at most 0.01", "99% interval", "beyond 0.1", "within ±0.1"):
         assert number in given
 
 
@@ -317,7 +317,6 @@ def test_a_real_judgement_is_put_into_words():
         rule=VerdictRule(num_resamples=500),
     )
     assert words.verdicts(given.plan, given.duels) == [
-        "mine beats the LSTM by 0.400 in normalised score: interquartile mean 0.807 to 0.407 on "
-        "made-up, the only one of 2 tasks that allows a comparison, with 8 paired seeds, 95% "
-        "interval of the difference 0.400 to 0.400, p = 0.00781."
+        "mine wins against the LSTM: better on made-up, a heuristic is perfect already on solved "
+        "(8 paired seeds)."
     ]

@@ -147,7 +147,7 @@ def _caption(race: RaceOutcome) -> str:
     spread = " ± standard deviation" if plan.seeds > 1 else ""
     parts = [escape_latex(f"Mean{spread} of test scores over {formats.seeds(plan.seeds)}.")]
     if race.duels:
-        parts.append("Bold: wins by the verdict's rule.")
+        parts.append("Bold: better by the verdict's rule.")
     if any(not c.learned for outcome in race.tasks for c in outcome.contestants):
         parts.append(r"$^\dagger$: did not learn.")
     parts += map(escape_latex, words.verdicts(plan, race.duels))
@@ -157,7 +157,7 @@ def _caption(race: RaceOutcome) -> str:
 def _won(race: RaceOutcome, name: str, place: int) -> bool:
     """Return True if a challenger beat the baseline on a task, or the baseline all challengers."""
     is_baseline = name == race.plan.baseline
-    wanted = "baseline wins" if is_baseline else "challenger wins"
+    wanted = "baseline better" if is_baseline else "challenger better"
     found = [
         duel.tasks[place].verdict for duel in race.duels if is_baseline or duel.challenger == name
     ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lstm_baseline.engine.models import LineStyle
 from lstm_baseline.plots import formats
@@ -12,6 +13,7 @@ from lstm_baseline.plots.drawing import (
     INK,
     MUTED,
     SMALL_FONT_SIZE,
+    figure_of,
     fit,
     label_places,
     make_room_below,
@@ -33,6 +35,8 @@ _WIDEST_LABELS = 2.4
 """Room for the titles of rows at most, in inches."""
 _LINE, _GAP = 0.16, 0.18
 """Height of a line of text, and the height that a row has besides its lines, in inches."""
+_TICK_WIDTH = 0.6
+"""Room that the label of a tick needs, in inches."""
 _LINEAR = 2.0
 """Limit of linear axes; axes that reach further become logarithmic."""
 
@@ -103,8 +107,9 @@ def put_numbers(axes: Axes, y: float, numbers: Sequence[str], color: str = INK) 
 
 
 def draw_interval(axes: Axes, y: float, interval: Interval, style: LineStyle) -> None:
-    """Draw an interval as a line and its estimate as a mark."""
-    axes.plot([interval.low, interval.high], [y, y], color=style.color, linewidth=1.8)
+    """Draw an interval as a line, if it has ends, and its estimate as a mark."""
+    if math.isfinite(interval.low) and math.isfinite(interval.high):
+        axes.plot([interval.low, interval.high], [y, y], color=style.color, linewidth=1.8)
     axes.plot(
         [interval.estimate], [y], color=style.color, marker=style.marker, markersize=7, zorder=3
     )
@@ -113,6 +118,10 @@ def draw_interval(axes: Axes, y: float, interval: Interval, style: LineStyle) ->
 def finish_rows(axes: Axes, *lines: str) -> None:
     """Write ticks and label of the x axis, which is logarithmic if a few values are far away."""
     ends = axes.get_xlim()
+    if len(axes.get_xticks()):
+        inches = axes.get_position().width * figure_of(axes).get_figwidth()
+        most = max(2, int(inches / _TICK_WIDTH))
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
     if max(map(abs, ends)) > _LINEAR:
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_xlim(*ends)
@@ -127,6 +136,8 @@ def finish_rows(axes: Axes, *lines: str) -> None:
 
 def column_number(value: float) -> str:
     """Return a number for a column, with three decimals, or three digits where it is large."""
+    if not math.isfinite(value):
+        return formats.NOTHING
     return formats.number(value, like=0.1 if abs(value) < 100 else None)
 
 

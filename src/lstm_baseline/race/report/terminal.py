@@ -33,6 +33,9 @@ def print_table(race: RaceOutcome, console: Console) -> None:
         console.print(Text(f"mean ± standard deviation over {runs}", style="dim"))
     for sentence in words.verdicts(race.plan, race.duels):
         console.print(Text(sentence, style="bold"))
+    for duel in race.duels:
+        if found := words.over_tasks(race.plan, duel):
+            console.print(Text(found, style="dim"))
 
 
 def _heading(outcome: TaskOutcome) -> Text:

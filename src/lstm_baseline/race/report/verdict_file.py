@@ -17,10 +17,10 @@ from lstm_baseline.race.outcomes import (
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Evidence
+from lstm_baseline.race.verdict import Evidence, OverTasks
 from lstm_baseline.tasks.base import Rung
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format: raised if a key is removed or changes its meaning, not for a new key."""
 
 Data = dict[str, object]
@@ -50,12 +50,15 @@ def _duel(race: RaceOutcome, duel: Duel) -> Data:
         "baseline": duel.baseline,
         "verdict": duel.verdict,
         "sentence": words.verdict(race.plan, duel),
-        "disqualified": list(duel.disqualified),
-        "challenger_score": duel.challenger_score,
-        "baseline_score": duel.baseline_score,
-        "overall": None if duel.overall is None else _comparison(duel.overall),
+        "over_tasks": _over_tasks(duel.overall),
         "tasks": [_comparison(task) for task in duel.tasks],
     }
+
+
+def _over_tasks(found: OverTasks | None) -> Data | None:
+    if found is None:
+        return None
+    return {"mean": found.mean._asdict(), "without": list(found.without)}
 
 
 def _comparison(comparison: Comparison) -> Data:
@@ -63,6 +66,7 @@ def _comparison(comparison: Comparison) -> Data:
         "title": comparison.title,
         "verdict": comparison.verdict,
         "barrier": comparison.barrier,
+        "learned": comparison.learned,
         "unmet": list(comparison.unmet),
         "evidence": None if comparison.evidence is None else _evidence(comparison.evidence),
     }

@@ -14,11 +14,16 @@ from lstm_baseline.plots.formats import (
     seeds,
     the,
 )
-from lstm_baseline.race.outcomes import Comparison, ContestantOutcome, Duel, TaskOutcome
+from lstm_baseline.race.outcomes import (
+    Comparison,
+    ContestantOutcome,
+    Duel,
+    TaskOutcome,
+)
 from lstm_baseline.race.plan import Plan, Shortage
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Evidence, VerdictRule
+from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, VerdictRule
 
 Against = Literal["steps", "seconds"]
 TIME_AXES: dict[Against, str] = {
@@ -28,6 +33,8 @@ TIME_AXES: dict[Against, str] = {
 """Axes that learning curves are drawn against, with their labels."""
 
 _MOST_NAMED = 3
+_MOST_SEEDS = 200
+"""Estimates of seeds needed beyond this one say no more than that it is out of reach."""
 
 
 def spread(values: Spread | None) -> str:
@@ -73,16 +80,18 @@ def threshold_rule(outcome: TaskOutcome) -> str:
 def shortage(plan: Plan, found: Shortage) -> str:
     """Return the warning before a race that there are too few seeds for a verdict."""
     comparisons = counted(len(plan.tasks) * len(plan.challengers), "comparison")
-    race = "any task" if found.race_too else "any single task, only the race over all tasks"
     return (
-        f"{seeds(plan.seeds)} cannot decide {race}: p is at least {found.smallest_p:.3g}, and over "
-        f"{comparisons} at a level of {plan.rule.level:g} one has to reach {found.needed_p:.2g}; "
+        f"{seeds(plan.seeds)} cannot decide any task: p is at least {found.smallest_p:.3g}, and "
+        f"over {comparisons} at a level of {plan.rule.level:g} one has to reach "
+        f"{found.needed_p:.2g}; "
         f"{seeds(found.needed_seeds)} can"
     )
 
 
 def interval(values: Interval) -> str:
     """Return the ends of an interval around a difference of scores."""
+    if not math.isfinite(values.low):
+        return "unbounded with so few seeds"
     scale = max(abs(values.low), abs(values.high), 0.1)
     return f"{number(values.low, like=scale)} to {number(values.high, like=scale)}"
 
@@ -111,107 +120,127 @@ def verdicts(plan: Plan, duels: Sequence[Duel]) -> list[str]:
 
 
 def verdict(plan: Plan, duel: Duel) -> str:
-    """Return the outcome of a duel in one quotable sentence."""
+    """Return the outcome of a duel in one quotable sentence: what was decided, and where."""
     one, other = the(duel.challenger), the(duel.baseline)
-    evidence = None if duel.overall is None else duel.overall.evidence
-    if evidence is None:
+    if not duel.compared:
         return f"No verdict on {one} against {other}: {_why_not_compared(plan, duel)}."
-    assert duel.challenger_score is not None
-    assert duel.baseline_score is not None
-    ahead, behind = _ahead(duel, evidence)
-    scores = sorted((duel.challenger_score, duel.baseline_score), reverse=True)
-    lead = _lead(evidence.difference)
-    high, low = (number(score, like=max(abs(score), 0.1)) for score in scores)
-    figures = (
-        f"interquartile mean {high} to {low} {_where(plan, duel)}, {confidence(plan.rule)} "
-        f"interval of the difference {interval(lead)}, {_p(evidence)}"
+    parts = [f"{text} {titles}" for kind, text in _DECIDED if (titles := _titles(duel, kind))]
+    if duel.verdict == "equivalent":
+        parts = []  # the lead says it
+    parts += _barred(duel)
+    lead = {
+        "challenger wins": f"{one} wins against {other}",
+        "challenger ahead": f"{one} is ahead of {other}",
+        "equivalent": f"{one} and {other} are equivalent on {_titles(duel, 'equivalent')}",
+        "mixed": f"Mixed, {one} against {other}",
+        "open": f"Open, {one} against {other}",
+        "baseline ahead": f"{one} is behind {other}",
+        "baseline wins": f"{one} loses against {other}",
+    }[duel.verdict]
+    what = f"{lead}: {', '.join(parts)}" if parts else lead
+    return _sentence(f"{what} ({counted(plan.seeds, 'paired seed')})")
+
+
+_DECIDED: tuple[tuple[TaskVerdict, str], ...] = (
+    ("challenger better", "better on"),
+    ("baseline better", "worse on"),
+    ("equivalent", "equivalent on"),
+    ("undecided", "undecided on"),
+)
+
+
+def over_tasks(plan: Plan, duel: Duel) -> str:
+    """Return the mean difference over tasks in a sentence; nothing is decided by it."""
+    if duel.overall is None or len(duel.compared) < 2:
+        return ""
+    mean, without = duel.overall
+    ends = sorted(without)
+    return (
+        f"Over the {len(duel.compared)} tasks compared, the mean difference {the(duel.challenger)} "
+        f"− {the(duel.baseline)} is {difference(mean.estimate)} in normalised score "
+        f"({confidence(plan.rule)} interval {interval(mean)}); with any one task left out it is "
+        f"between {difference(ends[0])} and {difference(ends[-1])}."
     )
-    by = f"by {difference(lead.estimate)} in normalised score"
-    if duel.verdict == "challenger wins":
-        return _sentence(f"{ahead} beats {behind} {by}: {figures}")
-    if duel.verdict == "baseline wins":
-        return f"The baseline wins: {ahead} beats {behind} {by}, {figures}."
-    if lead.estimate == 0:
-        return f"Inconclusive: {one} and {other} are level in normalised score ({figures})."
-    why = _why_inconclusive(plan, duel)
-    return f"Inconclusive: {ahead} leads {behind} {by} ({figures}), but {why}."
 
 
 def task_verdict(duel: Duel, task: Comparison) -> str:
-    """Return who won a task, in two or three words."""
+    """Return the verdict on a task, in a few words."""
     if task.evidence is None:
         return "not compared"
-    if task.verdict == "inconclusive":
-        return "inconclusive"
-    winner, _ = _ahead(duel, task.evidence)
-    return f"{winner} wins"
+    return {
+        "challenger better": f"{the(duel.challenger)} is better",
+        "baseline better": f"{the(duel.baseline)} is better",
+        "equivalent": "equivalent",
+        "undecided": "undecided",
+    }[task.verdict]
 
 
 def task_reason(plan: Plan, duel: Duel, task: Comparison) -> str:
     """Return the reason for the verdict on a task."""
     evidence = task.evidence
     if evidence is None:
-        return barrier(task, duel)
+        return barrier(task)
+    found = _task_reason(plan, duel, task, evidence)
+    only = {"challenger": the(duel.challenger), "baseline": the(duel.baseline)}.get(task.learned)
+    return found if only is None else f"{found}; only {only} learned it"
+
+
+def _task_reason(plan: Plan, duel: Duel, task: Comparison, evidence: Evidence) -> str:
     lead = _lead(evidence.difference)
     figures = f"{confidence(plan.rule)} interval {interval(lead)}, {_p(evidence)}"
     by = f"by {difference(lead.estimate)} ({figures})"
-    if task.verdict != "inconclusive":
+    if task.verdict == "equivalent":
+        apart = f"{difference(lead.estimate)} apart"
+        return f"{apart}, {confidence(plan.rule)} interval within ±{plan.rule.margin:g}"
+    if task.verdict != "undecided":
         return by
-    if lead.estimate == 0:
-        return f"level ({figures})"
-    ahead, _ = _ahead(duel, evidence)
-    return f"{ahead} leads {by}, but {unmet(plan, task)}"
+    leads = f"level ({figures})"
+    if lead.estimate != 0:
+        leads = f"{_ahead(duel, evidence)[0]} leads {by}, but {unmet(plan, task)}"
+    return f"{leads}; {_seeds_needed(plan, evidence)}"
 
 
-def barrier(task: Comparison, duel: Duel) -> str:
+def barrier(task: Comparison) -> str:
     """Return the reason why two contestants are not compared on a task."""
     return {
         "neither learned": "neither learned",
-        "only the challenger learned": f"only {the(duel.challenger)} learned",
-        "only the baseline learned": f"only {the(duel.baseline)} learned",
         "no ceiling": "its best heuristic is perfect already",
         None: "one seed is no comparison",
     }[task.barrier]
 
 
 def unmet(plan: Plan, comparison: Comparison) -> str:
-    """Return the conditions of a win that were not met."""
-    assert comparison.evidence is not None
-    rule, evidence = plan.rule, comparison.evidence
-    estimate = evidence.probability.estimate
-    share = 1 - estimate if evidence.difference.estimate < 0 else estimate
-    texts = {
-        "direction": "the mean over all tasks points the other way",
+    """Return the conditions of being better that were not met."""
+    rule = plan.rule
+    texts: dict[Condition, str] = {
         "significance": f"p is above {rule.level:g}",
         "margin": (
             f"the interval does not clear the margin of {rule.margin:g}"
             if rule.margin
             else "the interval includes 0"
         ),
-        "probability": (
-            f"the share of pairs won is {100 * share:.3g}%, short of {100 * rule.probability:g}%"
-        ),
-        "probability interval": "winning just half of the pairs is not ruled out",
     }
-    conditions = list(comparison.unmet)
-    if "probability" in conditions and "probability interval" in conditions:
-        conditions.remove("probability interval")  # it adds nothing to "probability"
-    return listing([texts[condition] for condition in conditions])
+    return listing([texts[condition] for condition in comparison.unmet])
 
 
 def rule(plan: Plan) -> str:
     """Return the rule of the verdict in words."""
     rule = plan.rule
     beyond = f"beyond {rule.margin:g}" if rule.margin else "on one side of 0"
+    equivalent = (
+        f"They are equivalent there if the interval lies within ±{rule.margin:g}, by two one-sided "
+        "tests corrected in the same way. "
+        if rule.margin
+        else ""
+    )
     return (
-        f"The contestant that is ahead wins if p is at most {rule.level:g} in a paired permutation "
-        "test (corrected by Holm's method over all comparisons of its kind), the "
-        f"{confidence(rule)} interval of the difference in normalised score lies entirely "
-        f"{beyond}, and it wins at least {100 * rule.probability:g}% of the paired runs, ties "
-        f"counting half, with a {confidence(rule)} interval above 50%. Over all tasks, "
-        "interquartile means are compared, and the mean has to agree in sign. Everything else is "
-        "inconclusive. Only tasks that both learned are compared. A contestant that failed to "
-        "learn a task that the other one learned cannot win."
+        f"A contestant is better on a task if p is at most {rule.level:g} in a paired sign-flip "
+        "test (corrected by Holm's method over all tasks and challengers) and the "
+        f"{confidence(rule)} interval of the mean difference in normalised score lies entirely "
+        f"{beyond}. {equivalent}Everything else is undecided. A contestant wins if it is better on "
+        "every task that is not equivalent, and is ahead if it is better on some and worse on "
+        "none. A task that one of the two learned is compared; one that neither learned decides "
+        "nothing."
     )
 
 
@@ -239,56 +268,47 @@ def _lead(values: Interval) -> Interval:
     return Interval(-values.estimate, -values.high, -values.low)
 
 
-def _where(plan: Plan, duel: Duel) -> str:
-    """Return the tasks and seeds that a verdict is based on."""
-    compared, total = duel.compared, len(plan.tasks)
-    runs = f"with {counted(plan.seeds, 'paired seed')}"
-    some = any(task.barrier == "no ceiling" for task in duel.tasks)
-    which = "that allow a comparison" if some else "that both learned"
-    if len(compared) == total:
-        place = f"over {counted(total, 'task')}" if total > 1 else f"on {compared[0].title}"
-    elif len(compared) == 1:
-        which = which.replace("allow", "allows")
-        place = f"on {compared[0].title}, the only one of {total} tasks {which},"
-    else:
-        place = f"over the {len(compared)} of {total} tasks {which},"
-    return printable(f"{place} {runs}")
+def _seeds_needed(plan: Plan, evidence: Evidence) -> str:
+    """Return how many seeds would probably decide a task."""
+    needed = evidence.seeds_needed
+    if needed is None or needed > _MOST_SEEDS:
+        return f"more than {_MOST_SEEDS} seeds would be needed, by the spread seen"
+    more = max(needed, plan.seeds + 1)
+    return f"about {more} seeds would probably decide, by the spread seen"
+
+
+def _titles(duel: Duel, kind: TaskVerdict) -> str:
+    """Return the tasks with a verdict, named, or counted if there are many."""
+    return _some([task.title for task in duel.compared if task.verdict == kind], len(duel.tasks))
+
+
+def _barred(duel: Duel) -> list[str]:
+    """Return what keeps tasks from being compared, with their names."""
+    parts = []
+    for kind, text in (
+        ("neither learned", "neither learned"),
+        ("no ceiling", "a heuristic is perfect already on"),
+    ):
+        titles = [task.title for task in duel.tasks if task.barrier == kind]
+        if titles:
+            named = _some(titles, len(duel.tasks), negated=kind == "neither learned")
+            parts.append(f"{text} {named}")
+    return parts
 
 
 def _why_not_compared(plan: Plan, duel: Duel) -> str:
     if plan.seeds < 2:
         return "one seed shows what can happen, not what usually does"
-    texts = {
-        "neither learned": "neither learned {}",
-        "only the challenger learned": f"only {the(duel.challenger)} learned {{}}",
-        "only the baseline learned": f"only {the(duel.baseline)} learned {{}}",
-        "no ceiling": "a heuristic is perfect already on {}",
-    }
-    parts = []
-    for kind, text in texts.items():
-        titles = [task.title for task in duel.tasks if task.barrier == kind]
-        if titles:
-            before, after = text.split("{}")
-            parts.append(f"{before}{_some(titles, len(duel.tasks), kind)}{after}")
-    return "; ".join(parts)
+    return ", ".join(_barred(duel))
 
 
-def _some(titles: Sequence[str], total: int, kind: str) -> str:
-    """Return the names of tasks, or their number if there are many."""
+def _some(titles: Sequence[str], total: int, *, negated: bool = False) -> str:
+    """Return the names of tasks, or their number if there are many; nothing without any."""
+    if not titles:
+        return ""
     if len(titles) <= _MOST_NAMED:
-        if len(titles) > 1 and kind == "neither learned":
-            return f"{', '.join(map(printable, titles[:-1]))} or {printable(titles[-1])}"
-        return listing([printable(title) for title in titles])
+        *others, last = map(printable, titles)
+        return f"{', '.join(others)} {'or' if negated else 'and'} {last}" if others else last
     if len(titles) < total:
         return f"{len(titles)} of {total} tasks"
-    return f"any of the {total} tasks" if kind == "neither learned" else f"all {total} tasks"
-
-
-def _why_inconclusive(plan: Plan, duel: Duel) -> str:
-    assert duel.overall is not None
-    assert duel.overall.evidence is not None
-    if not duel.disqualified:
-        return unmet(plan, duel.overall)
-    ahead, behind = _ahead(duel, duel.overall.evidence)
-    tasks = listing([printable(title) for title in duel.disqualified])
-    return f"{ahead} did not learn {tasks}, which {behind} did"
+    return f"any of the {total} tasks" if negated else f"all {total} tasks"

@@ -1,7 +1,9 @@
 """The verdict's figure: its numbers, its reasons, and rows of any length."""
 
+import math
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
 from lstm_baseline.plots.svg import to_svg
@@ -35,35 +37,34 @@ class TestDifferences:
                 assert given.difference == task.evidence.difference
                 assert given.probability == task.evidence.probability
         assert [task.verdict for task in data.tasks] == [
-            "challenger wins",
-            "baseline wins",
-            "inconclusive",
-            None,
+            "challenger better",
+            "baseline better",
+            "undecided",
+            "baseline better",
             None,
         ]
-        assert data.overall.difference == duel.overall.evidence.difference
-        assert data.overall.title == "3 tasks compared"
+        assert data.overall.difference == duel.overall.mean
+        assert (data.overall.title, data.overall.verdict) == ("mean of 4 tasks", None)
 
     def test_a_task_that_is_not_compared_has_a_reason(self, mixed):
         reasons = [task.reason for task in differences(mixed, "relational").tasks]
-        assert reasons == ["", "", "", "only the LSTM learned", "neither learned"]
+        assert reasons == ["", "", "", "", "neither learned"]
 
-    def test_overall_it_is_the_race_s_outcome(self):
-        one, other = tasks_named("one", "other")
-        found = race([(one, runs_about(0.6, 0.9, 0.6)), (other, runs_about(0.9, 0.3, 0.9))])
-        duel = found.duels[0]
-        assert duel.overall.verdict == "challenger wins"
-        assert duel.disqualified == ("other",)
-        data = differences(found, "relational").overall
-        assert data.verdict == "inconclusive"
-        assert data.title == "1 task compared"
+    def test_too_few_seeds_are_drawn_without_an_interval(self):
+        found = race([(LadderTask(), runs_about(0.6, 0.9, 0.6, num_seeds=4))])
+        data = differences(found, "relational")
+        assert data.tasks[0].difference.high == math.inf
+        for figure in (differences_figure(data), overall_scores_figure(overall_scores(found))):
+            assert_nothing_overlaps(figure)
+            for line in figure.axes[0].lines:
+                assert np.isfinite(line.get_xdata()).all()
 
     def test_one_seed_is_no_comparison(self):
         data = differences(race([(LadderTask(), runs_about(0.8, 0.9, 0.7, num_seeds=1))]), "gru")
         for row in (*data.tasks, data.overall):
             assert row.difference is None
             assert row.reason == "one seed is no comparison"
-        assert data.overall.title == "all tasks"
+        assert data.overall.title == "mean of all"
 
     def test_nothing_to_compare(self):
         data = differences(race([(LadderTask(), runs_about(None, None, None))]), "gru")
@@ -78,19 +79,21 @@ class TestDifferences:
             for line in axes.lines
             if line.get_marker() != "None" and len(line.get_xdata()) == 1
         ]
-        compared = [*data.tasks[:3], data.overall]
-        markers = {"challenger wins": ">", "baseline wins": "<", "inconclusive": "o"}
+        compared = [*data.tasks[:4], data.overall]
+        markers = {
+            **{"challenger better": ">", "baseline better": "<", "equivalent": "s"},
+            **{"undecided": "o", None: "|"},
+        }
         assert points == [(row.difference.estimate, markers[row.verdict]) for row in compared]
         drawn = [tuple(line.get_xdata()) for line in axes.lines]
         for row in compared:
             assert (row.difference.low, row.difference.high) in drawn
         assert [text.get_text() for text in axes.get_yticklabels()] == [
-            *("won", "lost", "even", "missed", "failed", "3 tasks compared")
+            *("won", "lost", "even", "missed", "failed", "mean of 4 tasks")
         ]
         shown = texts(axes)
-        assert "only the LSTM learned" in shown
+        assert "neither learned" in shown
         assert shown.count("1.00") == 1
-        assert f"{data.overall.probability.estimate:.2f}" in shown
         low, high = axes.get_xlim()
         assert low == -high
         *bands, _ = axes.collections  # the last one is the legend's
@@ -101,7 +104,7 @@ class TestDifferences:
 
     def test_a_win_points_to_the_winner(self, mixed):
         legend = differences_figure(differences(mixed, "relational")).axes[0].get_legend()
-        names = ["challenger wins", "baseline wins", "inconclusive", "margin ±0.02"]
+        names = ["challenger better", "baseline better", "undecided", "margin ±0.02"]
         assert [text.get_text() for text in legend.get_texts()] == names
 
     def test_values_far_away_leave_the_others_apart(self):

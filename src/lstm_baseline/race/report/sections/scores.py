@@ -1,5 +1,6 @@
 """Scores of all contestants over all tasks, and each seed's final test score on each task."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +52,7 @@ class OverallScore(NamedTuple):
 
     model: str
     score: Interval | None
-    """Interquartile mean of normalised scores; None where there is no interval."""
+    """Mean of normalised scores; None where there is no interval."""
 
 
 class OverallScores(NamedTuple):
@@ -87,7 +88,7 @@ class FinalScores(NamedTuple):
 
 
 def overall_scores(race: RaceOutcome) -> OverallScores:
-    """Return each contestant's interquartile mean of normalised scores over all tasks and seeds."""
+    """Return each contestant's mean of normalised scores over all tasks and seeds."""
     overall = race.overall
     reason = ""
     if not overall:
@@ -128,7 +129,7 @@ def overall_scores_figure(data: OverallScores) -> Figure:
         [data.reason] * len(models),
         () if data.reason else ("score", "from", "to"),
     )
-    ends = [end for each in data.scores for end in each.score or ()]
+    ends = [end for each in data.scores for end in each.score or () if math.isfinite(end)]
     low, high = min([0.0, *ends]), max([1.0, *ends])
     axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     if not ends:
@@ -144,7 +145,7 @@ def overall_scores_figure(data: OverallScores) -> Figure:
     finish_rows(
         axes,
         "normalised score: 0 is the best heuristic, 1 the oracle",
-        f"interquartile mean over tasks and seeds, with its {percent(data.confidence)} interval",
+        f"mean over tasks and seeds, with its {percent(data.confidence)} interval over seeds",
     )
     return figure
 
@@ -235,7 +236,7 @@ def _overall_picture(race: RaceOutcome) -> Picture:
         ("overall",),
         file_name("overall"),
         overall_scores_figure(overall_scores(race)),
-        f"Interquartile mean of normalised scores over all tasks: {'; '.join(scores)}.",
+        f"Mean of normalised scores over all tasks: {'; '.join(scores)}.",
     )
 
 

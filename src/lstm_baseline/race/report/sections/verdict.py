@@ -1,5 +1,6 @@
-"""The verdict: the winner, overall and task by task, and the differences that decide."""
+"""The verdict: what was decided task by task, and the differences that decided it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from lstm_baseline.engine.models import LineStyle
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import BLUE, FAINT, MUTED, add_legend, styled
+from lstm_baseline.plots.drawing import BLUE, FAINT, INK, MUTED, add_legend, styled
 from lstm_baseline.plots.palette import RED
 from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import Interval
@@ -24,15 +25,18 @@ from lstm_baseline.race.report.interval_rows import (
     put_numbers,
 )
 from lstm_baseline.race.report.sections.section import Picture, Section, draw, file_name
-from lstm_baseline.race.verdict import Verdict
+from lstm_baseline.race.verdict import TaskVerdict
 
 _BAND = 0.6
 """Opacity of the margin's band."""
-_STYLES: dict[Verdict, LineStyle] = {
-    "challenger wins": LineStyle(BLUE, "-", ">"),
-    "baseline wins": LineStyle(RED, "-", "<"),
-    "inconclusive": LineStyle(MUTED, "-", "o"),
+_STYLES: dict[TaskVerdict, LineStyle] = {
+    "challenger better": LineStyle(BLUE, "-", ">"),
+    "baseline better": LineStyle(RED, "-", "<"),
+    "equivalent": LineStyle(INK, "-", "s"),
+    "undecided": LineStyle(MUTED, "-", "o"),
 }
+_DESCRIBES = LineStyle(MUTED, "-", "|")
+"""Style of the mean over tasks, by which nothing is decided."""
 
 
 class Difference(NamedTuple):
@@ -44,7 +48,8 @@ class Difference(NamedTuple):
     """Challenger − baseline, in normalised score; None if they are not compared."""
     probability: Interval | None
     """Probability that the challenger is the better one of a pair."""
-    verdict: Verdict | None
+    verdict: TaskVerdict | None
+    """None if they are not compared, or nothing is decided by it."""
     reason: str
     """Reason why they are not compared; empty if they are."""
 
@@ -60,6 +65,7 @@ class Differences(NamedTuple):
     """Confidence of the intervals."""
     tasks: tuple[Difference, ...]
     overall: Difference
+    """Mean over the tasks that are compared."""
 
 
 def differences(race: RaceOutcome, challenger: str) -> Differences:
@@ -72,7 +78,7 @@ def differences(race: RaceOutcome, challenger: str) -> Differences:
         rule.margin,
         1 - rule.level,
         tuple(
-            _difference(task, "" if task.evidence is not None else words.barrier(task, duel))
+            _difference(task, "" if task.evidence is not None else words.barrier(task))
             for task in duel.tasks
         ),
         _overall_difference(duel, race.plan.seeds),
@@ -84,25 +90,23 @@ def differences_figure(data: Differences) -> Figure:
     """Draw each difference with its interval, the margin as a band, P(better) as numbers."""
     rows = [*data.tasks, data.overall]
     shown = [row.difference for row in rows if row.difference is not None]
+    ends = [abs(end) for part in shown for end in part if math.isfinite(end)]
     head = ("difference", "P(better)") if shown else ()
     figure, axes, edges = interval_rows(
         [row.title for row in rows], [row.reason for row in rows], head, bold=len(rows) - 1
     )
-    reach = 1.05 * max([2 * data.margin, 0.05, *(abs(end) for part in shown for end in part)])
+    reach = 1.05 * max([2 * data.margin, 0.05, *ends])
     axes.set_xlim(-reach, reach)
     for row, (top, bottom) in zip(rows, edges, strict=True):
-        if row.difference is None or row.probability is None or row.verdict is None:
+        if row.difference is None:
             continue
         axes.fill_betweenx([top, bottom], -data.margin, data.margin, color=FAINT, alpha=_BAND, lw=0)
         axes.plot([0, 0], [top, bottom], color=MUTED, linewidth=1)
         middle = (top + bottom) / 2
-        style = _STYLES[row.verdict]
+        style = _DESCRIBES if row.verdict is None else _STYLES[row.verdict]
         draw_interval(axes, middle, row.difference, style)
-        put_numbers(
-            axes,
-            middle,
-            [column_number(row.difference.estimate), f"{row.probability.estimate:.2f}"],
-        )
+        share = "" if row.probability is None else f"{row.probability.estimate:.2f}"
+        put_numbers(axes, middle, [column_number(row.difference.estimate), share])
     axes.axhline(edges[-1][0], color=FAINT, linewidth=1)
     if shown:
         _explain(axes, {row.verdict for row in rows}, data.margin)
@@ -128,15 +132,14 @@ def _difference(task: Comparison, reason: str) -> Difference:
 
 def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
     count, all_tasks = len(duel.compared), len(duel.tasks)
-    title = "all tasks" if count in (0, all_tasks) else f"{counted(count, 'task')} compared"
+    title = "mean of all" if count in (0, all_tasks) else f"mean of {counted(count, 'task')}"
     if duel.overall is None:
         reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
         return Difference(title, None, None, None, reason)
-    # The verdict of the race: it is inconclusive if the winner failed to learn a task.
-    return _difference(duel.overall, "")._replace(title=title, verdict=duel.verdict)
+    return Difference(title, duel.overall.mean, None, None, "")
 
 
-def _explain(axes: Axes, verdicts: Iterable[Verdict | None], margin: float) -> None:
+def _explain(axes: Axes, verdicts: Iterable[TaskVerdict | None], margin: float) -> None:
     """Put a legend of markers and band above the axes."""
     for verdict, style in _STYLES.items():
         if verdict in verdicts:
