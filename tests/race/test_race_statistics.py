@@ -177,7 +177,7 @@ def test_coverage_of_the_interval(noise, coverage):
         "fails in 1 of 10": fails(0.1),
     }
     for runs, expected in zip((7, 10, 20), coverage, strict=True):
-        differences = draws[noise]((runs, 1500), rng(runs))
+        differences = draws[noise]((runs, 1000), rng(runs))
         found = np.array(flips(runs, num_resamples=1000).intervals(differences, 0.05))
         held = ((found[:, 1] <= 1e-12) & (found[:, 2] >= -1e-12)).mean()
         at_least = expected - 0.02

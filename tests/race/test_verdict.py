@@ -219,7 +219,7 @@ def one_of_twenty(number):
 
 
 @pytest.mark.parametrize(
-    "num_races", [pytest.param(30, id="quick"), pytest.param(600, marks=pytest.mark.slow, id="all")]
+    "num_races", [pytest.param(12, id="quick"), pytest.param(600, marks=pytest.mark.slow, id="all")]
 )
 @pytest.mark.parametrize("seeds", [7, 10, 20])
 @pytest.mark.parametrize("noise", NOISES)
