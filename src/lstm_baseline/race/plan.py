@@ -1,24 +1,36 @@
 """Plan of a race: every rule, trial and run, fixed before the first run starts."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.race.race_statistics import (
     MOST_PAIRS_TRIED_ALL,
+    power,
     runs_needed,
     smallest_p_value,
 )
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
-from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RUN_FORMAT, RunSpec, digest
+from lstm_baseline.runs.spec import (
+    FIRST_RERUN_SEED,
+    FIRST_TRIAL_SEED,
+    RUN_FORMAT,
+    RunSpec,
+    Stage,
+    digest,
+)
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
 from lstm_baseline.training import TrainingSettings
+
+_POWER_SEED = 1_935
 
 PLAN, RUNS = "plan.json", "runs"
 """Where a race's folder has its plan and its runs."""
@@ -56,6 +68,9 @@ class Sweep:
         name = config.pop("task")
         return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
 
+
+Finalists = Mapping[tuple[int, str], Sequence[TrainingSettings]]
+"""Settings of the best trials, best first, keyed by the task's place and the contestant's name."""
 
 Chosen = Mapping[tuple[int, str], TrainingSettings]
 """Tuned settings, keyed by the task's place and the contestant's name."""
@@ -145,6 +160,16 @@ class Plan:
             for contestant in self.contestants
         ]
 
+    def reruns(self, finalists: Finalists) -> list[RunSpec]:
+        """Return every rerun of the best trials, on fresh seeds."""
+        return [
+            self._run(task, contestant, settings, FIRST_RERUN_SEED + rerun, stage="rerun")
+            for place, task in enumerate(self.tasks)
+            for contestant in self.contestants
+            for settings in finalists[place, contestant.name]
+            for rerun in range(self.tuning.reruns)
+        ]
+
     def finals(self, chosen: Chosen) -> list[RunSpec]:
         """Return every final run, seed by seed: a race that is stopped then has whole pairs."""
         return [
@@ -192,6 +217,16 @@ class Plan:
             return None
         return Shortage(smallest, needed, runs_needed(self.rule.level, comparisons))
 
+    @cached_property
+    def power(self) -> float:
+        """The chance to find a difference of one standard deviation beyond the margin on a task.
+
+        At the level of Holm's strictest step, as if nothing else were decided.
+        """
+        comparisons = max(1, len(self.tasks) * len(self.challengers))
+        level = self.rule.level / comparisons
+        return power(self.seeds, level, np.random.default_rng(_POWER_SEED))
+
     def config(self) -> dict[str, Any]:
         """Return everything that is fixed before the first run, as plain JSON values."""
         return {
@@ -238,7 +273,7 @@ class Plan:
         settings: TrainingSettings,
         seed: int,
         *,
-        stage: Literal["trial", "final"] = "final",
+        stage: Stage = "final",
         also_tested_on: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]

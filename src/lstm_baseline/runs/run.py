@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstm_baseline.contestants.challenger import flops_per_step
@@ -30,6 +31,9 @@ from lstm_baseline.training.selection import Reason
 
 RUN, RESULT = "run.json", "result.json"
 
+# Streams of a seed: those of a task are numbered from 1, those of training from 100.
+_QUESTIONS_STREAM = 200
+
 
 class RunResult(BaseModel):
     """Result of a run."""
@@ -40,11 +44,11 @@ class RunResult(BaseModel):
     reason: str = ""
     """Reason why it failed."""
     untrained_score: float | None = None
-    """The task's metric on the test samples before training; None in a trial, and where it is not
-    finite."""
+    """The task's metric on the test samples before training; None where it is not finite,
+    and in a run that is not a final one."""
     score: float | None = None
-    """The task's metric on the test samples after training; None in a trial, and if the run
-    failed."""
+    """The task's metric on the test samples after training; None if the run failed, and in a run
+    that is not a final one."""
     standard_error: float | None = None
     """Standard error of ``score``, as test samples are drawn; None where a single sample gives
     none."""
@@ -52,12 +56,15 @@ class RunResult(BaseModel):
     """The metric on parts of the test samples, by the names of the parts."""
     validation_score: float | None = None
     """Validation score of the weights that did best in validation; None if the run failed."""
+    other_question_score: float | None = None
+    """The metric on the test samples with another question put to each, against the targets of
+    their own: a model that heeds the question falls. None where a task has no question."""
     also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
     """The metric on test samples of each task in the specification's ``also_tested_on``; None where
     it is not finite. The file calls it ``beyond``."""
     loss_drop: float | None = None
-    """Loss on the test samples before training minus that after; None in a trial, if the run
-    failed, and in runs of earlier versions."""
+    """Loss on the test samples before training minus that after; None if the run failed,
+    in a run that is not a final one, and in runs of earlier versions."""
     loss_drop_error: float | None = None
     """Standard error of ``loss_drop``."""
     best_step: int = 0
@@ -245,6 +252,7 @@ def _train(
         if untrained is not None:
             outputs = predict_as_saved(saved, model, task, spec.seed)
             facts |= _test_scores(spec, untrained, outputs)
+            facts["other_question_score"] = _score_with_other_questions(saved, task, spec.seed)
             facts["beyond"] = tuple(
                 _score_on(model, other, spec.seed) for other in spec.also_tested_on
             )
@@ -280,6 +288,15 @@ def _test_scores(spec: RunSpec, untrained: FloatArray, outputs: FloatArray) -> d
         "loss_drop_error": _finite(error),
         "partial_scores": task.partial_scores(outputs, test),
     }
+
+
+def _score_with_other_questions(model: Trainable, task: Task, seed: int) -> float | None:
+    """Score answers to other questions against the targets of the samples' own."""
+    test = task.test(seed)
+    other = task.with_other_questions(test, np.random.default_rng([seed, _QUESTIONS_STREAM]))
+    if other is None:
+        return None
+    return _finite(task.metric.measure(predict(model, task, other), test))
 
 
 def _score_on(model: Trainable, task: Task, seed: int) -> float | None:

@@ -94,6 +94,9 @@ def test_only_what_everybody_knows_has_an_article():
 TITLES = "first", "second", "third", "fourth"
 
 
+UNDER = {"title": "", "num_steps": 2000, "still_improved": False}
+
+
 def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), p=0.01, needed=30, **more):
     evidence = Evidence(
         difference=Interval(estimate, low, high),
@@ -104,15 +107,15 @@ def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), p=0.01, nee
         adjusted_equivalence_p_value=p,
         seeds_needed=needed,
     )
-    return Comparison(title="", evidence=evidence, verdict=verdict, unmet=tuple(unmet), **more)
+    return Comparison(evidence=evidence, verdict=verdict, unmet=tuple(unmet), **UNDER | more)
 
 
 BETTER = comparison("challenger better")
 WORSE = comparison("baseline better", -0.15, -0.1, -0.05)
 EQUAL = comparison("equivalent", -0.01, 0.001, 0.01, ["significance", "margin"])
 OPEN = comparison("undecided", unmet=["significance"])
-NOT_LEARNED = Comparison(title="", barrier="neither learned", learned="neither")
-PERFECT = Comparison(title="", barrier="no ceiling")
+NOT_LEARNED = Comparison(**UNDER, barrier="neither learned", learned="neither")
+PERFECT = Comparison(**UNDER, barrier="no ceiling")
 
 
 def duel(*tasks, challenger="relational", overall=None):
@@ -168,7 +171,7 @@ def sentence(given, seeds=10, **rule):
     ],
 )
 def test_a_verdict_says_what_was_decided_where(tasks, expected):
-    assert sentence(duel(*tasks)) == f"{expected} (10 paired seeds)."
+    assert sentence(duel(*tasks)) == f"{expected} (10 paired seeds, 2,000 steps)."
 
 
 def test_a_name_of_the_user_s_own_stays_as_it_is():
@@ -204,7 +207,7 @@ def test_no_verdict_says_why(tasks, why):
 
 
 def test_one_seed_gives_no_verdict():
-    assert sentence(duel(Comparison(title="")), seeds=1) == (
+    assert sentence(duel(Comparison(**UNDER)), seeds=1) == (
         "No verdict on the relational RNN against the LSTM: one seed shows what can happen, not "
         "what usually does."
     )
@@ -282,7 +285,7 @@ def test_one_contestant_gives_no_verdict():
         ),
         (NOT_LEARNED, "not compared", "neither learned"),
         (PERFECT, "not compared", "its best heuristic is perfect already"),
-        (Comparison(title=""), "not compared", "one seed is no comparison"),
+        (Comparison(**UNDER), "not compared", "one seed is no comparison"),
     ],
 )
 def test_tasks_one_by_one(task, verdict, reason):

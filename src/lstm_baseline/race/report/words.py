@@ -19,8 +19,9 @@ from lstm_baseline.race.outcomes import (
     ContestantOutcome,
     Duel,
     TaskOutcome,
+    Trial,
 )
-from lstm_baseline.race.plan import Plan, Shortage
+from lstm_baseline.race.plan import Chosen, Plan, Shortage
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.scores import Spread
 from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, VerdictRule
@@ -88,6 +89,56 @@ def shortage(plan: Plan, found: Shortage) -> str:
     )
 
 
+def power(plan: Plan) -> str:
+    """Return what a race of this plan would probably find."""
+    margin = f" beyond the margin of {plan.rule.margin:g}" if plan.rule.margin else ""
+    return (
+        f"power: with {seeds(plan.seeds)} and "
+        f"{counted(len(plan.tasks) * len(plan.challengers), 'comparison')}, a difference of one "
+        f"standard deviation{margin} is found on a task in about {100 * plan.power:.0f}% of races"
+    )
+
+
+def longer_budgets(plan: Plan, chosen: Chosen) -> list[str]:
+    """Return a line for each task whose final runs get more steps than planned."""
+    return [
+        f"{printable(task.name)}: reruns still improved when they ended, so everyone's final runs "
+        f"get {steps:,} steps"
+        for place, task in enumerate(plan.tasks)
+        if (steps := chosen[place, plan.baseline].num_steps) > plan.settings.num_steps
+    ]
+
+
+def share(values: Interval) -> str:
+    """Return the ends of an interval around a share."""
+    return f"{100 * values.low:.0f}–{100 * values.high:.0f}%"
+
+
+def uses_question(contestant: ContestantOutcome) -> str:
+    """Return whether a contestant's answers depend on the question; empty if that is unknown."""
+    if contestant.uses_question is None:
+        return ""
+    using, known = contestant.uses_question
+    if using in (0, known):
+        return "yes" if using else "no"
+    return f"in {using} of {known} runs"
+
+
+def is_chosen(trial: Trial, contestant: ContestantOutcome) -> bool:
+    """Return whether a contestant's final runs have a trial's settings, but for their budget."""
+    budget = {"num_steps": trial.settings.num_steps}
+    return trial.settings == contestant.settings.model_copy(update=budget)
+
+
+def edges(plan: Plan, contestant: ContestantOutcome) -> str:
+    """Return the chosen settings that lie at an edge of the search space; empty if none does."""
+    if not contestant.trials:
+        return ""
+    found = plan.tuning.at_edge(contestant.settings)
+    named = [f"{each.replace('_', ' ')} {getattr(contestant.settings, each):g}" for each in found]
+    return listing(named) if named else ""
+
+
 def interval(values: Interval) -> str:
     """Return the ends of an interval around a difference of scores."""
     if not math.isfinite(values.low):
@@ -138,7 +189,17 @@ def verdict(plan: Plan, duel: Duel) -> str:
         "baseline wins": f"{one} loses against {other}",
     }[duel.verdict]
     what = f"{lead}: {', '.join(parts)}" if parts else lead
-    return _sentence(f"{what} ({counted(plan.seeds, 'paired seed')})")
+    return _sentence(f"{what} ({counted(plan.seeds, 'paired seed')}, {_budget(duel)})")
+
+
+def _budget(duel: Duel) -> str:
+    """Return the number of steps that a duel's runs had."""
+    budgets = sorted({task.num_steps for task in duel.tasks})
+    most = f"{budgets[-1]:,}"
+    steps = most if len(budgets) == 1 else f"{budgets[0]:,} to {most}"
+    still = [task.title for task in duel.tasks if task.still_improved]
+    at_least = f"; at this budget: many runs on {_some(still, len(duel.tasks))} still improved"
+    return f"{steps} steps{at_least if still else ''}"
 
 
 _DECIDED: tuple[tuple[TaskVerdict, str], ...] = (
