@@ -253,3 +253,16 @@ def test_sweeps_that_cannot_be_run_are_refused() -> None:
         Sweep(QA, "num_facts", (8, 8), 1, train=True)
     with pytest.raises(InputError, match="num_facts is 1"):
         _ = Sweep(QA, "num_facts", (1,), 1, train=True).tasks
+
+
+def test_power_is_that_of_the_plan():
+    few = replace(PLAN, seeds=5)
+    assert few.power == 0.0
+    alone = replace(PLAN, seeds=20, tasks=PLAN.tasks[:1], contestants=(LSTM, GRU), sweeps=())
+    many = replace(alone, contestants=(LSTM, GRU, *extra_lstms(9)))
+    assert 0.95 < alone.power <= 1
+    assert many.power < alone.power - 0.05
+
+
+def extra_lstms(count):
+    return [Contestant.model_validate({"name": f"lstm {k}", "model": "lstm"}) for k in range(count)]

@@ -108,7 +108,7 @@ def test_standard_race_can_be_published() -> None:
     assert race.tuning.double_above == 0.25
     assert {"learning_rate", "warmup_steps", "clip_norm", "schedule"} == set(race.tuning.space)
     varied = {sweep.vary for sweep in plan.sweeps if sweep.train}
-    assert varied == {"num_objects", "num_pairs", "num_facts", "delay"}
+    assert varied == {"num_objects", "num_pairs", "num_facts"}
     assert any(not sweep.train for sweep in plan.sweeps)
 
 

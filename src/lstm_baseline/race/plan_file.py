@@ -75,7 +75,7 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
             for given in config["contestants"]
         ]
         tuning = {key: value for key, value in config["tuning"].items() if key != "drawn"}
-        return Plan(
+        plan = Plan(
             tasks=tasks,
             contestants=tuple(contestants),
             seeds=len(config["seeds"]),
@@ -86,11 +86,13 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
             sweeps=tuple(_sweep(given, tasks) for given in config["sweeps"]),
             title=config["title"],
         )
+        _ = plan.hash  # solves the widths, which no check of single values does
     except LSTMBaselineError:
         raise
     except (ValidationError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise FileError(f"this is not a plan ({type(error).__name__}: {reason})") from error
+    return plan
 
 
 def _task(config: dict[str, Any], data: Path) -> Task:

@@ -186,7 +186,7 @@ def test_many_tasks_are_counted_and_not_named():
     )
     assert sentence(given) == (
         "The GRU is ahead of the LSTM: better on 4 of 6 tasks, undecided on task 4 and task 5 "
-        "(10 paired seeds)."
+        "(10 paired seeds, 2,000 steps)."
     )
 
 
@@ -321,5 +321,5 @@ def test_a_real_judgement_is_put_into_words():
     )
     assert words.verdicts(given.plan, given.duels) == [
         "mine wins against the LSTM: better on made-up, a heuristic is perfect already on solved "
-        "(8 paired seeds)."
+        "(8 paired seeds, 300 steps)."
     ]
