@@ -17,7 +17,7 @@ from lstm_baseline.engine.wording import counted
 from lstm_baseline.installation import results_depend_on
 from lstm_baseline.race.judge import judge
 from lstm_baseline.race.outcomes import RaceOutcome, Runs
-from lstm_baseline.race.plan import PLAN, RUNS, Plan
+from lstm_baseline.race.plan import PLAN, RUNS, Chosen, Plan
 from lstm_baseline.race.plan_file import read_plan_file
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.page import write_report
@@ -101,11 +101,34 @@ def hold_race(
         )
         return list(zip(specs, results, strict=True))
 
+    def announce(chosen: Chosen) -> None:
+        for line in words.longer_budgets(plan, chosen):
+            console.print(line)
+
+    return course(plan, run, announce)
+
+
+def course(
+    plan: Plan,
+    run: Callable[[str, list[RunSpec]], Runs],
+    on_chosen: Callable[[Chosen], None] | None = None,
+) -> RaceOutcome:
+    """Go through a race from its first trial to its verdict.
+
+    Parameters
+    ----------
+    plan
+        Plan of the race.
+    run
+        Returns the results of some runs, given their title: carries them out, or reads them.
+    on_chosen
+        Called with the settings of the final runs before these start.
+    """
     trials = run("tuning", plan.trials())
     reruns = run("the best trials again", plan.reruns(choose_finalists(plan, trials)))
     chosen = choose_settings(plan, trials, reruns)
-    for line in words.longer_budgets(plan, chosen):
-        console.print(line)
+    if on_chosen is not None:
+        on_chosen(chosen)
     finals = plan.finals(chosen)
     trained = [plan.sweep_runs(sweep, chosen) for sweep in plan.sweeps]
     # A run that two sweeps share is done once.
@@ -187,10 +210,10 @@ def _fix(plan: Plan, path: Path) -> dict[str, Any]:
     What the race was begun with, besides the plan, that results depend on.
     """
     now = plan.config()
-    content = {"hash": plan.hash, "plan": now, "made_with": _made_with(plan)}
+    content = {"hash": plan.hash, "plan": now, "made_with": made_with(plan)}
     if not path.exists():
         write_json(path, content)
-        return _made_with(plan)
+        return made_with(plan)
     found = read_plan_file(path.parent)
     before = found.config
     if found.hash != plan.hash or before != now:
@@ -209,7 +232,7 @@ def _refuse_mixed(
 
     Runs that have ended are only read, so a finished race is drawn again by any version.
     """
-    here = _made_with(plan)
+    here = made_with(plan)
     if here == begun_with:
         return
     missing = sum(read_result(spec, folder / RUNS / spec.name) is None for spec in specs)
@@ -221,7 +244,7 @@ def _refuse_mixed(
         )
 
 
-def _made_with(plan: Plan) -> dict[str, str]:
+def made_with(plan: Plan) -> dict[str, str]:
     """Return everything besides the plan that results depend on."""
     made_with = results_depend_on()
     if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:

@@ -5,6 +5,7 @@ weights. ``checkpoint.safetensors`` exists while the run trains, and ``result.js
 finished or failed.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from lstm_baseline.engine.errors import DivergenceError, FileError, InputError
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.engine.storage import read_json, write_json, write_whole
 from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.installation import arithmetic
 from lstm_baseline.runs.peak_memory import can_measure, peak_since, reset_peak
 from lstm_baseline.runs.saved_model import MODEL, predict_as_saved, save_trained
 from lstm_baseline.runs.spec import RunSpec
@@ -67,6 +69,12 @@ class RunResult(BaseModel):
     in a run that is not a final one, and in runs of earlier versions."""
     loss_drop_error: float | None = None
     """Standard error of ``loss_drop``."""
+    arithmetic: str | None = None
+    """Instruction set and linear algebra of the processor that it ran on, which its bits depend on;
+    None in runs of earlier versions."""
+    model_sha256: str | None = None
+    """Digest of the file of the trained model; None if the run failed, and in runs of earlier
+    versions."""
     best_step: int = 0
     """Step whose weights were kept."""
     selected_by: Reason | None = None
@@ -193,8 +201,9 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
         return RunResult.model_validate(read_json(folder / RESULT))
     except ValidationError as error:
         first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
         raise FileError(
-            f"{folder / RESULT} is damaged ({first['loc'][0]}: {first['msg']}); remove it"
+            f"{folder / RESULT} is damaged ({place}: {first['msg']}); remove it"
         ) from error
 
 
@@ -230,6 +239,7 @@ def _train(
 ) -> RunResult:
     task, scored = spec.task, spec.stage == "final"
     facts: dict[str, Any] = {
+        "arithmetic": arithmetic(),
         "num_params": sum(value.size for value in model.params.values()),
         "state_size": getattr(model, "state_size", None),
         "flops_per_step": flops_per_step(model, task),
@@ -249,6 +259,7 @@ def _train(
             on_validation=on_validation,
         )
         saved = save_trained(spec, model, folder)
+        facts["model_sha256"] = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
         if untrained is not None:
             outputs = predict_as_saved(saved, model, task, spec.seed)
             facts |= _test_scores(spec, untrained, outputs)
@@ -258,7 +269,7 @@ def _train(
             )
     except DivergenceError as error:
         (folder / MODEL).unlink(missing_ok=True)
-        facts |= {"status": "failed", "reason": str(error)}
+        facts |= {"model_sha256": None, "status": "failed", "reason": str(error)}
     else:
         facts |= {
             "status": "finished",

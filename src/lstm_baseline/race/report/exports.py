@@ -54,6 +54,7 @@ COLUMNS = (
     "state_size",
     "flops_per_step",
     "peak_memory",
+    "model_sha256",
     "status",
     "reason",
 )
@@ -237,6 +238,7 @@ def _row(stage: str, title: str, spec: RunSpec, result: RunResult) -> dict[str, 
         "state_size": result.state_size,
         "flops_per_step": result.flops_per_step,
         "peak_memory": result.peak_memory,
+        "model_sha256": result.model_sha256,
         "status": result.status,
         "reason": result.reason,
     }
