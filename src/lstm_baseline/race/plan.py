@@ -102,6 +102,9 @@ class Plan:
     rule: VerdictRule = field(default_factory=VerdictRule)
     sweeps: tuple[Sweep, ...] = ()
     title: str = ""
+    first_seed: int = 0
+    """Seed of the first final runs; the others follow. A race that is held again because an earlier
+    one left something undecided takes seeds that it did not have."""
 
     def __post_init__(self) -> None:
         if not self.tasks or not self.contestants:
@@ -115,6 +118,11 @@ class Plan:
                 raise InputError(f"tasks lists {self.tasks[place].name} twice")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
+        if not 0 <= self.first_seed <= FIRST_TRIAL_SEED - self.seeds:
+            raise InputError(
+                f"first_seed is {self.first_seed}; give at least 0, and less than "
+                f"{FIRST_TRIAL_SEED:,}, where the seeds of trials begin"
+            )
         comparisons = len(self.tasks) * len(self.challengers)
         needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
@@ -144,6 +152,11 @@ class Plan:
     def challengers(self) -> tuple[str, ...]:
         """Names of all contestants but the baseline."""
         return self.models[1:]
+
+    @property
+    def final_seeds(self) -> range:
+        """Seeds of the final runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def trials(self) -> list[RunSpec]:
         """Return every tuning run: trial by trial, task by task.
@@ -180,7 +193,7 @@ class Plan:
                 seed,
                 also_tested_on=self._also_tested_on(task),
             )
-            for seed in range(self.seeds)
+            for seed in self.final_seeds
             for place, task in enumerate(self.tasks)
             for contestant in self.contestants
         ]
@@ -197,7 +210,7 @@ class Plan:
                 # At the task's own value these are final runs of the race, which are done once.
                 also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
             )
-            for seed in range(sweep.seeds)
+            for seed in self.final_seeds[: sweep.seeds]
             for task in (sweep.tasks if sweep.train else ())
             for contestant in self.contestants
         ]
@@ -247,14 +260,14 @@ class Plan:
             "training": self.settings.model_dump(),
             "tuning": self.tuning.model_dump(mode="json")
             | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
-            "seeds": list(range(self.seeds)),
+            "seeds": list(self.final_seeds),
             "verdict": self.rule.model_dump(),
             "sweeps": [
                 {
                     "task": self.tasks.index(sweep.task),
                     "vary": sweep.vary,
                     "values": list(sweep.values),
-                    "seeds": list(range(sweep.seeds)),
+                    "seeds": list(self.final_seeds[: sweep.seeds]),
                     "train": sweep.train,
                 }
                 for sweep in self.sweeps

@@ -79,6 +79,7 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
             tasks=tasks,
             contestants=tuple(contestants),
             seeds=len(config["seeds"]),
+            first_seed=config["seeds"][0],
             settings=TrainingSettings.model_validate(config["training"]),
             parameters=config["parameters"],
             tuning=Tuning.model_validate(tuning),

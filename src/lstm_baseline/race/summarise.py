@@ -182,7 +182,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
     for spec, result in trained if sweep.train else finals:
         if sweep.train:
             found[spec.model][sweep.tasks.index(spec.task)].append(result.score)
-        elif spec.task is sweep.task and spec.seed < sweep.seeds:
+        elif spec.task is sweep.task and spec.seed in plan.final_seeds[: sweep.seeds]:
             its = result.also_tested_scores or (None,) * len(spec.also_tested_on)
             by_task = dict(zip(map(id, spec.also_tested_on), its, strict=True))
             for place, task in enumerate(sweep.tasks):

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lstm_baseline.plots import formats
@@ -10,9 +11,10 @@ from lstm_baseline.race.outcomes import Comparison, Duel
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import Evidence, OverTasks, VerdictRule, race_verdict
 from lstm_baseline.training import TrainingSettings
-from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
+from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run, trial
 
 
 @pytest.mark.parametrize(
@@ -323,3 +325,45 @@ def test_a_real_judgement_is_put_into_words():
         "mine wins against the LSTM: better on made-up, a heuristic is perfect already on solved "
         "(8 paired seeds, 300 steps)."
     ]
+
+
+class TestNextStep:
+    def test_nothing_is_left_to_do(self):
+        runs = {"lstm": [run(0.7 + k / 1000) for k in range(8)], "mine": [run(0.9)] * 8}
+        assert words.next_step(race(runs)) == ""
+
+    def test_more_and_fresh_seeds_where_something_is_undecided(self):
+        rng = np.random.default_rng(4)
+        runs = {
+            name: [run(0.7 + bonus + 0.05 * rng.standard_normal()) for _ in range(8)]
+            for name, bonus in (("lstm", 0.0), ("mine", 0.03))
+        }
+        outcome = race(runs)
+        needed = outcome.duels[0].tasks[0].evidence.seeds_needed
+        assert outcome.duels[0].tasks[0].verdict == "undecided"
+        assert words.next_step(outcome) == (
+            f"Next: hold a new race of about {max(needed, 8)} fresh seeds "
+            f"(--seeds {max(needed, 8)} --first-seed 8), which would probably decide made-up."
+        )
+
+    def test_with_too_few_seeds_for_anything(self):
+        runs = {"lstm": [run(0.7)] * 3, "mine": [run(0.9)] * 3}
+        assert "hold a race of 6 seeds: fewer can decide nothing" in words.next_step(race(runs))
+        runs = {"lstm": [run(0.7)], "mine": [run(0.9)]}
+        assert "give at least two seeds" in words.next_step(race(runs))
+        assert words.next_step(race({"lstm": [run(0.7)]})) == ""
+
+    def test_what_failed_still_improved_or_lies_at_an_edge(self):
+        rising = [run(0.9, history=[0.2, 0.5, 0.5, 0.9])] * 8
+        failed = [run(None), *[run(0.9)] * 7]
+        tuning = Tuning(trials=1, space={"learning_rate": {"low": 3e-3, "high": 1e-1}})
+        trials = {"lstm": [trial(0.5)], "mine": [trial(0.5)]}
+        found = words.next_step(
+            race({"lstm": rising, "mine": failed}, tuning=tuning, trials=trials)
+        )
+        assert "look at why mine failed on made-up with seed 0: loss is nan at step 7" in found
+        assert "train longer on made-up, where most runs of a contestant still improved" in found
+        assert (
+            "widen the search space: on made-up the LSTM took learning rate 0.003, at its edge "
+            "(one of 2)"
+        ) in found
