@@ -239,7 +239,17 @@ def plain_guesses(x):
         "most frequent place": modes(named),
         "most crowded place": modes(place_of.values()),
         "place of most objects": modes(place_of[person] for person in takers),
+        "taker's most frequent place": modes(
+            only_one(step[4:10])
+            for step in x[:-1]
+            if step[4:10].any() and only_one(step[:4]) == taker_of_asked(x)
+        ),
     }
+
+
+def taker_of_asked(x):
+    asked = only_one(x[-1][10:14])
+    return next(only_one(step[:4]) for step in x[:-1] if step[10 + asked])
 
 
 def test_qa_heuristics_are_what_they_say():
@@ -254,10 +264,16 @@ def test_qa_ladder():
     found = scores(make_task("qa"), size)
     assert found["chance"] == pytest.approx(1 / 6)
     assert found["last place named"] == near(1 / 4 + 3 / 4 / 6, size)
-    # Far from 1: no heuristic stands in for the two hops.
+    # Far from 1: no heuristic stands in for the two hops and the order.
     assert found["most frequent place"] == near(0.366, size)
     assert found["most crowded place"] == near(0.455, size)
     assert found["place of most objects"] == near(0.617, size)
+    assert found["taker's most frequent place"] == near(0.693, size)
+
+
+def test_where_everybody_moves_once_no_order_can_be_forgotten():
+    rules = [rule.name for rule in make_task("qa", num_facts=8).predictors()]
+    assert "taker's most frequent place" not in rules
 
 
 def test_a_single_object_leaves_nothing_to_ask():
