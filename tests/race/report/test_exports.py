@@ -204,21 +204,24 @@ class TestLaTeX:
 
 
 class TestFigures:
-    def test_each_is_a_png_and_an_svg_on_white(self, tmp_path):
+    def test_each_is_a_png_a_pdf_and_an_svg_on_white(self, tmp_path):
         outcome = hostile()
         pictures = draw_all(outcome, tmp_path / "runs")
         write_exports(outcome, pictures, tmp_path)
         names = {path.name for path in (tmp_path / "figures").iterdir()}
         drawn = [picture.name for picture in pictures if not picture.problem]
-        assert len(names) == 2 * len(drawn) == 2 * len(set(drawn))
+        assert len(names) == 3 * len(drawn) == 3 * len(set(drawn))
         for name in names:
-            assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|svg)", name)
+            assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|pdf|svg)", name)
         for path in (tmp_path / "figures").iterdir():
             if path.suffix == ".png":
                 pixels = imread(path)
                 assert min(pixels.shape[:2]) > 300
                 assert pixels[0, 0, :3].tolist() == [1, 1, 1]
                 assert pixels.std() > 0.02
+            elif path.suffix == ".pdf":
+                assert path.read_bytes().startswith(b"%PDF-")
+                assert path.read_bytes().rstrip().endswith(b"%%EOF")
             else:
                 root = ET.fromstring(path.read_bytes())
                 assert root[0].get("fill") == "#ffffff"

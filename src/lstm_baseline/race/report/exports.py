@@ -73,7 +73,7 @@ _LATEX = {
 
 
 def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) -> None:
-    """Write every run, the verdict, a table, and each picture as PNG and SVG.
+    """Write every run, the verdict, a table, and each picture as SVG, PNG and PDF.
 
     The files are ``results.csv``, ``verdict.json``, ``results.tex`` and those in ``figures/``.
 
@@ -88,6 +88,7 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
     for picture in (each for each in pictures if not each.problem):
         write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
         write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
+        write_whole(folder / FIGURES / f"{picture.name}.pdf", picture.pdf)
 
 
 def results_csv(race: RaceOutcome) -> str:
