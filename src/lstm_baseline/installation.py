@@ -1,6 +1,7 @@
 """Description of this installation: versions, engine, Python and system, gathered in one place."""
 
 import platform
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,17 @@ def describe_installation() -> Installation:
         system=f"{platform.system()} {platform.machine()}",
         cores=num_cores(),
     )
+
+
+def processor_name() -> str:
+    """Return the processor's name as Linux has it, else as Python has it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def results_depend_on() -> dict[str, str]:
