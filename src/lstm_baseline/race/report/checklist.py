@@ -1,5 +1,6 @@
-"""Answers to what a conference's checklist asks of experiments: reproduction, settings, error bars
-and compute.
+"""Answers to what a conference's checklist asks of experiments.
+
+They are about reproduction, settings, error bars and compute.
 
 Items have their numbers in the paper checklist of NeurIPS; the questions are in our own words.
 """
@@ -120,7 +121,7 @@ def _error_bars(race: RaceOutcome) -> list[str]:
             "race with more seeds before you claim a difference."
         ]
     parts = [
-        "Yes, of two kinds.",
+        f"Yes{', of two kinds' if plan.challengers else ''}.",
         f"- Scores are given as mean ± sample standard deviation (n − 1) over the runs that "
         f"finished, of {counted(plan.seeds, 'seed')}. It is the deviation between runs, not the "
         "standard error of the mean.",
@@ -167,7 +168,9 @@ def _compute(race: RaceOutcome, environment: Environment) -> list[str]:
     peaks = [
         each.result.peak_memory for each in every_run(race) if each.result.peak_memory is not None
     ]
-    memory = f" A run took at most {formats.memory(max(peaks))} of memory." if peaks else ""
+    memory = (
+        f" Peak memory of training was at most {formats.memory(max(peaks))} a run." if peaks else ""
+    )
     return [
         f"{formats.number(total)} core-hours of training in {counted(sums[0], 'run')}, those that "
         "failed and those that only tuned included. A run trains on one core; "

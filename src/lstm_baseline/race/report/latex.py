@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import Comparison, ContestantOutcome, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import Interval
@@ -187,7 +188,7 @@ def _differences_caption(race: RaceOutcome) -> str:
     parts = [
         _prose(
             f"Mean difference in normalised score from {formats.the(plan.baseline)} over "
-            f"{formats.counted(plan.seeds, 'paired seed')}, with its {words.confidence(plan.rule)} "
+            f"{counted(plan.seeds, 'paired seed')}, with its {words.confidence(plan.rule)} "
             "interval by inversion of the sign-flip test. Above 0 the challenger is ahead."
         )
     ]

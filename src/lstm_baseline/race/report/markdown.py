@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from lstm_baseline.plots import formats
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>()#!|~&$@^]|(?<=[Hh][Tt][Tt][Pp]):|(?<=[Ss]):(?=//)")
+_SPECIAL = re.compile(r"[\\`*_{}\[\]<>#!|~&$@^]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def escape_markdown(text: str) -> str:
     """Return a text as one line that Markdown shows as it is."""
-    escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", formats.printable(text))
-    return re.sub(r"(?i)(?<=www)\.", r"\\.", escaped)
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", formats.printable(text))
 
 
 def value(given: object) -> str:

@@ -67,7 +67,7 @@ def methods(race: RaceOutcome, environment: Environment) -> Methods:
         *_tasks(race, config, citations),
         *_training(config, citations),
         *_tuning(race, config, citations),
-        *_seeds(config, citations),
+        *_seeds(race, config, citations),
         *_sweeps(race, config),
         *_scores(race, citations),
         *_verdict(race, config, citations),
@@ -99,7 +99,7 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
         model, arguments = str(each["model"]), each["arguments"]
         sources = [*bibliography.OF_MODEL.get(model, ())]
         if sources:
-            for name in arguments:
+            for name in filter(arguments.get, arguments):
                 sources += bibliography.OF_ARGUMENT.get(name, ())
         rest = {
             key: found
@@ -108,7 +108,7 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
         }
         rows.append(
             [
-                value(each["name"]),
+                _label(each["name"]),
                 "challenger" if place else "baseline",
                 f"{value(model)}{citations.cite(*dict.fromkeys(sources))}",
                 pairs(dict(arguments)) or "none",
@@ -121,7 +121,7 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
         for found, (name, width) in zip(outcome.contestants, task["widths"].items(), strict=True):
             state = formats.NOTHING if found.state_size is None else value(found.state_size)
             size = value(found.num_params)
-            sizes.append([escape_markdown(outcome.title), value(name), value(width), size, state])
+            sizes.append([escape_markdown(outcome.title), _label(name), value(width), size, state])
     head = ["contestant", "part", "model", "arguments", "code (SHA-256, first 16 digits)"]
     head += ["further"] * (max(map(len, rows)) - len(head))
     return [
@@ -148,7 +148,7 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
         )
         parts.append(
             f"{place}. Task {value(each['task'])}{citations.cite(*own)}: "
-            f"{escape_markdown(task.summary)}. Arguments: {pairs(given) or 'none'}. "
+            f"{_sentence(task.summary)} Arguments: {pairs(given) or 'none'}. "
             f"Input features: {task.input_size}; outputs: {task.output_size}, "
             f"{'at every step' if task.per_step else 'one a sequence'}. "
             f"Loss: {task.loss.replace('_', ' ')}. Metric: {value(each['metric'])} "
@@ -183,7 +183,8 @@ def _training(config: Config, citations: Citations) -> list[str]:
         "## Training",
         f"Every contestant is trained on the task's loss with {listed}{citations.cite(*sources)}, "
         "where nothing else was tuned. Validation keeps the weights with the best metric; among "
-        "ties, those with the lowest loss, then the latest. They alone are tested, once.",
+        "ties, those with the lowest loss, then the latest; the test score is theirs. What is not "
+        "stated, such as the constants of an optimizer, belongs to the version of lstm-baseline.",
     ]
 
 
@@ -249,7 +250,7 @@ def _differing(given: Iterable[Config], base: Config, space: Iterable[str]) -> l
 
 
 def _values(settings: Config, names: Sequence[str]) -> list[str]:
-    return [value(settings[name]) for name in names]
+    return [value(settings.get(name)) for name in names]
 
 
 def _drawn_from(name: str, given: Config) -> str:
@@ -263,14 +264,19 @@ def _drawn_from(name: str, given: Config) -> str:
     return f"{escape_markdown(name)} {text}{f' ({pairs(rest)})' if rest else ''}"
 
 
-def _seeds(config: Config, citations: Citations) -> list[str]:
+def _seeds(race: RaceOutcome, config: Config, citations: Citations) -> list[str]:
     seeds = config["seeds"]
     return [
         "## Seeds and pairs",
         f"The final runs of each contestant on each task have the {counted(len(seeds), 'seed')} "
         f"{_listed(seeds)}, none of which a trial has had. A seed varies initial weights, the "
         "order of the data and the data themselves, together; contestants share each seed's data, "
-        f"so that their runs are pairs{citations.cite('bouthillier2021')}.",
+        f"so that their runs are pairs{citations.cite('bouthillier2021')}."
+        + (
+            " A file has one set of test rows for all seeds."
+            if any(not isinstance(task, GeneratedTask) for task in race.plan.tasks)
+            else ""
+        ),
     ]
 
 
@@ -314,9 +320,9 @@ def _scores(race: RaceOutcome, citations: Citations) -> list[str]:
         "## Scores and failures",
         "A normalised score is 0 at the best rule of the task's ladder that is not an oracle, and "
         "1 at the oracle, or at a perfect score where there is none. A run has learned if its "
-        f"score is better by more than {value(CLEARLY)} standard errors{corrected} than every such "
+        f"score is better by more than {CLEARLY:g} standard errors{corrected} than every such "
         "rule and than the same network before training; where that network leaves the score no "
-        f"room, if its test loss fell by more than {value(CLEARLY)} standard errors. A contestant "
+        f"room, if its test loss fell by more than {CLEARLY:g} standard errors. A contestant "
         "has learned if more than half of its runs have. A run that failed (not a number, out of "
         "memory, an error) counts with the score of chance and is never left out; a run that ends "
         f"below chance counts as chance too. Of all {len(every_run(race))} runs, trials and sweeps "
@@ -339,7 +345,7 @@ def _verdict(race: RaceOutcome, config: Config, citations: Citations) -> list[st
     rest = {k: v for k, v in rule.items() if k not in ("level", "margin", "num_resamples")}
     parts = [
         "## Verdict",
-        escape_markdown(words.rule(plan)),
+        words.rule(plan),
         f"The level is {value(rule['level'])}, the margin {value(rule['margin'])} of normalised "
         "score. The test of a mean difference changes the signs of whole pairs"
         f"{citations.cite('fisher1935')}; with {counted(pairs_of_runs, 'pair')} {exact} (from "
@@ -384,6 +390,11 @@ def _undescribed(config: Config) -> list[str]:
     )
     rest = {key: found for key, found in config.items() if key not in described}
     return [UNDESCRIBED, f"{pairs(rest)}."] if rest else []
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a full stop, unless it ends like a sentence."""
+    return f"{escape_markdown(text)}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 def _label(name: str) -> str:
