@@ -15,7 +15,7 @@ METHODS, CHECKLIST, REFERENCES = "methods.md", "checklist.md", "references.bib"
 def write_paper(race: RaceOutcome, environment: Environment, folder: Path) -> None:
     """Write the race's methods, answers to a conference's checklist, and what the methods cite.
 
-    The files are ``methods.md``, ``checklist.md`` and ``references.bib``.
+    The files are ``METHODS``, ``CHECKLIST`` and ``REFERENCES``.
 
     Raises
     ------
