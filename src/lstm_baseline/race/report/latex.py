@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
-from lstm_baseline.race.outcomes import Comparison, ContestantOutcome, RaceOutcome, TaskOutcome
+from lstm_baseline.race.outcomes import Comparison, ContestantOutcome, RaceOutcome
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.verdict import VerdictRule
@@ -42,8 +42,8 @@ _DAGGER, _EQUIVALENT = r"$^\dagger$", r"$\approx$"
 
 _MOST_CONTESTANTS, _MOST_CHALLENGERS, _MOST_LINES = 4, 3, 36
 """Columns of one table, and lines of text in its rows."""
-_TITLE_WIDTH, _NAME_WIDTH = 26, 18
-"""Letters in a line of a task's title, and of a contestant's name."""
+_TITLE_WIDTH, _METRIC_WIDTH, _NAME_WIDTH = 26, 12, 18
+"""Letters in a line of a task's title, of its metric's name, and of a contestant's name."""
 
 _LONGEST_WORD = 20
 """Letters of a word that a paragraph need not break."""
@@ -94,11 +94,13 @@ def _scores(race: RaceOutcome) -> list[str]:
         found = [_score(race, outcome.of(name), place) for name in names]
         ends = (_rung(outcome.best_heuristic), _rung(outcome.oracle))
         title = _broken(outcome.title, _TITLE_WIDTH)
-        cells = [_stacked(title, "l"), _metric(outcome), ends[0], *found, ends[1]]
-        return _Row(len(title), _line(cells))
+        metric = _broken(outcome.metric.name, _METRIC_WIDTH)
+        arrow = r"$\uparrow$" if outcome.metric.higher_is_better else r"$\downarrow$"
+        starts = (_stacked(title, "l"), f"{_stacked(metric, 'l')} {arrow}")
+        return _Row(max(len(title), len(metric)), _line([*starts, ends[0], *found, ends[1]]))
 
     def head(names: Sequence[str]) -> str:
-        return _line(["", "", "best heuristic", *map(_name, names), "oracle"])
+        return _line(["", "", _stacked(["best", "heuristic"], "c"), *map(_name, names), "oracle"])
 
     parts = list(_evenly(race.plan.models, _MOST_CONTESTANTS))
     return _tables(race, "scores", _scores_caption(race), parts, head, row, before=2, around=2)
@@ -260,11 +262,6 @@ def _signed(value: float, decimals: int) -> str:
     """Return a number, or infinity, with LaTeX's minus."""
     text = r"$\infty$" if math.isinf(value) else f"{abs(value):.{decimals}f}"
     return f"$-${text}" if value < 0 and (math.isinf(value) or float(text)) else text
-
-
-def _metric(outcome: TaskOutcome) -> str:
-    arrow = r"$\uparrow$" if outcome.metric.higher_is_better else r"$\downarrow$"
-    return f"{escape_latex(outcome.metric.name)} {arrow}"
 
 
 def _rung(rung: Rung | None) -> str:
