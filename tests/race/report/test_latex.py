@@ -83,6 +83,11 @@ class TestScores:
         assert r"$^\dagger$: did not learn." in text
         assert r"\dagger" not in results_latex(race({"lstm": [run(0.7)], "mine": [run(0.7)]}))
 
+    def test_runs_that_the_means_leave_out_are_counted(self):
+        text = results_latex(race({"lstm": [run(0.7), run(None)], "mine": [run(None)] * 2}))
+        assert "Left out here: 3 runs that failed, which the verdict counts as chance." in text
+        assert "Left out" not in results_latex(race({"lstm": [run(0.7)]}))
+
     def test_who_is_equivalent_is_marked(self):
         text = results_latex(race({"lstm": runs(0.7), "mine": runs(0.7)}, rule=QUICK))
         assert r" & 0.704 $\pm$ 0.002 & 0.704 $\pm$ 0.002~$\approx$ & 1.000 " in text

@@ -180,6 +180,12 @@ def _scores_caption(race: RaceOutcome) -> str:
             parts.append(f"{_EQUIVALENT}: equivalent to {baseline} by that rule.")
     if any(not c.learned for outcome in race.tasks for c in outcome.contestants):
         parts.append(f"{_DAGGER}: did not learn.")
+    failed = sum(len(c.failures) for outcome in race.tasks for c in outcome.contestants)
+    if failed:
+        parts.append(
+            f"Left out here: {counted(failed, 'run')} that failed, which the verdict counts as "
+            "chance."
+        )
     parts += map(_prose, words.verdicts(plan, race.duels))
     return " ".join(parts)
 
