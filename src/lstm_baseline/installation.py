@@ -1,6 +1,7 @@
 """Description of this installation: versions, engine, Python and system, gathered in one place."""
 
 import platform
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,17 @@ def arithmetic() -> str:
     """
     here = describe_installation()
     return ", ".join(filter(None, (here.instruction_set or here.engine, linear_algebra())))
+
+
+def processor_name() -> str:
+    """Return the processor's name as Linux has it, else as Python has it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def results_depend_on() -> dict[str, str]:

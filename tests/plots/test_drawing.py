@@ -16,6 +16,7 @@ from lstm_baseline.plots.drawing import (
     fit,
     model_style,
     score_limits,
+    to_pdf,
     to_png,
     width_of,
 )
@@ -84,6 +85,15 @@ def test_png_is_on_white():
     image = mpl.image.imread(io.BytesIO(png), format="png")
     assert image.shape[1] == 1080
     np.testing.assert_array_equal(image[0, 0], [1, 1, 1, 1])
+
+
+def test_pdf_embeds_its_letters_as_truetype_and_is_the_same_each_time():
+    pdf = to_pdf(learning_curves_figure(learning_curves(two_models())))
+    assert pdf.startswith(b"%PDF-")
+    assert b"/FontFile2" in pdf  # TrueType; Type 3 fonts have none
+    assert b"/Type3" not in pdf
+    assert b"Date" not in pdf
+    assert pdf == to_pdf(learning_curves_figure(learning_curves(two_models())))
 
 
 def test_words_are_broken_only_where_they_must():

@@ -66,3 +66,20 @@ def hostile(name=HOSTILE):
         rule=VerdictRule(num_resamples=500),
         title=name,
     )
+
+
+def swept():
+    """Return a race with sweeps of both kinds, and failures among all kinds of runs."""
+    adding = make_task("adding", length=6)
+    return race(
+        {"lstm": [run(0.01, beyond=(0.2, None)), run(None)]},
+        adding,
+        parameters=9000,
+        tuning=TUNING,
+        trials={"lstm": [trial(0.3), trial(None, reason="loss is nan")]},
+        sweeps=(
+            Sweep(adding, "length", (4, 6), seeds=2, train=False),
+            Sweep(adding, "length", (5, 7), seeds=1, train=True),
+        ),
+        trained=lambda spec: run(0.01 * spec.task.config()["length"]),
+    )

@@ -1,7 +1,6 @@
 """The machine that a benchmark ran on, and the matrix-product peak that it is held against."""
 
 import os
-import platform
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.cores import num_cores
-from lstm_baseline.installation import describe_installation
+from lstm_baseline.installation import describe_installation, processor_name
 
 _SIZE, _REPEATS = 1024, 5
 
@@ -33,7 +32,7 @@ def describe_machine() -> Machine:
     """Return what this process runs on."""
     here = describe_installation()
     return Machine(
-        cpu=_cpu_model(),
+        cpu=processor_name(),
         cores=num_cores(),
         system=here.platform,
         engine=here.engine,
@@ -84,14 +83,3 @@ def _busy_elsewhere() -> float | None:
     )
     ticks = user + nice + system + irq + soft_irq + steal
     return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
-
-
-def _cpu_model() -> str:
-    """Return the processor's name as Linux has it, else as Python has it."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -30,7 +30,8 @@ from lstm_baseline.race.outcomes import RaceOutcome, Runs
 from lstm_baseline.race.plan import RUNS, Plan
 from lstm_baseline.race.plan_file import PlanFile, plan_of, read_plan_file
 from lstm_baseline.race.race import course, made_with
-from lstm_baseline.race.report.exports import CSV, LATEX, VERDICT, results_csv, results_latex
+from lstm_baseline.race.report.exports import CSV, LATEX, VERDICT, results_csv
+from lstm_baseline.race.report.latex import results_latex
 from lstm_baseline.race.report.verdict_file import verdict_as_data
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, RunResult, read_result

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.metrics import Metric
 
-_CLEARLY = 2.0
+CLEARLY = 2.0
 """Number of standard errors by which a score has to be better."""
 
 
@@ -70,7 +70,7 @@ def unbeaten(found: RunScores, ladder: Sequence[Rung], metric: Metric) -> list[s
     """
     if found.score is None or found.standard_error is None:
         return ["failed"]
-    margin = _CLEARLY * found.standard_error
+    margin = CLEARLY * found.standard_error
     if not metric.higher_is_better:
         margin = -margin
     surely = found.score - margin
@@ -88,7 +88,7 @@ def unbeaten(found: RunScores, ladder: Sequence[Rung], metric: Metric) -> list[s
 def _loss_fell(found: RunScores) -> bool:
     if found.loss_drop is None or found.loss_drop_error is None:
         return False
-    return found.loss_drop > _CLEARLY * found.loss_drop_error
+    return found.loss_drop > CLEARLY * found.loss_drop_error
 
 
 def _best(rungs: Sequence[Rung], metric: Metric) -> Rung | None:

@@ -1,54 +1,32 @@
-"""What other programs read: every run as CSV, a table for LaTeX, figures as files."""
+"""What other programs read: every run as CSV, figures as files."""
 
 import csv
 import io
 import math
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
 from matplotlib.image import imread
 
 from lstm_baseline.contestants.contestant import Contestant
-from lstm_baseline.race.plan import Sweep
 from lstm_baseline.race.report.exports import (
     COLUMNS,
-    escape_latex,
     results_csv,
-    results_latex,
     write_exports,
 )
 from lstm_baseline.race.report.page import draw_all
 from lstm_baseline.race.report.sections.section import file_name
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.saved_model import MODEL
-from lstm_baseline.tasks import make_task
-from tests.support.raced import TUNING, hostile
-from tests.support.races import LadderTask, race, run, trial
+from tests.support.raced import hostile, swept
+from tests.support.races import LadderTask, race, run
 
 QUICK = VerdictRule(num_resamples=500)
 
 
 def rows(outcome):
     return list(csv.DictReader(io.StringIO(results_csv(outcome))))
-
-
-def swept():
-    adding = make_task("adding", length=6)
-    return race(
-        {"lstm": [run(0.01, beyond=(0.2, None)), run(None)]},
-        adding,
-        parameters=9000,
-        tuning=TUNING,
-        trials={"lstm": [trial(0.3), trial(None, reason="loss is nan")]},
-        sweeps=(
-            Sweep(adding, "length", (4, 6), seeds=2, train=False),
-            Sweep(adding, "length", (5, 7), seeds=1, train=True),
-        ),
-        trained=lambda spec: run(0.01 * spec.task.config()["length"]),
-    )
 
 
 class TestCSV:
@@ -127,98 +105,25 @@ class TestCSV:
         assert name in {row["reason"] for row in given}
 
 
-class TestLaTeX:
-    def test_the_table(self):
-        outcome = race(
-            {
-                "lstm": [run(0.7 + k / 1000) for k in range(8)],
-                "mine": [run(0.9 + k / 1000) for k in range(8)],
-            },
-            LadderTask(name="a_task"),
-            rule=QUICK,
-        )
-        text = results_latex(outcome)
-        assert r" &  & best heuristic & LSTM & mine & oracle \\" in text
-        assert (
-            r"a\_task & accuracy $\uparrow$ & 0.500 & "
-            r"0.704 $\pm$ 0.002 & \textbf{0.903 $\pm$ 0.002} & 1.000 \\"
-        ) in text
-        assert "mine wins against the LSTM: better on a\\_task (8 paired seeds, 300 steps)" in text
-        assert outcome.plan.hash in text
-
-    def test_who_is_only_ahead_is_not_bold(self):
-        text = results_latex(race({"lstm": [run(0.7)] * 3, "mine": [run(0.9)] * 3}, rule=QUICK))
-        assert r"\textbf" not in text
-
-    def test_the_baseline_is_bold_where_it_beats_everyone(self):
-        def text(*others):
-            given = {"lstm": [[run(0.9 + k / 1000) for k in range(8)]]}
-            for place, score in enumerate(others):
-                given[f"other {place}"] = [[run(score + k / 999) for k in range(8)]]
-            return results_latex(race(given, LadderTask(), rule=QUICK))
-
-        assert r" & \textbf{0.903 $\pm$ 0.002} & 0.704" in text(0.7)
-        assert r" & \textbf{0.903 $\pm$ 0.002} & 0.704" in text(0.7, 0.6)
-        assert r"\textbf" not in text(0.7, 0.9)
-
-    def test_who_did_not_learn_is_marked(self):
-        text = results_latex(race({"lstm": [run(0.7)], "mine": [run(0.4)]}))
-        assert r" & 0.700 & 0.400$^\dagger$ & " in text
-        assert r"$^\dagger$: did not learn." in text
-
-    def test_every_special_character_stands_for_itself(self):
-        assert escape_latex("50% of $x_1$ & {y} #2 ~ ^ \\ \n") == (
-            r"50\% of \$x\_1\$ \& \{y\} \#2 \textasciitilde{} \textasciicircum{} "
-            r"\textbackslash{} \textbackslash{}n"
-        )
-
-    def test_hostile_names_leave_nothing_that_latex_acts_on(self):
-        text = results_latex(hostile())
-        body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-        known = (
-            r"begin|end|centering|footnotesize|setlength|tabcolsep|caption|toprule|midrule|"
-            r"bottomrule|textbf|pm|uparrow|downarrow|dagger|text(?:backslash|asciitilde|asciicircum|less|greater|bar)|[\\&%$#_{}]"
-        )
-        without = re.sub(rf"\\(?:{known})", "", body)
-        assert "\\" not in without
-        assert not set("%#~") & set(without)
-        assert without.count("{") == without.count("}")
-        assert without.count("$") % 2 == 0
-        lines = [line for line in body.splitlines() if line.endswith(r"\\")]
-        assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {5}
-
-    @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
-    @pytest.mark.parametrize("outcome", [hostile, swept])
-    def test_latex_sets_it(self, outcome, tmp_path):
-        (tmp_path / "results.tex").write_text(results_latex(outcome()))
-        (tmp_path / "paper.tex").write_text(
-            r"\documentclass{article}\usepackage{booktabs}"
-            r"\begin{document}\input{results}\end{document}"
-        )
-        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
-        found = subprocess.run(
-            [*command, "paper"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
-        assert found.returncode == 0, found.stdout
-        assert (tmp_path / "paper.pdf").stat().st_size > 10_000
-
-
 class TestFigures:
-    def test_each_is_a_png_and_an_svg_on_white(self, tmp_path):
+    def test_each_is_a_png_a_pdf_and_an_svg_on_white(self, tmp_path):
         outcome = hostile()
         pictures = draw_all(outcome, tmp_path / "runs")
         write_exports(outcome, pictures, tmp_path)
         names = {path.name for path in (tmp_path / "figures").iterdir()}
         drawn = [picture.name for picture in pictures if not picture.problem]
-        assert len(names) == 2 * len(drawn) == 2 * len(set(drawn))
+        assert len(names) == 3 * len(drawn) == 3 * len(set(drawn))
         for name in names:
-            assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|svg)", name)
+            assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,150}\.(png|pdf|svg)", name)
         for path in (tmp_path / "figures").iterdir():
             if path.suffix == ".png":
                 pixels = imread(path)
                 assert min(pixels.shape[:2]) > 300
                 assert pixels[0, 0, :3].tolist() == [1, 1, 1]
                 assert pixels.std() > 0.02
+            elif path.suffix == ".pdf":
+                assert path.read_bytes().startswith(b"%PDF-")
+                assert path.read_bytes().rstrip().endswith(b"%%EOF")
             else:
                 root = ET.fromstring(path.read_bytes())
                 assert root[0].get("fill") == "#ffffff"

@@ -197,6 +197,17 @@ class TestPage:
             Page(html).words
         )
 
+    def test_the_compute_is_that_of_every_run_on_disk(self, raced):
+        folder = raced[1].parent
+        results = [json.loads(path.read_text()) for path in folder.glob("runs/*/result.json")]
+        total = next(
+            line
+            for line in (folder / "checklist.md").read_text(encoding="utf-8").splitlines()
+            if line.startswith("| all | all |")
+        )
+        hours = sum(result["seconds"] for result in results) / 3600
+        assert total == f"| all | all | {len(results)} | 0 | {formats.number(hours)} |"
+
     def test_is_small(self, html):
         assert len(html.encode()) < 1_500_000
 

@@ -1,7 +1,7 @@
-"""Files for other programs: every run as CSV, the verdict as JSON, a LaTeX table, figures.
+"""Files for other programs: every run as CSV, the verdict as JSON, LaTeX tables, figures.
 
 Names and reasons may hold any text. In the CSV an apostrophe is put before a text that a
-spreadsheet would take for a formula; in LaTeX every special character is escaped.
+spreadsheet would take for a formula.
 """
 
 import csv
@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from lstm_baseline.engine.storage import write_json, write_whole
-from lstm_baseline.plots import formats
 from lstm_baseline.plots.svg import to_paper
-from lstm_baseline.race.outcomes import RaceOutcome, SeedOutcome, SweepOutcome, TaskOutcome
-from lstm_baseline.race.report import words
+from lstm_baseline.race.outcomes import RaceOutcome, SeedOutcome, SweepOutcome
+from lstm_baseline.race.report.latex import results_latex
 from lstm_baseline.race.report.sections import Picture
 from lstm_baseline.race.report.verdict_file import verdict_as_data
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
-from lstm_baseline.tasks import Rung, Task
+from lstm_baseline.tasks import Task
 
 CSV, VERDICT, LATEX, FIGURES = "results.csv", "verdict.json", "results.tex", "figures"
 
@@ -62,22 +61,10 @@ COLUMNS = (
 """
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",  # \textquotedbl is unknown to LaTeX's own encoding
-    "±": r"$\pm$",
-    "−": "$-$",
-    "–": "--",
-} | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) -> None:
-    """Write every run, the verdict, a table, and each picture as PNG and SVG.
+    """Write every run, the verdict, tables, and each picture as SVG, PNG and PDF.
 
     The files are ``results.csv``, ``verdict.json``, ``results.tex`` and those in ``figures/``.
 
@@ -92,6 +79,7 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
     for picture in (each for each in pictures if not each.problem):
         write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
         write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
+        write_whole(folder / FIGURES / f"{picture.name}.pdf", picture.pdf)
 
 
 def results_csv(race: RaceOutcome) -> str:
@@ -106,79 +94,6 @@ def results_csv(race: RaceOutcome) -> str:
     for row in _rows(race):
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return content.getvalue()
-
-
-def results_latex(race: RaceOutcome) -> str:
-    r"""Return a table of mean ± standard deviation, tasks × contestants, for ``booktabs``.
-
-    Each task's scores stand between its best heuristic and its oracle. By the verdict, a challenger
-    that beats the baseline is bold, and so is a baseline that beats every challenger. No other
-    contestant is bold, however good its mean.
-    """
-    plan = race.plan
-    names = [escape_latex(formats.model_label(name)) for name in plan.models]
-    heads = ["", "", "best heuristic", *names, "oracle"]
-    lines = [
-        f"% Plan {plan.hash}; needs \\usepackage{{booktabs}}.",
-        r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_caption(race)}}}",
-        rf"\begin{{tabular}}{{ll{'c' * (len(heads) - 2)}}}",
-        r"\toprule",
-        _line(heads),
-        r"\midrule",
-    ]
-    for place, outcome in enumerate(race.tasks):
-        cells = [escape_latex(outcome.title), _metric(outcome), _rung(outcome.best_heuristic)]
-        for name in plan.models:
-            found = outcome.of(name)
-            cell = escape_latex(words.spread(found.score))
-            if _won(race, name, place):
-                cell = rf"\textbf{{{cell}}}"
-            cells.append(cell if found.learned else rf"{cell}$^\dagger$")
-        lines.append(_line([*cells, _rung(outcome.oracle)]))
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """Return a text with its special characters escaped for LaTeX."""
-    return "".join(_LATEX.get(character, character) for character in formats.printable(text))
-
-
-def _caption(race: RaceOutcome) -> str:
-    plan = race.plan
-    spread = " ± standard deviation" if plan.seeds > 1 else ""
-    parts = [escape_latex(f"Mean{spread} of test scores over {formats.seeds(plan.seeds)}.")]
-    if race.duels:
-        parts.append("Bold: better by the verdict's rule.")
-    if any(not c.learned for outcome in race.tasks for c in outcome.contestants):
-        parts.append(r"$^\dagger$: did not learn.")
-    parts += map(escape_latex, words.verdicts(plan, race.duels))
-    return " ".join(parts)
-
-
-def _won(race: RaceOutcome, name: str, place: int) -> bool:
-    """Return True if a challenger beat the baseline on a task, or the baseline all challengers."""
-    is_baseline = name == race.plan.baseline
-    wanted = "baseline better" if is_baseline else "challenger better"
-    found = [
-        duel.tasks[place].verdict for duel in race.duels if is_baseline or duel.challenger == name
-    ]
-    return bool(found) and all(verdict == wanted for verdict in found)
-
-
-def _metric(outcome: TaskOutcome) -> str:
-    arrow = r"$\uparrow$" if outcome.metric.higher_is_better else r"$\downarrow$"
-    return f"{escape_latex(outcome.metric.name)} {arrow}"
-
-
-def _rung(rung: Rung | None) -> str:
-    return escape_latex(formats.number(None if rung is None else rung.score))
-
-
-def _line(cells: list[str]) -> str:
-    return f"{' & '.join(cells)} \\\\"
 
 
 def _rows(race: RaceOutcome) -> Iterator[dict[str, Any]]:

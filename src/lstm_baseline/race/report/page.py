@@ -8,16 +8,17 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lstm_baseline.engine.storage import read_json, write_whole
+from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.engine.wording import counted
-from lstm_baseline.installation import describe_installation
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import INK, MARKERS, model_style
 from lstm_baseline.plots.palette import BLUE
 from lstm_baseline.race.outcomes import RaceOutcome
 from lstm_baseline.race.plan import PLAN, RUNS, Plan
 from lstm_baseline.race.report import words
+from lstm_baseline.race.report.environment import describe_environment
 from lstm_baseline.race.report.exports import CSV, FIGURES, LATEX, VERDICT, write_exports
+from lstm_baseline.race.report.paper import CHECKLIST, METHODS, REFERENCES, write_paper
 from lstm_baseline.race.report.sections import HEAD, SECTIONS, Picture
 
 PAGE = "index.html"
@@ -49,7 +50,9 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         If a file cannot be written.
     """
     pictures = draw_all(race, folder / RUNS)
+    environment = describe_environment(folder, command)
     write_exports(race, pictures, folder)
+    write_paper(race, environment, folder)
     plan = race.plan
     names: dict[str, object] = {
         "title": formats.printable(plan.title) or _title(plan),
@@ -62,9 +65,14 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         "pictures": _by_slot(pictures),
         "keys": {name: _key(name, plan.models) for name in plan.models},
         "trials": plan.tuning.settings(plan.settings),
-        "environment": _environment_facts(folder),
+        "environment": environment.facts()
+        | {"report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"},
         "command": command,
-        "files": [CSV, VERDICT, LATEX, f"{FIGURES}/", PLAN, f"{RUNS}/"],
+        "files": [
+            *(CSV, VERDICT, LATEX, f"{FIGURES}/"),
+            *(METHODS, CHECKLIST, REFERENCES),
+            *(PLAN, f"{RUNS}/"),
+        ],
     }
     for section in (HEAD, *SECTIONS):
         names |= section.facts(race)
@@ -125,22 +133,3 @@ def _key(name: str, models: Sequence[str]) -> Key:
     # The page itself defines the two colours that must differ on a dark page.
     color = {BLUE: "var(--blue)", INK: "var(--ink)"}.get(style.color, style.color)
     return Key(MARKERS[style.marker], color)
-
-
-def _environment_facts(folder: Path) -> dict[str, object]:
-    """Return what the runs were made with, as the plan's file has it, and what drew the report."""
-    here = describe_installation()
-    made_with: dict[str, object] = {}
-    if (folder / PLAN).exists():
-        made_with = dict(read_json(folder / PLAN)["made_with"])
-    native = "" if here.instruction_set is None else f", {here.instruction_set}"
-    return {
-        "runs made with": ", ".join(f"{name} {value}" for name, value in made_with.items()) or "–",
-        "report written with": f"lstm-baseline {here.version}",
-        "engine": f"{here.engine}{native}",
-        "Python": here.python,
-        "NumPy": here.numpy,
-        "platform": here.platform,
-        "CPU cores": here.cores,
-        "report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-    }

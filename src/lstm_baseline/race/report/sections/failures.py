@@ -6,9 +6,8 @@ from typing import NamedTuple
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import RaceOutcome
+from lstm_baseline.race.report.every_run import every_run
 from lstm_baseline.race.report.sections.section import Section
-from lstm_baseline.runs.run import RunResult
-from lstm_baseline.runs.spec import RunSpec
 
 
 class Failure(NamedTuple):
@@ -19,26 +18,10 @@ class Failure(NamedTuple):
     reason: str
 
 
-def _runs(race: RaceOutcome) -> list[tuple[str, str, RunSpec, RunResult]]:
-    """Return each run once, with its stage and its task."""
-    found: dict[str, tuple[str, str, RunSpec, RunResult]] = {}
-    for outcome in race.tasks:
-        for contestant in outcome.contestants:
-            for seed in contestant.seeds:
-                found[seed.spec.name] = ("final run", outcome.title, seed.spec, seed.result)
-            for trial in contestant.trials:
-                found[trial.spec.name] = ("tuning trial", outcome.title, *trial)
-    for swept in race.sweeps:
-        for seed in swept.runs:
-            value = f"{swept.title}, {swept.sweep.vary} {seed.spec.task.config()[swept.sweep.vary]}"
-            found.setdefault(seed.spec.name, ("sweep run", value, seed.spec, seed.result))
-    return list(found.values())
-
-
 def _counts(race: RaceOutcome) -> str:
     """Return the number of failed runs of each stage, in words."""
     found: dict[str, list[bool]] = {}
-    for stage, _, _, result in _runs(race):
+    for stage, _, _, result in every_run(race):
         found.setdefault(stage, []).append(result.status == "failed")
     return formats.listing(
         [f"{sum(failed)} of {counted(len(failed), stage)}" for stage, failed in found.items()]
@@ -52,7 +35,7 @@ def _failures(race: RaceOutcome) -> list[Failure]:
             f"{title}, {formats.model_label(spec.model)}, {spec.title}",
             result.reason or "no reason was recorded",
         )
-        for stage, title, spec, result in _runs(race)
+        for stage, title, spec, result in every_run(race)
         if result.status == "failed"
     ]
     for swept in race.sweeps:

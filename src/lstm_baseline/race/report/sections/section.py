@@ -14,7 +14,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import to_png
+from lstm_baseline.plots.drawing import to_pdf, to_png
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
 
@@ -35,6 +35,7 @@ class Picture(NamedTuple):
     caption: str = ""
     svg: bytes = b""
     png: bytes = b""
+    pdf: bytes = b""
     problem: str = ""
     """Reason why it was not drawn; empty if it was. A picture with a problem has nothing else."""
 
@@ -80,7 +81,15 @@ class Section(NamedTuple):
 
 def draw(slot: Slot, name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
     """Return a figure as a picture with a description."""
-    return Picture(slot, name, formats.printable(alt), caption, to_svg(figure), to_png(figure))
+    return Picture(
+        slot,
+        name,
+        formats.printable(alt),
+        caption,
+        svg=to_svg(figure),
+        png=to_png(figure),
+        pdf=to_pdf(figure),
+    )
 
 
 def file_name(*parts: str | int) -> str:
