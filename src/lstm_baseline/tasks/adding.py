@@ -20,10 +20,11 @@ from typing import final
 import numpy as np
 
 from lstm_baseline.engine.inputs import as_size
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import last_true
 from lstm_baseline.tasks.metrics import MEAN_SQUARED_ERROR, Batch
+from lstm_baseline.tasks.telling import decimals
 
 
 @final
@@ -76,6 +77,20 @@ class Adding(GeneratedTask):
             ),
             Predictor("oracle", "oracle", "the sum of the marked numbers", self._oracle),
         ]
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the two marked numbers with their places, and the question."""
+        first, second = x[:, 1].nonzero()[0]
+        one, other = decimals(x[[first, second], 0])
+        return (
+            f"of {self.length} numbers, number {first + 1}, {one}, and number {second + 1}, "
+            f"{other}, are marked; what is their sum?"
+        )
+
+    def answer(self, row: NDArray) -> str:
+        """Return the sum."""
+        (total,) = decimals(row)
+        return total
 
     def _constant(self, x: FloatArray) -> FloatArray:
         return np.ones((len(x), 1), np.float32)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.tasks.metrics import Batch, Metric
 
 # A number for each of a seed's streams, so that no two share their draws.
@@ -93,6 +93,20 @@ class Task(ABC):
         where a story has no second one.
         """
         return None
+
+    def tell(self, x: FloatArray) -> str:
+        """Return a sample, one row x (T, I), as a line that tells what is shown and what is asked.
+
+        It needs no knowledge of the layout. Empty if the task has no such words.
+        """
+        return ""
+
+    def answer(self, row: NDArray) -> str:
+        """Return an answer in the words of ``tell``: the target of one row, or its prediction.
+
+        ``row`` is a class () or (T,), or logits or values (O,) or (T, O).
+        """
+        return ""
 
     def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
         """Score every rule on one batch, worst first."""

@@ -24,10 +24,12 @@ from typing import final
 import numpy as np
 
 from lstm_baseline.engine.inputs import as_size
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import CROSS_ENTROPY, Batch
+from lstm_baseline.tasks.telling import classes, in_a_row
 
 
 @final
@@ -89,6 +91,22 @@ class CopyMemory(GeneratedTask):
             *self._order_free(),
             Predictor("oracle", "oracle", "the symbols shown, in order", self._oracle),
         ]
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the symbols shown, the delay, and the question."""
+        shown = x[: self.num_recalled, : self.num_symbols].argmax(axis=-1)
+        return (
+            f"symbols {in_a_row(shown + 1, ' ')}, then {counted(self.delay - 1, 'blank')} and the "
+            "go signal; which symbols were shown, in order?"
+        )
+
+    def answer(self, row: NDArray) -> str:
+        """Return the symbols recalled, and how many were given before the go signal, if any."""
+        given = classes(row)
+        blank = self.num_symbols
+        recalled = ["blank" if k == blank else k + 1 for k in given[-self.num_recalled :].tolist()]
+        too_early = int((given[: -self.num_recalled] != blank).sum())
+        return in_a_row(recalled, " ") + (f", and {too_early} too early" if too_early else "")
 
     def _chance(self, x: FloatArray) -> FloatArray:
         return np.zeros((*x.shape[:2], self.output_size), np.float32)

@@ -47,6 +47,7 @@ from lstm_baseline.tasks.encoding import (
     uniform,
 )
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
+from lstm_baseline.tasks.telling import classes, decimals, in_a_row, ordinal
 
 
 class _Story(NamedTuple):
@@ -193,6 +194,27 @@ class NthFarthest(GeneratedTask):
         x[..., self._n] = one_hot(n, self.num_vectors)[:, None]
         x[..., self._m] = one_hot(m, self.num_vectors)[:, None]
         return batch._replace(x=x)
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the vectors in their order, each by its distance from vector m, and the question.
+
+        The distances are what a person would have to compute first.
+        """
+        story = self._read(x[None])
+        (names,), (m,), (n,) = story.names + 1, story.m + 1, story.n + 1
+        distances = decimals(np.sqrt(_squared_distances(story)[0]))
+        shown = [
+            f"vector {name}" + ("" if name == m else f" at {distance}")
+            for name, distance in zip(names, distances, strict=True)
+        ]
+        return (
+            f"with their distances from vector {m}: {in_a_row(shown)}; which is the "
+            f"{ordinal(int(n))} farthest from vector {m}, itself included?"
+        )
+
+    def answer(self, row: NDArray) -> str:
+        """Return the vector by its name."""
+        return f"vector {classes(row) + 1}"
 
     def _known_coordinates(self) -> list[int]:
         """Return how many coordinates of m each rule between norm and oracle knows."""

@@ -37,6 +37,7 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, columns, largest, last_true, one_hot, other_choice
 from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch
+from lstm_baseline.tasks.telling import classes, decimals, in_a_row, numbered
 
 _MOVES = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
 
@@ -157,6 +158,27 @@ class ObjectTracking(GeneratedTask):
         x = batch.x.copy()
         x[:, -1, self._object] = one_hot(other, self.num_objects)
         return batch._replace(x=x)
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the sightings in their order, and the question."""
+        seen = [
+            f"{numbered('object', step[self._object])} at {self._told(position)}"
+            for step, position in zip(x[:-1], self._seen(x[None])[0], strict=True)
+        ]
+        return f"{in_a_row(seen)}; where is {numbered('object', x[-1, self._object])}?"
+
+    def answer(self, row: NDArray) -> str:
+        """Return column and row: from 1 on of a cell, from 0 to 1 of a position."""
+        if self.target == "position":
+            return "column {}, row {}".format(*decimals(row))
+        down, across = divmod(int(classes(row)), self.grid)
+        return self._told(np.array([across, down]))
+
+    def _told(self, position: IntArray) -> str:
+        """Return column and row (2,) in the words of an answer."""
+        if self.target == "position":
+            return self.answer(self._scaled(position))
+        return "column {}, row {}".format(*(position + 1))
 
     def _draw_shown(self, size: int, rng: np.random.Generator) -> IntArray:
         """Draw the object of each step (B, num_sightings), each object once or more."""

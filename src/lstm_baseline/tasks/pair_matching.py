@@ -26,7 +26,7 @@ from typing import final
 import numpy as np
 
 from lstm_baseline.engine.inputs import as_size
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
@@ -38,6 +38,7 @@ from lstm_baseline.tasks.encoding import (
     uniform,
 )
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
+from lstm_baseline.tasks.telling import classes, in_a_row, numbered
 
 
 @final
@@ -114,6 +115,18 @@ class PairMatching(GeneratedTask):
         x = batch.x.copy()
         x[:, -1, self._first] = one_hot(drawn(others, rng), self.num_symbols)
         return batch._replace(x=x)
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the pairs in their order, and the question."""
+        pairs = [
+            f"{numbered('symbol', step[self._first])} with {numbered('symbol', step[self._second])}"
+            for step in x[:-1]
+        ]
+        return f"{in_a_row(pairs)}; what went with {numbered('symbol', x[-1, self._first])}?"
+
+    def answer(self, row: NDArray) -> str:
+        """Return the symbol."""
+        return f"symbol {classes(row) + 1}"
 
     def _seen(self, x: FloatArray) -> FloatArray:
         """Return 1 for each symbol of the pairs, else 0 (B, num_symbols)."""

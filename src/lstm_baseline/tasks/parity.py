@@ -16,10 +16,11 @@ from typing import final
 import numpy as np
 
 from lstm_baseline.engine.inputs import as_size
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, one_hot, uniform
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
+from lstm_baseline.tasks.telling import classes, in_a_row
 
 
 @final
@@ -59,6 +60,14 @@ class Parity(GeneratedTask):
             Predictor("chance", "chance", "either answer", lambda x: uniform(x, 2)),
             Predictor("oracle", "oracle", "the sum of the bits modulo 2", self._oracle),
         ]
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the bits, and the question."""
+        return f"{in_a_row(x.argmax(axis=-1), ' ')}; is the number of ones odd?"
+
+    def answer(self, row: NDArray) -> str:
+        """Return yes or no."""
+        return "yes" if classes(row) == 1 else "no"
 
     def _oracle(self, x: FloatArray) -> FloatArray:
         return certain(x[..., 1].sum(axis=1).astype(np.int64) % 2, 2)

@@ -33,7 +33,7 @@ from typing import final
 import numpy as np
 
 from lstm_baseline.engine.inputs import as_size
-from lstm_baseline.engine.shapes import FloatArray, IntArray
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import (
     certain,
@@ -47,6 +47,7 @@ from lstm_baseline.tasks.encoding import (
     uniform,
 )
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
+from lstm_baseline.tasks.telling import classes, in_a_row, numbered
 
 
 @final
@@ -144,6 +145,22 @@ class QuestionAnswering(GeneratedTask):
         x = batch.x.copy()
         x[:, -1, self._object] = one_hot(other, self.num_objects)
         return batch._replace(x=x)
+
+    def tell(self, x: FloatArray) -> str:
+        """Return the facts in their order, and the question."""
+        facts = in_a_row(map(self._fact, x[:-1]))
+        return f"{facts}; where is {numbered('object', x[-1, self._object])}?"
+
+    def _fact(self, step: FloatArray) -> str:
+        """Return one fact (I,) in words."""
+        who, where = numbered("person", step[self._person]), step[self._place]
+        if where.any():
+            return f"{who} goes to {numbered('place', where)}"
+        return f"{who} takes {numbered('object', step[self._object])}"
+
+    def answer(self, row: NDArray) -> str:
+        """Return the place."""
+        return f"place {classes(row) + 1}"
 
     def _question_free(self) -> list[Predictor]:
         """Return the best rule that never looks at the question; a single object needs none."""
