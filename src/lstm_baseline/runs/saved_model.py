@@ -99,15 +99,26 @@ def saved_outputs(spec: RunSpec, folder: Path) -> FloatArray:
     LSTMBaselineError
         If the file is missing, damaged, or of another model.
     """
-    path, task = folder / MODEL, spec.task
+    model, task = saved_model(spec, folder), spec.task
+    if isinstance(task, ArrayFile) and not has_format(folder / MODEL, WEIGHTS):
+        return _standardised_outputs(model, task, "test", spec.seed)
+    return predict(model, task, task.test(spec.seed))
+
+
+def saved_model(spec: RunSpec, folder: Path) -> Trainable:
+    """Return the model in a run's file, for the numbers that the file takes.
+
+    Raises
+    ------
+    LSTMBaselineError
+        If the file is missing, damaged, or of another model.
+    """
+    path = folder / MODEL
     if not has_format(path, WEIGHTS):
-        model = load_model(path)
-        if isinstance(task, ArrayFile):
-            return _standardised_outputs(model, task, "test", spec.seed)
-        return predict(model, task, task.test(spec.seed))
+        return load_model(path)
     built = spec.build_model()
     _put_arrays(built, path)
-    return predict(built, task, task.test(spec.seed))
+    return built
 
 
 def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:

@@ -208,7 +208,7 @@ class NthFarthest(GeneratedTask):
             for name, distance in zip(names, distances, strict=True)
         ]
         return (
-            f"with their distances from vector {m}: {in_a_row(shown)}; which is the "
+            f"vectors with their distances from vector {m}: {in_a_row(shown)}; which is the "
             f"{ordinal(int(n))} farthest from vector {m}, itself included?"
         )
 

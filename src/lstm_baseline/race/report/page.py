@@ -76,6 +76,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
     }
     for section in (HEAD, *SECTIONS):
         names |= section.facts(race)
+        names |= section.from_runs(race, folder / RUNS)
     page = _environment().get_template("report.html.j2").render(names)
     path = folder / PAGE
     write_whole(path, page.encode())

@@ -9,6 +9,7 @@ from lstm_baseline.race.report.sections import (
     speed,
     tuning,
     verdict,
+    wrong,
 )
 from lstm_baseline.race.report.sections.section import Picture, Section
 
@@ -23,6 +24,7 @@ SECTIONS: tuple[Section, ...] = (
     difficulty.SECTION,
     Section("cost", "Size and cost"),
     inside.SECTION,
+    wrong.SECTION,
     failures.SECTION,
     Section("plan", "Plan"),
     Section("how", "How it was run"),

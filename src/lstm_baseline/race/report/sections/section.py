@@ -55,6 +55,11 @@ def no_facts(race: RaceOutcome) -> Mapping[str, object]:
     return {}
 
 
+def nothing_from_runs(race: RaceOutcome, runs: Path) -> Mapping[str, object]:
+    """Return no facts, for a section that reads no trained models."""
+    return {}
+
+
 def always(race: RaceOutcome) -> bool:
     """Return True, for a section that every report has."""
     return True
@@ -71,6 +76,8 @@ class Section(NamedTuple):
     """Function that draws its figures, given the race and the folder of its runs."""
     facts: Callable[[RaceOutcome], Mapping[str, object]] = no_facts
     """Function that returns further names for the templates."""
+    from_runs: Callable[[RaceOutcome, Path], Mapping[str, object]] = nothing_from_runs
+    """Function that returns further names for its template, given the folder of the runs too."""
     is_shown: Callable[[RaceOutcome], bool] = always
 
     @property

@@ -1,0 +1,181 @@
+"""Wrong answers: test samples that each contestant's best run gets wrong, beside the oracle's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.errors import LSTMBaselineError
+from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.plots.formats import number
+from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
+from lstm_baseline.race.report.sections.section import Section
+from lstm_baseline.runs.saved_model import saved_model
+from lstm_baseline.tasks import Batch, GeneratedTask, Task
+from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.training import Trainable, predict
+
+SHOWN = 3
+"""Largest number of wrong answers of a contestant on a task."""
+BLOCK = 2000
+"""Test samples that a model answers at a time, until enough of its answers are wrong."""
+
+
+class WrongAnswer(NamedTuple):
+    """A sample and an answer to it, in the task's words."""
+
+    sample: str
+    answer: str
+    extent: str
+    """How wrong, or how sure of it, the model is."""
+    right: str
+    """The oracle's answer."""
+
+
+class Mistakes(NamedTuple):
+    """Wrong answers of a contestant's best run on a task."""
+
+    model: str
+    run: str = ""
+    """Seed and test score of the run; empty without a run."""
+    found: str = ""
+    """How many of how many answers are wrong."""
+    brief: str = ""
+    """The same in a few words."""
+    answers: tuple[WrongAnswer, ...] = ()
+    problem: str = ""
+    """Reason why its answers are not known; empty if they are."""
+
+
+class TaskMistakes(NamedTuple):
+    """Wrong answers of all contestants on a task."""
+
+    title: str
+    contestants: tuple[Mistakes, ...]
+
+
+def severity(task: Task, outputs: FloatArray, y: NDArray) -> NDArray:
+    """Return how wrong each answer is, (B,): 0 where it is right.
+
+    Of classes it is the probability that the model gives to what it answers, the largest over wrong
+    steps where every step has a target; of values, the distance from the target.
+    """
+    if task.loss == "mean_squared_error":
+        distance: NDArray = np.linalg.norm((outputs - y).reshape(len(y), -1), axis=1)
+        return distance
+    probability = np.exp(log_softmax(outputs.astype(np.float64))).max(axis=-1)
+    wrong: NDArray = np.where(outputs.argmax(axis=-1) == y, 0, probability)
+    return np.asarray(wrong.max(axis=1)) if task.per_step else wrong
+
+
+def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> Mistakes:
+    """Return the worst wrong answers of a trained model to the test samples of a seed.
+
+    It answers the first ``BLOCK`` samples, and further ones only until ``SHOWN`` are wrong.
+    """
+    test = task.test(seed)
+    blocks, num_wrong = [], 0
+    for start in range(0, len(test.x), BLOCK):
+        batch = Batch(test.x[start : start + BLOCK], test.y[start : start + BLOCK])
+        blocks.append(predict(trained, task, batch))
+        num_wrong += int(np.count_nonzero(severity(task, blocks[-1], batch.y)))
+        if num_wrong >= SHOWN:
+            break
+    outputs = np.concatenate(blocks)
+    x, y = test.x[: len(outputs)], test.y[: len(outputs)]
+    how_wrong = severity(task, outputs, y)
+    worst = np.argsort(-how_wrong, kind="stable")[: min(SHOWN, num_wrong)]
+    (oracle,) = [rule for rule in task.predictors() if rule.kind == "oracle"]
+    answers = [
+        WrongAnswer(
+            task.tell(x[row]),
+            task.answer(outputs[row]),
+            _extent(task, outputs[row], y[row], how_wrong[row]),
+            task.answer(right),
+        )
+        for row, right in zip(worst, oracle.predict(x[worst]), strict=True)
+    ]
+    rows = f"{len(y):,}" if len(y) == len(test.y) else f"the first {len(y):,}"
+    if task.loss == "mean_squared_error":
+        typical, largest = number(float(np.median(how_wrong))), number(float(how_wrong.max()))
+        found = f"half of {rows} test samples off by {typical} or less"
+        brief = f"off by up to {largest}"
+    elif num_wrong == 0:
+        found, brief = f"none of {rows} test samples wrong", f"none of {len(y):,}"
+    else:
+        found = f"{num_wrong:,} of {rows} test samples wrong ({100 * num_wrong / len(y):.3g}%)"
+        brief = f"{num_wrong:,} of {len(y):,}"
+    return Mistakes(model, found=found, brief=brief, answers=tuple(answers))
+
+
+def _extent(task: Task, output: FloatArray, target: NDArray, how_wrong: float) -> str:
+    if task.loss == "mean_squared_error":
+        return f"off by {number(how_wrong)}"
+    if task.per_step:
+        num_wrong = np.count_nonzero(output.argmax(axis=-1) != target)
+        return f"wrong at {num_wrong} of {len(target)} steps"
+    return f"{100 * how_wrong:.0f}% sure"
+
+
+def best_run(contestant: ContestantOutcome, metric: Metric) -> SeedOutcome | None:
+    """Return the run with the best test score, the first of equal ones; None if none finished."""
+    best = max if metric.higher_is_better else min
+    scores = [score for score in contestant.scores if score is not None]
+    return contestant.seeds[contestant.scores.index(best(scores))] if scores else None
+
+
+def _of_contestant(
+    contestant: ContestantOutcome, outcome: TaskOutcome, task: GeneratedTask, runs: Path
+) -> Mistakes:
+    """Return the wrong answers of a contestant's best run, or why they are not known."""
+    name = contestant.model
+    best = best_run(contestant, outcome.metric)
+    if best is None:
+        return Mistakes(name, brief="no run", problem="No run finished.")
+    spec, run = best.spec, f"seed {best.spec.seed}, test score {number(best.result.score)}"
+    try:
+        with one_thread():
+            found = mistakes(name, task, saved_model(spec, runs / spec.name), spec.seed)
+        return found._replace(run=run)
+    except LSTMBaselineError as error:
+        problem = f"The trained model cannot answer: {error}."
+    except Exception as error:
+        if not spec.contestant.is_user_class:
+            raise
+        problem = f"The class failed: {type(error).__name__}: {error}."
+    return Mistakes(name, run, brief="not known", problem=problem)
+
+
+def _told(outcome: TaskOutcome) -> GeneratedTask | None:
+    """Return the task if its samples can be told in words."""
+    task = outcome.task
+    if not isinstance(task, GeneratedTask):
+        return None
+    sample = task.sample(1, np.random.default_rng(0))
+    return task if task.tell(sample.x[0]) else None
+
+
+def all_mistakes(race: RaceOutcome, runs: Path) -> list[TaskMistakes]:
+    """Return the wrong answers of all contestants on all tasks whose samples can be told."""
+    return [
+        TaskMistakes(
+            outcome.title,
+            tuple(_of_contestant(each, outcome, task, runs) for each in outcome.contestants),
+        )
+        for outcome in race.tasks
+        if (task := _told(outcome)) is not None
+    ]
+
+
+def _from_runs(race: RaceOutcome, runs: Path) -> Mapping[str, object]:
+    return {"wrong_answers": all_mistakes(race, runs)}
+
+
+def _is_shown(race: RaceOutcome) -> bool:
+    return any(_told(outcome) is not None for outcome in race.tasks)
+
+
+SECTION = Section("wrong", "Wrong answers", from_runs=_from_runs, is_shown=_is_shown)
