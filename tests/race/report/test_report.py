@@ -142,6 +142,7 @@ class TestPage:
             "Score against difficulty",
             "Size and cost",
             "Inside the models",
+            "Wrong answers",
             "Failures",
             "Plan",
             "How it was run",

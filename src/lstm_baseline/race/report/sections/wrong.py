@@ -104,10 +104,10 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
         found = f"half of {rows} test samples off by {typical} or less"
         brief = f"off by up to {largest}"
     elif num_wrong == 0:
-        found, brief = f"none of {rows} test samples wrong", f"none of {len(y):,}"
+        found, brief = f"none of {rows} test samples wrong", f"none of {len(y):,} wrong"
     else:
         found = f"{num_wrong:,} of {rows} test samples wrong ({100 * num_wrong / len(y):.3g}%)"
-        brief = f"{num_wrong:,} of {len(y):,}"
+        brief = f"{num_wrong:,} of {len(y):,} wrong"
     return Mistakes(model, found=found, brief=brief, answers=tuple(answers))
 
 
