@@ -65,10 +65,22 @@ class TestMistakes:
             assert each.right == task.answer(test.y[row])
             assert each.answer == task.answer((test.y[row] + 1) % 4)
 
+    def test_no_sample_is_shown_twice(self):
+        task = TASKS[0]
+        test = task.test(0)
+        told = [task.tell(x) for x in test.x]
+        again = [k for k in range(2000) if told[k] == told[0]]
+        assert len(again) > 5
+        other = next(k for k in range(2000) if k not in again)
+        flaws = {k: logits(test.y[k], 0.9) for k in again} | {other: logits(test.y[other], 0.6)}
+        found = mistakes("mine", task, Flawed(task, flaws), 0)
+        assert [each.sample for each in found.answers] == [told[0], told[other]]
+        assert found.brief == f"{len(again) + 1} of 2,000 wrong"
+
     def test_more_samples_are_answered_until_three_are_wrong(self):
         task = TASKS[0]
         y = task.test(0).y
-        late = {k: logits(y[k], 0.9) for k in (1, 2500, 4100, 9000)}
+        late = {k: logits(y[k], 0.9) for k in (1, 2500, 4101, 9000)}
         found = mistakes("mine", task, Flawed(task, late), 0)
         assert found.found == "3 of the first 6,000 test samples wrong (0.05%)"
         assert len(found.answers) == 3

@@ -87,16 +87,21 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
     outputs = np.concatenate(blocks)
     x, y = test.x[: len(outputs)], test.y[: len(outputs)]
     how_wrong = severity(task, outputs, y)
-    worst = np.argsort(-how_wrong, kind="stable")[: min(SHOWN, num_wrong)]
+    told: dict[str, int] = {}
+    for row in np.argsort(-how_wrong, kind="stable")[:num_wrong]:
+        if len(told) == SHOWN:
+            break
+        told.setdefault(task.tell(x[row]), row)  # no sample twice, however often it was drawn
+    worst = list(told.values())
     (oracle,) = [rule for rule in task.predictors() if rule.kind == "oracle"]
     answers = [
         WrongAnswer(
-            task.tell(x[row]),
+            sample,
             task.answer(outputs[row]),
             _extent(task, outputs[row], y[row], how_wrong[row]),
             task.answer(right),
         )
-        for row, right in zip(worst, oracle.predict(x[worst]), strict=True)
+        for (sample, row), right in zip(told.items(), oracle.predict(x[worst]), strict=True)
     ]
     rows = f"{len(y):,}" if len(y) == len(test.y) else f"the first {len(y):,}"
     if task.loss == "mean_squared_error":
