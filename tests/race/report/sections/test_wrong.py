@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 
+import markupsafe
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.sections import wrong
 from lstm_baseline.race.report.sections.wrong import all_mistakes, mistakes, severity
 from lstm_baseline.runs.saved_model import MODEL, save_trained
-from lstm_baseline.tasks import ACCURACY, make_task
+from lstm_baseline.tasks import ACCURACY, Task, make_task
 from tests.support.raced import COMMAND, HOSTILE
 from tests.support.races import LadderTask, race, run
 
@@ -150,14 +151,22 @@ class TestMistakes:
         assert share == pytest.approx(ACCURACY.measure(outputs, test))
 
 
-def trained(outcome, runs):
-    """Write an untrained model into the folder of every run, each with weights of its own."""
+def trained_model(spec):
+    """Return a model that is no longer as it was built."""
+    model = spec.build_model()
+    for value in model.params.values():
+        value *= -3
+    return model
+
+
+def write_models(outcome, runs):
+    """Write a model into the folder of every run, each with weights of its own."""
     for task in outcome.tasks:
         for contestant in task.contestants:
             for seed in contestant.seeds:
                 folder = runs / seed.spec.name
                 folder.mkdir(parents=True)
-                save_trained(seed.spec, seed.spec.build_model(), folder)
+                save_trained(seed.spec, trained_model(seed.spec), folder)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +184,7 @@ def raced(tmp_path_factory):
     )
     outcome = race(runs, *TASKS, LadderTask(), contestants=contestants, parameters=1000)
     folder = tmp_path_factory.mktemp("raced") / RUNS
-    trained(outcome, folder)
+    write_models(outcome, folder)
     return outcome, folder
 
 
@@ -194,6 +203,10 @@ def model_files(outcome, runs, task, model, seed):
     ]
 
 
+def fails(*arguments, **options):
+    raise ZeroDivisionError(HOSTILE)
+
+
 class TestRace:
     def test_the_best_run_of_each_contestant(self, raced):
         outcome, runs = raced
@@ -210,7 +223,7 @@ class TestRace:
         outcome, runs = raced
         for contestant, seed in (("lstm", 2), ("mine", 1)):
             spec = outcome.tasks[0].of(contestant).seeds[seed].spec
-            expected = mistakes(contestant, spec.task, spec.build_model(), seed)
+            expected = mistakes(contestant, spec.task, trained_model(spec), seed)
             found = next(
                 each
                 for each in all_mistakes(outcome, runs)[0].contestants
@@ -233,18 +246,12 @@ class TestRace:
         assert all(each.answers for each in other.contestants[:2])
 
     def test_what_a_user_s_class_raises_is_said(self, raced, monkeypatch):
-        def fails(self, x, return_sequences=True, *, lengths=None):
-            raise ZeroDivisionError(HOSTILE)
-
         monkeypatch.setattr("tests.support.plain_challenger.ReLUNetwork.forward", fails)
         lstm, mine, _ = all_mistakes(*raced)[0].contestants
         assert mine.problem == f"The class failed: ZeroDivisionError: {HOSTILE}."
         assert lstm.answers
 
     def test_what_the_package_raises_is_not_hidden(self, raced, monkeypatch):
-        def fails(spec, folder):
-            raise ZeroDivisionError
-
         monkeypatch.setattr(wrong, "saved_model", fails)
         with pytest.raises(ZeroDivisionError):
             all_mistakes(*raced)
@@ -265,6 +272,19 @@ class TestRace:
                 assert contestant.found in text
                 for each in contestant.answers:
                     assert f"{each.sample} {each.answer} {each.extent} {each.right}" in text
+
+    @pytest.mark.usefixtures("svg_only")
+    def test_the_page_escapes_what_a_user_s_class_raises(self, raced, monkeypatch):
+        outcome, runs = raced
+        monkeypatch.setattr("tests.support.plain_challenger.ReLUNetwork.forward", fails)
+        page = write_report(outcome, runs.parent, COMMAND).read_text(encoding="utf-8")
+        assert page.count(f"ZeroDivisionError: {markupsafe.escape(HOSTILE)}.") == 3
+        assert "<script" not in page
+
+    def test_a_task_without_words_is_left_out(self, raced, monkeypatch):
+        monkeypatch.setattr(type(TASKS[1]), "tell", Task.tell)
+        titles = [each.title for each in all_mistakes(*raced)]
+        assert titles == ["pair-matching", "copy-memory"]
 
     @pytest.mark.usefixtures("svg_only")
     def test_a_race_whose_samples_cannot_be_told_has_no_such_section(self, tmp_path):
