@@ -121,16 +121,21 @@ class TestPage:
         assert len(alts) == len(set(alts)) == len(page.images)
         assert all(len(alt) > 30 for alt in alts)
 
-    def test_the_verdict_comes_first(self, raced, html):
+    def test_badges_then_conditions_then_the_table_then_the_sentence(self, raced, html):
         page = Page(html)
         _, _, terminal = raced
         text = page.words.partition("A small race A small race ")[2]
-        start = text[: text.index(" A contestant is better on a task if")]
+        # Nothing but the list of sections is above the first badge.
+        assert html.index("</nav>") < html.index('class="badge') < html.index('class="checks"')
         for name in ("relational RNN", "mine"):
-            assert name in start
-        assert start.count("Open, ") + start.count("No verdict on ") == 2
+            assert re.search(rf"{name} (\? open|– no verdict) against the LSTM", text)
+        start = text[: text.index(" A contestant is better on a task if")]
+        _, key, sentences = start.partition("it decides nothing. ")
+        assert key
+        sentences = sentences.removeprefix("†: did not learn. ")
+        assert sentences.count("Open, ") + sentences.count("No verdict on ") == 2
         # The terminal's sentences are the page's.
-        assert start.strip() in " ".join(terminal.split())
+        assert sentences.strip() in " ".join(terminal.split())
 
     def test_sections_in_order(self, html):
         titles = re.findall(r"<h2>(.*?)</h2>", html)
@@ -210,7 +215,13 @@ class TestWords:
         }
         text = written(tmp_path, race(runs, rule=QUICK)).words
         sentence = "mine wins against the LSTM: better on made-up (8 paired seeds)."
-        assert f"mine on 1 task {sentence} A contestant is better on a task if" in text
+        start, _, _ = text.partition(f"{sentence} A contestant is better on a task if")
+        assert "mine ↑ wins against the LSTM ↑ 1 better : made-up" in start
+        assert (
+            "made-up ↑ better 0.400 ✓ p 0.00781 ≤ 0.05 ✓ interval starts at 0.400 > 0.02" in start
+        )
+        cells = "0.704 ± 0.002 0.903 ± 0.002 ↑ better best mean"
+        assert f"made-up accuracy, higher is better {cells}" in start
         assert (
             "made-up: mine is better , by 0.400 (95% interval 0.400 to 0.400, p = 0.00781)" in text
         )
@@ -267,7 +278,11 @@ class TestWords:
         task = LadderTask(ERROR_LADDER, higher_is_better=False)
         outcome = race({"lstm": [run(0.1, state_size=None, peak_memory=None)]}, task)
         text = written(tmp_path, outcome).words
-        assert text.startswith("LSTM on 1 task LSTM on 1 task No verdict: the LSTM raced alone.")
+        start, found, _ = text.partition("No verdict: the LSTM raced alone.")
+        assert found
+        table = "test score ● LSTM made-up mean squared error, lower is better 0.100 The score of"
+        assert table in start
+        assert "best" not in start
         assert "lower is better" in text
         assert "P(better)" not in text
         size = outcome.tasks[0].contestants[0].num_params
@@ -375,6 +390,7 @@ class TestInABrowser:
     ):
         probe = """<script>
         addEventListener("load", async () => {
+          document.querySelectorAll("details").forEach((each) => { each.open = true; });
           const images = [...document.images];
           await Promise.all(images.map((image) => image.decode()));
           const shown = images.filter((i) => i.naturalWidth > 100 && i.clientWidth > 100);

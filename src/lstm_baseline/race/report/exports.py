@@ -86,7 +86,7 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
     write_json(folder / VERDICT, verdict_as_data(race))
     write_whole(folder / LATEX, results_latex(race).encode())
     for picture in (each for each in pictures if not each.problem):
-        write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
+        write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.own_svg))
         write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
 
 
@@ -129,7 +129,7 @@ def results_latex(race: RaceOutcome) -> str:
         for name in plan.models:
             found = outcome.of(name)
             cell = escape_latex(words.spread(found.score))
-            if _won(race, name, place):
+            if race.is_better(name, place):
                 cell = rf"\textbf{{{cell}}}"
             cells.append(cell if found.learned else rf"{cell}$^\dagger$")
         lines.append(_line([*cells, _rung(outcome.oracle)]))
@@ -152,16 +152,6 @@ def _caption(race: RaceOutcome) -> str:
         parts.append(r"$^\dagger$: did not learn.")
     parts += map(escape_latex, words.verdicts(plan, race.duels))
     return " ".join(parts)
-
-
-def _won(race: RaceOutcome, name: str, place: int) -> bool:
-    """Return True if a challenger beat the baseline on a task, or the baseline all challengers."""
-    is_baseline = name == race.plan.baseline
-    wanted = "baseline better" if is_baseline else "challenger better"
-    found = [
-        duel.tasks[place].verdict for duel in race.duels if is_baseline or duel.challenger == name
-    ]
-    return bool(found) and all(verdict == wanted for verdict in found)
 
 
 def _metric(outcome: TaskOutcome) -> str:
