@@ -367,7 +367,7 @@ def _set_logarithmic(axes: Axes, values: FloatArray) -> str:
     powers = range(first, last + 1, math.ceil((last - first + 1) / _MOST_DECADES))
     places = {10.0**k: _power(k, in_digits) for k in powers}
     if sum(bottom <= place <= top for place in places) < 2:
-        places |= {m * 10.0**k: f"{m * 10.0**k:g}" for k in (first, last) for m in (2, 5)}
+        places |= {m * 10.0**k: f"{m * 10.0**k:g}" for k in powers for m in (2, 5)}
     places |= {0.0: "0"} if zero else {}
     shown = {place: text for place, text in sorted(places.items()) if bottom <= place <= top}
     axes.set_yticks([*shown], [*shown.values()])

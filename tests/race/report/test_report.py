@@ -191,6 +191,14 @@ class TestPage:
         ):
             assert fact in text, fact
 
+    def test_the_inside_of_models_is_folded(self, html):
+        inside = html[html.index('<section id="inside">') : html.index('<section id="failures">')]
+        folded = re.sub(r"<details.*?</details>", "", inside, flags=re.DOTALL)
+        assert "<img" in inside
+        assert "<img" not in folded
+        assert not re.search(r"<details[^>]* open", inside)
+        assert inside.count('<details class="fold">') == 2  # one a task
+
     def test_a_class_of_one_s_own_is_not_looked_into(self, html):
         text = Page(html).words
         assert text.count("This class is not the package's own") == 2
@@ -417,6 +425,56 @@ class TestInABrowser:
         title = dom[dom.index("<title>") + 7 : dom.index("</title>")]
         count = len(Page(html).images)
         assert title == f"{count} {count} {width} {width}"
+
+    def probed(self, page_path, tmp_path, width, script):
+        """Return what a script on the page, in a frame of some width, reports as a text."""
+        html = re.sub(r"<meta http-equiv.*?>", "", page_path.read_text(encoding="utf-8"))
+        probe = f"""<script>addEventListener("load", async () => {{
+          const report = (what) => parent.postMessage(String(what), "*");
+          {script}
+        }});</script></body>"""
+        (tmp_path / "probed.html").write_text(html.replace("</body>", probe), encoding="utf-8")
+        frame = tmp_path / "frame.html"
+        frame.write_text(
+            f"""<!DOCTYPE html><title>nothing</title><script>
+            onmessage = (event) => {{ document.title = event.data; }};</script>
+            <iframe src="probed.html" style="width:{width}px; height:900px; border:0"></iframe>"""
+        )
+        options = ("--window-size=1400,1000", "--virtual-time-budget=9000", "--dump-dom")
+        dom, _ = browse(frame, tmp_path / "profile", *options)
+        return dom[dom.index("<title>") + 7 : dom.index("</title>")]
+
+    @pytest.mark.parametrize("width", [360, 1200])
+    def test_sections_stay_in_view_and_cover_no_heading(self, page_path, tmp_path, width):
+        script = """
+          const nav = document.querySelector("nav"), found = [];
+          for (const link of nav.querySelectorAll("a")) {
+            if (link.hash === "#how") continue;  // too near the end to be scrolled to the top
+            const target = document.querySelector(link.hash);
+            target.scrollIntoView();
+            const bar = nav.getBoundingClientRect();
+            const heading = (target.querySelector("h2") || target).getBoundingClientRect();
+            found.push(Math.abs(bar.top) < 1 && bar.height < 60 && heading.top >= bar.bottom - 1);
+          }
+          report(found.every((each) => each) ? `fine ${found.length > 6}` : found.join(" "));"""
+        assert self.probed(page_path, tmp_path, width, script) == "fine true"
+
+    @pytest.mark.parametrize(("width", "hint"), [(360, True), (1200, False)])
+    def test_what_is_wider_than_a_telephone_says_that_it_scrolls(
+        self, page_path, tmp_path, width, hint
+    ):
+        script = """
+          document.querySelectorAll("details").forEach((each) => { each.open = true; });
+          await new Promise((done) => setTimeout(done, 500));
+          const wrong = [...document.querySelectorAll(".wide, .one")].filter((each) => {
+            const style = getComputedStyle(each, "::before");
+            const shown = style.display !== "none" && style.visibility !== "hidden";
+            return shown !== (HINT && each.scrollWidth > each.clientWidth + 1);
+          });
+          const wide = [...document.querySelectorAll(".one")].map((each) => each.scrollWidth);
+          report(`${wrong.length} ${wide.some((each) => each > 400)}`);"""
+        script = script.replace("HINT", str(hint).lower())
+        assert self.probed(page_path, tmp_path, width, script) == "0 true"
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_ink_and_page_are_far_apart_in_every_figure(self, page_path, tmp_path, scheme):
