@@ -1,7 +1,9 @@
 """What the page opens with: badges, conditions, and the table of tasks × contestants."""
 
 import math
+import re
 from dataclasses import replace
+from importlib import resources
 
 import pytest
 
@@ -54,7 +56,7 @@ class TestStandings:
         found = standings(race([(task, runs) for task in tasks_named(*titles)]))[0]
         (count,) = found.counts
         assert count.number == 20
-        assert count.names == "task 0, task 1, task 2, task 3, task 4, task 5, 14 more"
+        assert count.names == "task 0, task 1, task 2, task 3, 16 more"
 
     def test_verdicts_differ_in_symbol_and_word(self, mixed):
         duel = mixed.duels[0]
@@ -69,8 +71,16 @@ class TestStandings:
             *("wins", "ahead", "equivalent", "mixed", "open", "behind", "loses")
         ]
         assert len({mark.symbol for mark in marks}) == 7
+        assert len({mark.kind for mark in marks}) == 7
         nothing = words.race_mark(replace(duel, tasks=duel.tasks[-1:], verdict="open"))
         assert nothing.word == "no verdict"
+        css = (resources.files("lstm_baseline.race.report") / "templates" / "report.css").read_text(
+            encoding="utf-8"
+        )
+        for mark in (*marks, nothing, *map(words.task_mark, duel.tasks)):
+            assert re.search(
+                rf"^[^{{]*\.{mark.kind}\b[^{{]*\{{[^}}]*color", css, flags=re.MULTILINE
+            )
 
     def test_values_stand_against_their_limits(self, mixed):
         relational, _ = standings(mixed)
@@ -178,6 +188,11 @@ class TestMatrix:
         cells = self.cells(0.3, 0.31, 0.32)
         assert [cell.learned for cell in cells] == [False] * 3
         assert [cell.is_best_mean for cell in cells] == [False] * 3
+        # A mean that one seed alone made.
+        runs = {"lstm": [run(0.625)] * 3, "gru": [run(0.9375), run(0.46875), run(0.46875)]}
+        (row,) = matrix(race([(LadderTask(), runs)]))
+        assert row.cells[0].mean == row.cells[1].mean
+        assert [cell.is_best_mean for cell in row.cells] == [True, False]
 
     def test_of_errors_the_lowest_is_best(self):
         task = LadderTask((CONSTANT, ORACLE_ERROR), higher_is_better=False)

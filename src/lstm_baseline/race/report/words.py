@@ -362,7 +362,7 @@ _TASK_MARKS: dict[TaskVerdict, Mark] = {
     "equivalent": Mark("equivalent", "=", "equivalent"),
     "undecided": Mark("undecided", "?", "undecided"),
 }
-_MOST_LISTED = 6
+_MOST_LISTED = 4
 """Tasks of one verdict that are named next to their count."""
 
 
