@@ -1,7 +1,7 @@
 """The published standard race, judged by the rule and the ladders of this version.
 
 Run ``python measurements/standard_race_again.py``. It reads the final runs of ``results.csv``,
-checks that the plan beside it is the preset's but for its rule, and prints the verdict of today.
+reads the plan beside it but for a key that the rule had then, and prints the verdict of today.
 Nothing is trained. Of the runs the file has scores and not the models, so that how far the loss
 fell is unknown; no run of this race is judged by it.
 """
@@ -10,11 +10,10 @@ import csv
 import json
 from pathlib import Path
 
-from lstm_baseline.engine.storage import read_json
 from lstm_baseline.race.judge import judge
 from lstm_baseline.race.outcomes import RaceOutcome
-from lstm_baseline.race.race import of_earlier_rule
-from lstm_baseline.race.race_file import read_preset
+from lstm_baseline.race.plan import PLAN
+from lstm_baseline.race.plan_file import plan_of, read_plan_file
 from lstm_baseline.race.report import words
 from lstm_baseline.runs.run import RunResult
 
@@ -23,9 +22,11 @@ FOLDER = Path(__file__).parent / "results" / "standard-race"
 
 def judged_again(folder: Path = FOLDER) -> RaceOutcome:
     """Return the outcome of the published race by today's rule and ladders."""
-    plan = read_preset("standard").plan()
-    if not of_earlier_rule(read_json(folder / "plan.json"), plan.config()):
-        raise SystemExit(f"{folder} holds another race than the preset")
+    found = read_plan_file(folder)
+    if not found.is_unchanged:
+        raise SystemExit(f"{folder / PLAN} was changed: its hash is another one")
+    rule = {key: value for key, value in found.config["verdict"].items() if key != "probability"}
+    plan = plan_of(found.config | {"verdict": rule})
     with (folder / "results.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["stage"] == "final"]
     results = {(row["task_arguments"], row["contestant"], int(row["seed"])): row for row in rows}

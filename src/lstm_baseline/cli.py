@@ -16,6 +16,7 @@ from lstm_baseline.commands.predict import predict
 from lstm_baseline.commands.tasks import list_tasks
 from lstm_baseline.commands.terminal import PROGRAM, console, run
 from lstm_baseline.commands.train import train
+from lstm_baseline.commands.verify import verify
 
 app = typer.Typer(
     name=PROGRAM,
@@ -35,7 +36,7 @@ def about(
         raise typer.Exit
 
 
-for command in (info, compare, init, train, predict, generate, convert):
+for command in (info, compare, verify, init, train, predict, generate, convert):
     app.command()(command)
 app.command("tasks")(list_tasks)
 for command in (demo, bench):

@@ -8,6 +8,7 @@ import numpy as np
 from lstm_baseline import __version__
 from lstm_baseline.engine.backend import describe
 from lstm_baseline.engine.cores import num_cores
+from lstm_baseline.engine.threads import linear_algebra
 
 
 class Installation(NamedTuple):
@@ -51,6 +52,16 @@ def describe_installation() -> Installation:
         system=f"{platform.system()} {platform.machine()}",
         cores=num_cores(),
     )
+
+
+def arithmetic() -> str:
+    """Return how this processor computes: the core's instruction set, and linear algebra's kernels.
+
+    The bits of a result depend on both. Numbers differ between them by rounding, and after training
+    by what training makes of it.
+    """
+    here = describe_installation()
+    return ", ".join(filter(None, (here.instruction_set or here.engine, linear_algebra())))
 
 
 def results_depend_on() -> dict[str, str]:

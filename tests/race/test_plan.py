@@ -12,6 +12,7 @@ from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.race_file import PRESETS, read_preset
 from lstm_baseline.race.tuning import Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
 
@@ -253,3 +254,30 @@ def test_sweeps_that_cannot_be_run_are_refused() -> None:
         Sweep(QA, "num_facts", (8, 8), 1, train=True)
     with pytest.raises(InputError, match="num_facts is 1"):
         _ = Sweep(QA, "num_facts", (1,), 1, train=True).tasks
+
+
+def test_power_is_that_of_the_plan():
+    few = replace(PLAN, seeds=5)
+    assert few.power == 0.0
+    alone = replace(PLAN, seeds=20, tasks=PLAN.tasks[:1], contestants=(LSTM, GRU), sweeps=())
+    many = replace(alone, contestants=(LSTM, GRU, *extra_lstms(9)))
+    assert 0.95 < alone.power <= 1
+    assert many.power < alone.power - 0.05
+
+
+def extra_lstms(count):
+    return [Contestant.model_validate({"name": f"lstm {k}", "model": "lstm"}) for k in range(count)]
+
+
+def test_a_race_may_begin_at_another_seed():
+    later = replace(PLAN, first_seed=PLAN.seeds)
+    chosen = {(k, name): PLAN.settings for k in range(len(PLAN.tasks)) for name in PLAN.models}
+    seeds = {spec.seed for spec in PLAN.finals(chosen)}
+    others = {spec.seed for spec in later.finals(chosen)}
+    assert not seeds & others
+    assert len(seeds) == len(others)
+    assert later.config()["seeds"] == sorted(others)
+    assert later.hash != PLAN.hash
+    for wrong in (-1, FIRST_TRIAL_SEED):
+        with pytest.raises(InputError, match=f"first_seed is {wrong}"):
+            replace(PLAN, first_seed=wrong)

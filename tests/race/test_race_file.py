@@ -1,15 +1,12 @@
 """Races as files: what a preset says, and one clear line for whatever is wrong with a file."""
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstm_baseline import FileError, InputError
-from lstm_baseline.engine.storage import read_json
-from lstm_baseline.race.race import of_earlier_rule
 from lstm_baseline.race.race_file import (
     OWN_DATA,
     PRESETS,
@@ -24,7 +21,6 @@ from lstm_baseline.race.race_file import (
 )
 from lstm_baseline.tasks import TASKS, ArrayFile, TextFile
 
-PUBLISHED = Path(__file__).parents[2] / "measurements" / "results" / "standard-race" / "plan.json"
 RACE = """
 contestants = [
     "lstm",
@@ -103,19 +99,16 @@ def test_presets_are_commented_files_that_init_copies(name: str, tmp_path: Path)
 def test_standard_race_can_be_published() -> None:
     race = read_preset("standard")
     plan = race.plan()
-    assert race.tuning.trials == 20
-    assert race.seeds == 10
+    assert race.seeds >= 10
     assert {entry.task for entry in race.tasks} <= set(TASKS)
-    # The race whose results are published: a task that is added later is none of its. Only its
-    # rule had one key more.
-    published = read_json(PUBLISHED)
-    assert published["hash"].startswith("89b1ebcfc8f0")
-    assert of_earlier_rule(published, plan.config())
-    assert not of_earlier_rule(published, replace(plan, parameters=17_000).config())
-    assert not of_earlier_rule(published | {"hash": "0"}, plan.config())
     assert plan.shortage() is None
+    # Budgets that suffice, or are doubled; no choice by one lucky run.
+    assert race.training.patience is not None
+    assert race.tuning.finalists == 3
+    assert race.tuning.double_above == 0.25
+    assert {"learning_rate", "warmup_steps", "clip_norm", "schedule"} == set(race.tuning.space)
     varied = {sweep.vary for sweep in plan.sweeps if sweep.train}
-    assert varied == {"num_objects", "num_pairs", "num_facts", "delay"}
+    assert varied == {"num_objects", "num_pairs", "num_facts"}
     assert any(not sweep.train for sweep in plan.sweeps)
 
 

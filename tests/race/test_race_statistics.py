@@ -11,6 +11,7 @@ from lstm_baseline.race.race_statistics import (
     SignFlips,
     expected_best,
     holm,
+    power,
     probability_better,
     runs_needed,
     seeds_needed,
@@ -340,3 +341,18 @@ def test_median_counts_runs_that_never_reached(times, median):
 def test_wrong_input_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("runs", "level", "expected"),
+    [
+        # The smallest p-value takes all signs equal: 0.841 to the power of the runs.
+        (7, 0.05 / 3, 0.2983),
+        # Of a t-test with 10 and 20 runs, whose power is close by.
+        (10, 0.05, 0.8031),
+        (20, 0.05, 0.9886),
+        (5, 0.05, 0.0),
+    ],
+)
+def test_power_at_one_standard_deviation(runs, level, expected):
+    assert power(runs, level, np.random.default_rng(1)) == pytest.approx(expected, abs=0.05)

@@ -64,3 +64,52 @@ def test_mean_ladder_and_spread():
     assert scores.spread([0.5, None, 0.9]) == pytest.approx((0.7, math.sqrt(0.08), 2))
     assert scores.spread([0.5]) == (0.5, None, 1)
     assert scores.spread([None]) is None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "num_steps", "expected"),
+    [
+        # Ten validations of a thousand steps; the last fifth begins after the eighth.
+        ([0.2] + [0.5] * 8 + [0.6, 0.6], 1000, True),
+        ([0.2] + [0.5] * 7 + [0.6, 0.6, 0.6], 1000, False),
+        ([0.2] + [0.5] * 8 + [0.509, 0.509], 1000, False),  # 0.018 in normalised score
+        ([0.2] + [0.5] * 8 + [0.511, 0.4], 1000, True),
+        ([0.2] + [0.5] * 8 + [0.6, 0.6], 2000, False),  # patience stopped it
+        ([], 1000, False),
+    ],
+)
+def test_a_run_still_improved_if_its_last_fifth_brought_more_than_the_margin(
+    metrics, num_steps, expected
+):
+    found = scores.still_improved(history(*metrics), num_steps, LADDER, ACCURACY, 0.02)
+    assert found is expected
+
+
+def test_still_improving_where_lower_is_better_and_without_a_margin():
+    falling = history(*[0.4] * 9, 0.3, 0.3)
+    assert scores.still_improved(falling, 1000, ERROR_LADDER, MEAN_SQUARED_ERROR, 0.02)
+    hardly = history(*[0.3] * 9, 0.2999, 0.2999)
+    assert not scores.still_improved(hardly, 1000, ERROR_LADDER, MEAN_SQUARED_ERROR, 0.0)
+    perfect = (HEURISTIC._replace(score=1.0), ORACLE)
+    assert not scores.still_improved(history(0, 1), 100, perfect, ACCURACY, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("score", "other", "expected"),
+    [
+        (1.0, 0.1, True),
+        (1.0, 0.62, True),  # chance is 0.25: half way is 0.625
+        (1.0, 0.63, False),
+        (0.6, 0.6, False),
+        (0.2, 0.2, None),  # no better than chance
+        (0.6, None, None),
+        (None, None, None),
+    ],
+)
+def test_who_uses_the_question_falls_with_another_one(score, other, expected):
+    assert scores.uses_question(score, other, LADDER, ACCURACY) is expected
+
+
+def test_errors_rise_with_another_question():
+    assert scores.uses_question(0.1, 0.5, ERROR_LADDER, MEAN_SQUARED_ERROR) is True
+    assert scores.uses_question(0.1, 0.2, ERROR_LADDER, MEAN_SQUARED_ERROR) is False

@@ -9,8 +9,8 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.race.outcomes import Speed
 from lstm_baseline.race.plan import Sweep
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.summarise import choose_settings, summarise
-from lstm_baseline.race.tuning import Tuning
+from lstm_baseline.race.summarise import choose_finalists, choose_settings, summarise
+from lstm_baseline.race.tuning import Choices, Tuning
 from lstm_baseline.tasks import make_task
 from tests.support.races import (
     CHANCE,
@@ -326,3 +326,88 @@ def test_parts_of_the_samples_have_scores_of_their_own():
     assert given.partial_scores == {"easy": pytest.approx((0.75, math.sqrt(0.045), 2))}
     assert contestant([run(0.7)]).partial_scores == {}
     assert contestant([run(None)]).partial_scores == {}
+
+
+TUNED = Tuning(
+    trials=4,
+    space={"learning_rate": {"low": 1e-4, "high": 1e-1}},
+    finalists=2,
+    reruns=3,
+    double_above=0.25,
+)
+
+
+def reruns_of(plan, trials, results):
+    """Return reruns with the given results, contestant by contestant, finalist by finalist."""
+    specs = plan.reruns(choose_finalists(plan, trials))
+    return list(zip(specs, results, strict=True))
+
+
+def test_the_best_trials_are_run_again_and_the_best_median_is_chosen():
+    plan = planned(["lstm"], [LadderTask()], 2, tuning=TUNED)
+    drawn = plan.tuning.settings(plan.settings)
+    trials = list(zip(plan.trials(), map(trial, (0.6, 0.9, 0.2, 0.8)), strict=True))
+    assert choose_finalists(plan, trials) == {(0, "lstm"): [drawn[1], drawn[3]]}
+    lucky = [trial(score) for score in (0.9, 0.5, None)]
+    steady = [trial(score) for score in (0.7, 0.6, 0.8)]
+    chosen = choose_settings(plan, trials, reruns_of(plan, trials, lucky + steady))
+    assert chosen == {(0, "lstm"): drawn[3]}
+    specs = [spec for spec, _ in reruns_of(plan, trials, lucky + steady)]
+    assert [spec.title for spec in specs] == ["rerun 0", "rerun 1", "rerun 2"] * 2
+    assert len({spec.name for spec in specs}) == 6
+    assert {spec.stage for spec in specs} == {"rerun"}
+    assert not {spec.seed for spec in specs} & {0, 1, *(spec.seed for spec, _ in trials)}
+
+
+def test_trials_that_drew_the_same_settings_are_one_finalist():
+    tuning = TUNED.model_copy(update={"space": {"clip_norm": Choices(choices=(0.5,))}})
+    plan = planned(["lstm"], [LadderTask()], 2, tuning=tuning)
+    trials = list(zip(plan.trials(), map(trial, (0.6, 0.9, 0.2, 0.8)), strict=True))
+    assert len(choose_finalists(plan, trials)[0, "lstm"]) == 1
+
+
+def test_no_finalist_finished_or_no_trial_did():
+    plan = planned(["lstm"], [LadderTask()], 2, tuning=TUNED)
+    drawn = plan.tuning.settings(plan.settings)
+    trials = list(zip(plan.trials(), map(trial, (None, 0.9, 0.2, 0.8)), strict=True))
+    failed = reruns_of(plan, trials, [trial(None)] * 6)
+    assert choose_settings(plan, trials, failed) == {(0, "lstm"): drawn[1]}
+    none = [(spec, trial(None)) for spec in plan.trials()]
+    assert choose_finalists(plan, none) == {(0, "lstm"): []}
+    assert choose_settings(plan, none) == {(0, "lstm"): plan.settings}
+
+
+@pytest.mark.parametrize(("improving", "doubled"), [(0, False), (1, False), (2, True), (6, True)])
+def test_everyone_gets_twice_the_steps_where_many_reruns_still_improved(improving, doubled):
+    tasks = [LadderTask(name="one"), LadderTask(name="two")]
+    tuning = TUNED.model_copy(update={"finalists": 1})
+    plan = planned(["lstm", "gru"], tasks, 2, tuning=tuning)
+    trials = [(spec, trial(0.6)) for spec in plan.trials()]
+    rising, flat = [0.2, 0.5, 0.5, 0.9], [0.2, 0.8, 0.9, 0.9]
+    results = [run(0.9, history=rising if k < improving else flat) for k in range(6)]
+    # The first six reruns are those of the first task.
+    rest = [run(0.9, history=flat)] * 6
+    chosen = choose_settings(plan, trials, reruns_of(plan, trials, results + rest))
+    steps = plan.settings.num_steps
+    for name in plan.models:
+        assert chosen[0, name].num_steps == (2 * steps if doubled else steps)
+        assert chosen[1, name].num_steps == steps
+    for spec in plan.finals(chosen):
+        assert spec.settings.num_steps == chosen[tasks.index(spec.task), spec.model].num_steps
+
+
+def test_a_run_says_whether_it_still_improved_and_used_the_question():
+    given = contestant(
+        [
+            run(0.9, history=[0.2, 0.5, 0.5, 0.9], other_question_score=0.1),
+            run(0.6, history=[0.2, 0.6, 0.6, 0.6], other_question_score=0.6),
+            run(None, history=[0.2, 0.5, 0.5, 0.9]),
+        ]
+    )
+    assert [seed.still_improved for seed in given.seeds] == [True, False, False]
+    assert [seed.uses_question for seed in given.seeds] == [True, False, None]
+    assert (given.num_still_improved, given.uses_question) == (1, (1, 2))
+    share = given.share_learned(0.05)
+    assert share.estimate == pytest.approx(2 / 3)
+    # Clopper and Pearson's interval of 2 of 3.
+    assert (share.low, share.high) == pytest.approx((0.0943, 0.9916), abs=1e-4)

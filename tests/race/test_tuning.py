@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from lstm_baseline.race.tuning import Choices, Range, Tuning, ValidationScore, choose
+from lstm_baseline.race.tuning import Choices, Range, Tuning, ValidationScore, median_score, rank
 from lstm_baseline.training import TrainingSettings
 
 BASE = TrainingSettings(num_steps=50)
@@ -46,19 +46,42 @@ def test_trials_do_not_depend_on_how_many_there_are() -> None:
 
 
 def test_the_best_validation_score_is_chosen_whichever_way_it_goes() -> None:
-    drawn = TUNING.settings(BASE)[:4]
     scores = {k: ValidationScore(m, None) for k, m in {0: 0.2, 1: 0.9, 3: 0.9}.items()}
-    assert choose(drawn, scores, BASE, higher_is_better=True) is drawn[1]
-    assert choose(drawn, scores, BASE, higher_is_better=False) is drawn[0]
-    assert choose(drawn, {}, BASE, higher_is_better=True) is BASE
+    assert rank(scores, higher_is_better=True) == [1, 3, 0]
+    assert rank(scores, higher_is_better=False) == [0, 1, 3]
+    assert rank({}, higher_is_better=True) == []
 
 
 @pytest.mark.parametrize("higher_is_better", [True, False])
 def test_trials_that_tie_are_told_apart_by_their_loss(higher_is_better: bool) -> None:
-    drawn = TUNING.settings(BASE)[:4]
     scores = {0: (0.9, 0.5), 1: (0.9, None), 2: (0.9, 0.3), 3: (0.9, 0.3)}
     tied = {k: ValidationScore(*score) for k, score in scores.items()}
-    assert choose(drawn, tied, BASE, higher_is_better=higher_is_better) is drawn[2]
+    assert rank(tied, higher_is_better=higher_is_better) == [2, 3, 0, 1]
+
+
+def test_the_median_of_reruns_counts_a_failure_as_worst() -> None:
+    low, middle, high = (ValidationScore(metric, 0.1) for metric in (0.2, 0.5, 0.9))
+    assert median_score([high, low, middle], higher_is_better=True) == middle
+    assert median_score([high, None, middle], higher_is_better=True) == middle
+    assert median_score([high, None, None], higher_is_better=True) is None
+    # Of two the worse one counts, so that one lucky run chooses nothing.
+    assert median_score([high, low], higher_is_better=True) == low
+    assert median_score([high, low], higher_is_better=False) == high
+
+
+@pytest.mark.parametrize(
+    ("rate", "momentum", "expected"),
+    [
+        (1e-2, 0.5, []),
+        (1.9e-4, 0.5, ["learning_rate"]),
+        (5.1e-2, 0.5, ["learning_rate"]),
+        (2.1e-4, 0.17, ["momentum"]),
+        (1e-4, 0.9, ["learning_rate", "momentum"]),
+    ],
+)
+def test_values_in_the_outer_tenth_of_a_range_are_at_its_edge(rate, momentum, expected) -> None:
+    settings = BASE.model_copy(update={"learning_rate": rate, "momentum": momentum})
+    assert TUNING.at_edge(settings) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,6 +96,8 @@ def test_trials_that_tie_are_told_apart_by_their_loss(higher_is_better: bool) ->
         ({"space": {"optimizer": {"choices": ["adam", "adamw"]}}}, "may draw 'adamw'"),
         ({"space": {"optimizer": {"choices": []}}}, "at least 1 item"),
         ({"space": {"learning_rate": {"low": 1, "high": float("inf")}}}, "finite"),
+        ({"space": {"patience": {"choices": [1, 2]}}}, "patience is the budget"),
+        ({"double_above": 0.25}, "finalists is 0"),
         ({"trials": -1}, "greater than or equal to 0"),
     ],
 )

@@ -14,6 +14,7 @@ from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, 
 
 COMMAND = "lstm-baseline compare race.toml --out 'a b'"
 TUNING = Tuning(trials=2, space={"learning_rate": {"low": 1e-3, "high": 1e-2}})
+RERUN = TUNING.model_copy(update={"finalists": 1, "reruns": 1, "double_above": 0.25})
 HOSTILE = "<script>alert(1)</script>&\"'{{7*7}}$\\_%#~^ =1+1 [red]x[/]"
 assert len(HOSTILE) <= 60
 
@@ -36,7 +37,7 @@ def carried_out(folder):
         2,
         parameters=8950,
         settings=TrainingSettings(num_steps=120, batch_size=16, evaluate_every=60),
-        tuning=TUNING,
+        tuning=RERUN,
         rule=VerdictRule(num_resamples=500),
         sweeps=(
             Sweep(tasks[1], "length", (2, 6), seeds=2, train=False),

@@ -52,7 +52,9 @@ def test_the_best_metric_is_kept_then_the_lowest_loss_then_the_latest(pairs, ste
         ([(0.5, 0.7), (0.8, 0.6), (0.8, 0.6), (0.8, 0.6)], 300, 2),  # a tie is not better
         ([(0.5, 0.7), (0.8, 0.6), (0.8, 0.5)], 200, 0),
         ([(0.5, 0.7), (0.4, 0.9), (0.4, 0.9)], 0, 2),
+        ([(0.5, 0.7), (1.0, 0.2), (0.9, 0.3), (1.0, 0.1)], 300, 2),  # perfect stays perfect
     ],
 )
 def test_patience_counts_from_the_first_that_is_as_good(pairs, step, since):
-    assert validations_since_better(history(*pairs), step, higher_is_better=True) == since
+    found = validations_since_better(history(*pairs), step, higher_is_better=True, perfect=1.0)
+    assert found == since

@@ -33,6 +33,10 @@ ChallengerOption = Annotated[
 SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="Paired final runs of each contestant.")
 ]
+FirstSeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed of the first final runs, to go on where another race ended."),
+]
 TrialsOption = Annotated[
     int | None, typer.Option(min=0, help="Tuning runs of each contestant on each task.")
 ]
@@ -56,6 +60,7 @@ def compare(
     models: ModelsOption = None,
     challenger: ChallengerOption = None,
     seeds: SeedsOption = None,
+    first_seed: FirstSeedOption = None,
     trials: TrialsOption = None,
     steps: StepsOption = None,
     data: DataOption = None,
@@ -86,6 +91,7 @@ def compare(
         models=None if models is None else _names(models),
         challengers=tuple(challenger or ()),
         seeds=seeds,
+        first_seed=first_seed,
         trials=trials,
         steps=steps,
     )

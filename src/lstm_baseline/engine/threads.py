@@ -49,6 +49,16 @@ def one_thread() -> AbstractContextManager[Any]:
     return context
 
 
+def linear_algebra() -> str:
+    """Return the libraries of linear algebra that NumPy uses, each with the processor it is for."""
+    found = {
+        f"{library['internal_api']} {library.get('architecture') or ''}".strip()
+        for library in _controller().info()
+        if library["user_api"] == "blas"
+    }
+    return ", ".join(sorted(found))
+
+
 def limit_threads(num_threads: int) -> AbstractContextManager[Any]:
     """Return a context that limits linear algebra and the compiled core to a number of threads."""
     context: AbstractContextManager[Any] = _controller().limit(limits=num_threads)

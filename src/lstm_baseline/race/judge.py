@@ -7,6 +7,7 @@ counts).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,10 +28,12 @@ from lstm_baseline.race.verdict import Evidence, Pair, compare_tasks, over_tasks
 
 # Seed of the sets that sign-flip tests draw: the same results give the same intervals.
 _SEED = 20_180_605
+_MANY = 0.25
+"""Share of runs that still improved above which a verdict says that it is one of this budget."""
 
 
 def judge(
-    plan: Plan, *, finals: Runs, trials: Runs = (), trained: Sequence[Runs] = ()
+    plan: Plan, *, finals: Runs, trials: Runs = (), reruns: Runs = (), trained: Sequence[Runs] = ()
 ) -> RaceOutcome:
     """Judge every run of a race by its ladder, and decide the race by the rule of its plan.
 
@@ -38,12 +41,12 @@ def judge(
     ----------
     plan
         Plan of the race.
-    finals, trials
-        Its final runs and its trials.
+    finals, trials, reruns
+        Its final runs, its trials, and the reruns of the best of these.
     trained
         The runs of each of its sweeps; none for a sweep that only tests.
     """
-    tasks = tuple(summarise(plan, finals, trials))
+    tasks = tuple(summarise(plan, finals, trials, reruns))
     sweeps = tuple(
         summarise_sweep(plan, sweep, finals, runs)
         for sweep, runs in zip(plan.sweeps, trained, strict=True)
@@ -112,13 +115,20 @@ def _duels(
 def _comparison(
     plan: Plan, task: TaskOutcome, name: str, evidence: Evidence | None, barrier: Barrier | None
 ) -> Comparison:
-    learned = _learned(task, name, plan.baseline)
-    if evidence is None:
-        return Comparison(title=task.title, barrier=barrier, learned=learned)
-    return Comparison(
+    pair = task.of(name), task.of(plan.baseline)
+    improved = sum(each.num_still_improved for each in pair)
+    found = Comparison(
         title=task.title,
+        barrier=barrier,
+        learned=_learned(task, name, plan.baseline),
+        num_steps=max(each.settings.num_steps for each in pair),
+        still_improved=improved > _MANY * sum(len(each.seeds) for each in pair),
+    )
+    if evidence is None:
+        return found
+    return replace(
+        found,
         evidence=evidence,
-        learned=learned,
         verdict=plan.rule.verdict(evidence),
         unmet=plan.rule.unmet(evidence),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.race import scores
 from lstm_baseline.race.plan import Plan, Sweep
-from lstm_baseline.race.race_statistics import Interval, share_reached
+from lstm_baseline.race.race_statistics import Interval, share, share_reached
 from lstm_baseline.race.scores import Spread
 from lstm_baseline.race.verdict import Condition, Evidence, OverTasks, TaskVerdict, Verdict
 from lstm_baseline.runs.run import RunResult
@@ -92,6 +92,10 @@ class Comparison:
     learned: Learned = "both"
     """Who learned the task."""
     verdict: TaskVerdict = "undecided"
+    num_steps: int
+    """Budget of the final runs."""
+    still_improved: bool
+    """True if more than a quarter of the two contestants' runs still improved when they ended."""
     unmet: tuple[Condition, ...] = ()
     """Conditions that keep the one who is ahead from being better; none if one is."""
 
@@ -176,7 +180,9 @@ class ContestantOutcome:
     settings: TrainingSettings
     """Settings of its final runs."""
     trials: tuple["Trial", ...]
-    """Trials that chose these settings."""
+    """Trials that chose these settings, or the finalists among them."""
+    reruns: tuple["Trial", ...]
+    """Runs of the finalists on fresh seeds, finalist by finalist, the best trial first."""
     seeds: tuple["SeedOutcome", ...]
 
     @property
@@ -191,8 +197,8 @@ class ContestantOutcome:
 
     @property
     def tuning_seconds(self) -> float:
-        """Wall-clock seconds that all trials spent in training steps."""
-        return math.fsum(trial.seconds for trial in self.trials)
+        """Wall-clock seconds that all trials and reruns spent in training steps."""
+        return math.fsum(trial.seconds for trial in (*self.trials, *self.reruns))
 
     @property
     def scores(self) -> tuple[float | None, ...]:
@@ -231,6 +237,21 @@ class ContestantOutcome:
         """Number of seeds that learned."""
         return sum(seed.learned for seed in self.seeds)
 
+    def share_learned(self, level: float) -> Interval:
+        """Return the share of seeds that learned, with its exact interval."""
+        return share(self.num_learned, len(self.seeds), level)
+
+    @property
+    def num_still_improved(self) -> int:
+        """Number of seeds that still improved when their steps ended."""
+        return sum(seed.still_improved for seed in self.seeds)
+
+    @property
+    def uses_question(self) -> tuple[int, int] | None:
+        """Number of runs that use the question, and of those that can tell; None if none can."""
+        known = [seed.uses_question for seed in self.seeds if seed.uses_question is not None]
+        return (sum(known), len(known)) if known else None
+
     @property
     def failures(self) -> tuple["SeedOutcome", ...]:
         """Runs that failed."""
@@ -261,7 +282,7 @@ class Speed(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One tuning run."""
+    """One tuning run: a trial or a rerun."""
 
     spec: RunSpec
     result: RunResult
@@ -302,3 +323,7 @@ class SeedOutcome:
     """Steps to the threshold; infinite if never reached, None where there is no threshold."""
     seconds: float | None
     """Seconds of training to the threshold; infinite and None as for ``steps``."""
+    still_improved: bool
+    """True if it still improved when its steps ended."""
+    uses_question: bool | None
+    """True if its answers depend on the question; None where that cannot be said."""

@@ -1,24 +1,36 @@
 """Plan of a race: every rule, trial and run, fixed before the first run starts."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.race.race_statistics import (
     MOST_PAIRS_TRIED_ALL,
+    power,
     runs_needed,
     smallest_p_value,
 )
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
-from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RUN_FORMAT, RunSpec, digest
+from lstm_baseline.runs.spec import (
+    FIRST_RERUN_SEED,
+    FIRST_TRIAL_SEED,
+    RUN_FORMAT,
+    RunSpec,
+    Stage,
+    digest,
+)
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
 from lstm_baseline.training import TrainingSettings
+
+_POWER_SEED = 1_935
 
 PLAN, RUNS = "plan.json", "runs"
 """Where a race's folder has its plan and its runs."""
@@ -57,6 +69,9 @@ class Sweep:
         return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
 
 
+Finalists = Mapping[tuple[int, str], Sequence[TrainingSettings]]
+"""Settings of the best trials, best first, keyed by the task's place and the contestant's name."""
+
 Chosen = Mapping[tuple[int, str], TrainingSettings]
 """Tuned settings, keyed by the task's place and the contestant's name."""
 
@@ -87,6 +102,9 @@ class Plan:
     rule: VerdictRule = field(default_factory=VerdictRule)
     sweeps: tuple[Sweep, ...] = ()
     title: str = ""
+    first_seed: int = 0
+    """Seed of the first final runs; the others follow. A race that is held again because an earlier
+    one left something undecided takes seeds that it did not have."""
 
     def __post_init__(self) -> None:
         if not self.tasks or not self.contestants:
@@ -100,6 +118,11 @@ class Plan:
                 raise InputError(f"tasks lists {self.tasks[place].name} twice")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
+        if not 0 <= self.first_seed <= FIRST_TRIAL_SEED - self.seeds:
+            raise InputError(
+                f"first_seed is {self.first_seed}; give at least 0, and less than "
+                f"{FIRST_TRIAL_SEED:,}, where the seeds of trials begin"
+            )
         comparisons = len(self.tasks) * len(self.challengers)
         needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
@@ -130,6 +153,11 @@ class Plan:
         """Names of all contestants but the baseline."""
         return self.models[1:]
 
+    @property
+    def final_seeds(self) -> range:
+        """Seeds of the final runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
     def trials(self) -> list[RunSpec]:
         """Return every tuning run: trial by trial, task by task.
 
@@ -145,6 +173,16 @@ class Plan:
             for contestant in self.contestants
         ]
 
+    def reruns(self, finalists: Finalists) -> list[RunSpec]:
+        """Return every rerun of the best trials, on fresh seeds."""
+        return [
+            self._run(task, contestant, settings, FIRST_RERUN_SEED + rerun, stage="rerun")
+            for place, task in enumerate(self.tasks)
+            for contestant in self.contestants
+            for settings in finalists[place, contestant.name]
+            for rerun in range(self.tuning.reruns)
+        ]
+
     def finals(self, chosen: Chosen) -> list[RunSpec]:
         """Return every final run, seed by seed: a race that is stopped then has whole pairs."""
         return [
@@ -155,7 +193,7 @@ class Plan:
                 seed,
                 also_tested_on=self._also_tested_on(task),
             )
-            for seed in range(self.seeds)
+            for seed in self.final_seeds
             for place, task in enumerate(self.tasks)
             for contestant in self.contestants
         ]
@@ -172,7 +210,7 @@ class Plan:
                 # At the task's own value these are final runs of the race, which are done once.
                 also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
             )
-            for seed in range(sweep.seeds)
+            for seed in self.final_seeds[: sweep.seeds]
             for task in (sweep.tasks if sweep.train else ())
             for contestant in self.contestants
         ]
@@ -191,6 +229,16 @@ class Plan:
         if smallest <= needed:
             return None
         return Shortage(smallest, needed, runs_needed(self.rule.level, comparisons))
+
+    @cached_property
+    def power(self) -> float:
+        """The chance to find a difference of one standard deviation beyond the margin on a task.
+
+        At the level of Holm's strictest step, as if nothing else were decided.
+        """
+        comparisons = max(1, len(self.tasks) * len(self.challengers))
+        level = self.rule.level / comparisons
+        return power(self.seeds, level, np.random.default_rng(_POWER_SEED))
 
     def config(self) -> dict[str, Any]:
         """Return everything that is fixed before the first run, as plain JSON values."""
@@ -212,14 +260,14 @@ class Plan:
             "training": self.settings.model_dump(),
             "tuning": self.tuning.model_dump(mode="json")
             | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
-            "seeds": list(range(self.seeds)),
+            "seeds": list(self.final_seeds),
             "verdict": self.rule.model_dump(),
             "sweeps": [
                 {
                     "task": self.tasks.index(sweep.task),
                     "vary": sweep.vary,
                     "values": list(sweep.values),
-                    "seeds": list(range(sweep.seeds)),
+                    "seeds": list(self.final_seeds[: sweep.seeds]),
                     "train": sweep.train,
                 }
                 for sweep in self.sweeps
@@ -238,7 +286,7 @@ class Plan:
         settings: TrainingSettings,
         seed: int,
         *,
-        stage: Literal["trial", "final"] = "final",
+        stage: Stage = "final",
         also_tested_on: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]

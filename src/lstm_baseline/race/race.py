@@ -12,19 +12,20 @@ from rich.console import Console
 from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.storage import read_json, write_json
+from lstm_baseline.engine.storage import write_json
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.installation import results_depend_on
 from lstm_baseline.race.judge import judge
 from lstm_baseline.race.outcomes import RaceOutcome, Runs
-from lstm_baseline.race.plan import PLAN, RUNS, Plan
+from lstm_baseline.race.plan import PLAN, RUNS, Chosen, Plan
+from lstm_baseline.race.plan_file import read_plan_file
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.terminal import print_table
-from lstm_baseline.race.summarise import choose_settings
+from lstm_baseline.race.summarise import choose_finalists, choose_settings
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import read_result
-from lstm_baseline.runs.spec import RunSpec, digest
+from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.training import Record
 
 
@@ -100,8 +101,34 @@ def hold_race(
         )
         return list(zip(specs, results, strict=True))
 
+    def announce(chosen: Chosen) -> None:
+        for line in words.longer_budgets(plan, chosen):
+            console.print(line)
+
+    return course(plan, run, announce)
+
+
+def course(
+    plan: Plan,
+    run: Callable[[str, list[RunSpec]], Runs],
+    on_chosen: Callable[[Chosen], None] | None = None,
+) -> RaceOutcome:
+    """Go through a race from its first trial to its verdict.
+
+    Parameters
+    ----------
+    plan
+        Plan of the race.
+    run
+        Returns the results of some runs, given their title: carries them out, or reads them.
+    on_chosen
+        Called with the settings of the final runs before these start.
+    """
     trials = run("tuning", plan.trials())
-    chosen = choose_settings(plan, trials)
+    reruns = run("the best trials again", plan.reruns(choose_finalists(plan, trials)))
+    chosen = choose_settings(plan, trials, reruns)
+    if on_chosen is not None:
+        on_chosen(chosen)
     finals = plan.finals(chosen)
     trained = [plan.sweep_runs(sweep, chosen) for sweep in plan.sweeps]
     # A run that two sweeps share is done once.
@@ -110,6 +137,7 @@ def hold_race(
     return judge(
         plan,
         trials=trials,
+        reruns=reruns,
         finals=[(spec, done[spec.name]) for spec in finals],
         trained=[[(spec, done[spec.name]) for spec in specs] for specs in trained],
     )
@@ -170,6 +198,8 @@ def _announce(plan: Plan, console: Console) -> None:
     console.print(f"{product}, {trials}, {steps} a run; plan {plan.hash[:12]}")
     if (shortage := plan.shortage()) is not None:
         console.print(words.shortage(plan, shortage))
+    elif plan.challengers:
+        console.print(words.power(plan))
 
 
 def _fix(plan: Plan, path: Path) -> dict[str, Any]:
@@ -180,37 +210,19 @@ def _fix(plan: Plan, path: Path) -> dict[str, Any]:
     What the race was begun with, besides the plan, that results depend on.
     """
     now = plan.config()
-    content = {"hash": plan.hash, "plan": now, "made_with": _made_with(plan)}
+    content = {"hash": plan.hash, "plan": now, "made_with": made_with(plan)}
     if not path.exists():
         write_json(path, content)
-        return _made_with(plan)
-    found = read_json(path)
-    before = found.get("plan") if isinstance(found, dict) else None
-    if not isinstance(before, dict) or not isinstance(found.get("made_with"), dict):
-        raise FileError(f"{path} is damaged; remove it, or give another --out")
-    if of_earlier_rule(found, now):
-        return dict(found["made_with"])
-    if found.get("hash") != plan.hash or before != now:
+        return made_with(plan)
+    found = read_plan_file(path.parent)
+    before = found.config
+    if found.hash != plan.hash or before != now:
         differing = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         raise FileError(
             f"{path.parent} holds another race, with other {', '.join(differing) or 'hash'}: a "
             "changed plan is a different race; give another --out"
         )
-    return dict(found["made_with"])
-
-
-def of_earlier_rule(found: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Return whether a plan's file has the same race, planned when the rule had one key more.
-
-    Up to version 0.1.0 a win also took a share of pairs, ``probability``. What is run is the same,
-    so such a race is judged by the rule of now.
-    """
-    before = found["plan"]
-    verdict = before.get("verdict")
-    if not isinstance(verdict, dict) or "probability" not in verdict:
-        return False
-    kept = {key: value for key, value in verdict.items() if key != "probability"}
-    return found.get("hash") == digest(before) and before | {"verdict": kept} == now
+    return found.made_with
 
 
 def _refuse_mixed(
@@ -220,7 +232,7 @@ def _refuse_mixed(
 
     Runs that have ended are only read, so a finished race is drawn again by any version.
     """
-    here = _made_with(plan)
+    here = made_with(plan)
     if here == begun_with:
         return
     missing = sum(read_result(spec, folder / RUNS / spec.name) is None for spec in specs)
@@ -232,7 +244,7 @@ def _refuse_mixed(
         )
 
 
-def _made_with(plan: Plan) -> dict[str, str]:
+def made_with(plan: Plan) -> dict[str, str]:
     """Return everything besides the plan that results depend on."""
     made_with = results_depend_on()
     if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:

@@ -20,6 +20,7 @@ from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
+from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
 from lstm_baseline.tasks import TASKS, ArrayFile, Task, TextFile, make_task
 from lstm_baseline.tasks.files import Split, Target
 from lstm_baseline.training import TrainingSettings
@@ -104,6 +105,8 @@ class RaceFile(BaseModel):
     """Approximate number of trainable parameters of every contestant."""
     seeds: Seeds
     """Number of paired final runs of each contestant on each task."""
+    first_seed: Annotated[int, Field(ge=0, lt=FIRST_TRIAL_SEED)] = 0
+    """Seed of the first final runs."""
     training: TrainingSettings = TrainingSettings()
     tuning: Tuning = Tuning()
     verdict: VerdictRule = VerdictRule()
@@ -136,6 +139,7 @@ class RaceFile(BaseModel):
             rule=self.verdict,
             sweeps=tuple(sweeps),
             title=self.title,
+            first_seed=self.first_seed,
         )
 
 
@@ -234,6 +238,7 @@ class Options:
     challengers: tuple[str, ...] = ()
     """Models added to the contestants."""
     seeds: int | None = None
+    first_seed: int | None = None
     trials: int | None = None
     steps: int | None = None
 
@@ -275,6 +280,7 @@ def with_options(race: RaceFile, options: Options, *, is_preset: bool) -> RaceFi
         tasks=_entries(race, options),
         contestants=[*contestants, *options.challengers],
         seeds=race.seeds if options.seeds is None else options.seeds,
+        first_seed=race.first_seed if options.first_seed is None else options.first_seed,
         tuning=tuning,
         training=training,
     )

@@ -25,6 +25,7 @@ MOST_PAIRS_TRIED_ALL = 14
 """Largest number of paired runs for which a sign-flip test tries every set of them."""
 
 _NORMAL = NormalDist()
+_SIMULATED = 1000
 
 # Rounding makes sums that are equal on paper differ by less than this, relative to the numbers
 # summed.
@@ -237,9 +238,8 @@ def probability_better(differences: FloatArray, level: float) -> list[Interval]:
     """Return P(challenger better) for each task, with its exact interval of confidence 1 − level.
 
     It is the share of pairs in which the challenger is better; ties count half (Bouthillier et al.
-    2021, arXiv 2103.03098, section 5). The ends are those of Clopper and Pearson 1934: the smallest
-    and the largest probability at which so many wins, or more, or fewer, are not too rare. Where
-    ties make the number of wins no whole one, it is rounded away from the middle at either end.
+    2021, arXiv 2103.03098, section 5). ``share`` has its ends: the smallest and the largest
+    probability at which so many wins, or more, or fewer, are not too rare.
 
     Parameters
     ----------
@@ -257,13 +257,18 @@ def probability_better(differences: FloatArray, level: float) -> list[Interval]:
     if not 0 < level < 1:
         raise InputError(f"level is {level!r}; give a number between 0 and 1")
     runs = len(differences)
-    intervals = []
-    for column in differences.T:
-        won = float(((np.sign(column) + 1) / 2).sum())
-        low = _smallest_probability(math.floor(won), runs, level / 2)
-        high = 1 - _smallest_probability(math.floor(runs - won), runs, level / 2)
-        intervals.append(Interval(won / runs, low, high))
-    return intervals
+    return [share(float(won), runs, level) for won in ((np.sign(differences) + 1) / 2).sum(axis=0)]
+
+
+def share(count: float, runs: int, level: float) -> Interval:
+    """Return the share count / runs with its exact interval of confidence 1 − level.
+
+    The ends are those of Clopper and Pearson 1934. A count that is no whole number, as ties make
+    it, is rounded away from the middle at either end.
+    """
+    low = _smallest_probability(math.floor(count), runs, level / 2)
+    high = 1 - _smallest_probability(math.floor(runs - count), runs, level / 2)
+    return Interval(count / runs, low, high)
 
 
 def _smallest_probability(won: int, runs: int, tail: float) -> float:
@@ -308,6 +313,23 @@ def seeds_needed(
         return None
     quantiles = _NORMAL.inv_cdf(1 - level / 2) + _NORMAL.inv_cdf(power)
     return max(runs_needed(level, 1), math.ceil((quantiles * spread / distance) ** 2))
+
+
+def power(num_runs: int, level: float, rng: np.random.Generator) -> float:
+    """Return the chance that a sign-flip test finds a mean of one standard deviation.
+
+    It is simulated with normal differences, a thousand races.
+
+    Parameters
+    ----------
+    num_runs, level
+        Number of paired runs; largest p-value that counts.
+    rng
+        Draws the differences, and the sets where there are more than 14 runs.
+    """
+    drawn = rng.standard_normal((num_runs, _SIMULATED)) + 1.0
+    p_values = SignFlips(num_runs, rng).p_values(drawn)
+    return float((p_values <= level).mean())
 
 
 def expected_best(scores: FloatArray) -> FloatArray:

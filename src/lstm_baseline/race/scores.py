@@ -3,6 +3,11 @@
 - The *value* of a run, which a verdict counts, is its normalised score, at least that of chance. A
   run that failed counts as chance: leaving it out would favour the contestant that fails most.
 - A contestant has *learned* a task if more than half of its runs have.
+- A run *still improved* if it used up its steps and the last fifth of them brought its best
+  validation up by more than the margin, in normalised score. Its score then says what it reaches at
+  this budget. One that patience stopped, or that failed, did not improve any more.
+- With another question put to each sample, a model that *uses the question* answers that one, and
+  falls more than half of the way from its score to chance.
 - The *threshold* is the score half way from the best heuristic to the oracle, or the score of the
   best heuristic where there is no oracle. A run reaches it at its first validation in training that
   is at least as good; a run that failed has not reached it. Medians over seeds count a run that has
@@ -18,6 +23,9 @@ from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.ladder import best_heuristic, best_oracle, is_better, normalise
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import Record
+
+_LAST_PART = 0.2
+_LEAST_GAIN = 0.01
 
 
 class Spread(NamedTuple):
@@ -41,6 +49,64 @@ def value(normalised: float | None, ladder: Sequence[Rung], metric: Metric) -> f
     """Return the value that a verdict counts for a normalised score; None where there is none."""
     chance = normalise(ladder[0].score, ladder, metric) if ladder else None
     return chance if normalised is None or chance is None else max(normalised, chance)
+
+
+def still_improved(
+    history: Sequence[Record],
+    num_steps: int,
+    ladder: Sequence[Rung],
+    metric: Metric,
+    margin: float,
+) -> bool:
+    """Return whether a run that finished still improved when its steps ended.
+
+    Parameters
+    ----------
+    history
+        Its validations.
+    num_steps
+        Its budget.
+    ladder, metric
+        Those of its task.
+    margin
+        Smallest difference in normalised score that matters; at least a hundredth is taken, since a
+        learning rate that falls to nothing always brings a little.
+    """
+    best = max if metric.higher_is_better else min
+    if not history or history[-1].step < num_steps:
+        return False
+    early = [r.metric for r in history if r.step <= (1 - _LAST_PART) * num_steps]
+    before = normalise(best(early), ladder, metric)
+    after = normalise(best(r.metric for r in history), ladder, metric)
+    if before is None or after is None:
+        return False
+    return after - before > max(margin, _LEAST_GAIN)
+
+
+def uses_question(
+    score: float | None, other: float | None, ladder: Sequence[Rung], metric: Metric
+) -> bool | None:
+    """Return whether a run's answers depend on the question.
+
+    Parameters
+    ----------
+    score
+        Its test score.
+    other
+        The same with another question put to each sample.
+    ladder, metric
+        Those of its task.
+
+    Returns
+    -------
+    None where the task has no question, or the run is no better than chance.
+    """
+    if score is None or other is None or not ladder:
+        return None
+    chance = ladder[0].score
+    if not is_better(score, chance, metric):
+        return None
+    return (score - other) / (score - chance) > 0.5
 
 
 def first_reached(

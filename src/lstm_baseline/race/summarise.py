@@ -13,47 +13,121 @@ from lstm_baseline.race.outcomes import (
     TaskOutcome,
     Trial,
 )
-from lstm_baseline.race.plan import Chosen, Plan, Sweep
-from lstm_baseline.race.tuning import ValidationScore, choose
+from lstm_baseline.race.plan import Chosen, Finalists, Plan, Sweep
+from lstm_baseline.race.tuning import ValidationScore, median_score, rank
 from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import GeneratedTask, Task
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.ladder import has_learned, normalise
+from lstm_baseline.training import TrainingSettings
 
 
-def choose_settings(plan: Plan, trials: Runs) -> Chosen:
-    """Return the settings that each contestant's trials chose on each task.
+def choose_finalists(plan: Plan, trials: Runs) -> Finalists:
+    """Return the settings of each contestant's best trials on each task, best first.
 
-    Without trials these are the plan's own settings.
+    There are none where no trial finished, and without ``tuning.finalists`` in the plan.
     """
-    drawn = plan.tuning.settings(plan.settings)
     return {
-        (place, name): choose(
-            drawn,
-            {
-                spec.seed - FIRST_TRIAL_SEED: ValidationScore(
-                    result.validation_score, result.validation_loss
-                )
-                for spec, result in trials
-                if spec.task is task and spec.model == name and result.validation_score is not None
-            },
-            plan.settings,
-            higher_is_better=task.metric.higher_is_better,
-        )
-        for place, task in enumerate(plan.tasks)
-        for name in plan.models
+        # Two trials may have drawn the same settings.
+        who: list(dict.fromkeys(settings))[: plan.tuning.finalists]
+        for who, settings in _ranked(plan, trials).items()
     }
 
 
-def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
+def choose_settings(plan: Plan, trials: Runs, reruns: Runs = ()) -> Chosen:
+    """Return the settings that each contestant's trials and reruns chose on each task.
+
+    Without trials, or if none finished, these are the plan's own settings. The steps of a task are
+    doubled for everyone where the plan's share of the chosen settings' reruns still improved.
+    """
+    chosen = {
+        (place, name): _best(plan.tasks[place], name, settings, reruns) or plan.settings
+        for (place, name), settings in _ranked(plan, trials).items()
+    }
+    doubled = {
+        place for place in range(len(plan.tasks)) if _is_doubled(plan, place, chosen, reruns)
+    }
+    return {
+        (place, name): settings.model_copy(update={"num_steps": 2 * settings.num_steps})
+        if place in doubled
+        else settings
+        for (place, name), settings in chosen.items()
+    }
+
+
+def still_improved(plan: Plan, spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> bool:
+    """Return whether a run still improved when its steps ended."""
+    if result.status == "failed":
+        return False
+    num_steps, metric = spec.settings.num_steps, spec.task.metric
+    return scores.still_improved(result.history, num_steps, ladder, metric, plan.rule.margin)
+
+
+def _ranked(plan: Plan, trials: Runs) -> dict[tuple[int, str], list[TrainingSettings]]:
+    """Return the settings of the trials that finished, best first."""
+    drawn = plan.tuning.settings(plan.settings)
+    scores: dict[tuple[int, str], dict[int, ValidationScore]] = {
+        (place, name): {} for place in range(len(plan.tasks)) for name in plan.models
+    }
+    for spec, result in trials:
+        if (score := _validation_score(result)) is not None:
+            of = plan.tasks.index(spec.task), spec.model
+            scores[of][spec.seed - FIRST_TRIAL_SEED] = score
+    return {
+        (place, name): [
+            drawn[k]
+            for k in rank(found, higher_is_better=plan.tasks[place].metric.higher_is_better)
+        ]
+        for (place, name), found in scores.items()
+    }
+
+
+def _best(
+    task: Task, name: str, ranked: Sequence[TrainingSettings], reruns: Runs
+) -> TrainingSettings | None:
+    """Return the settings whose reruns have the best median, or those of the best trial."""
+    found: dict[int, list[ValidationScore | None]] = {}
+    for spec, result in reruns:
+        if spec.task is task and spec.model == name:
+            found.setdefault(ranked.index(spec.settings), []).append(_validation_score(result))
+    direction = task.metric.higher_is_better
+    medians = {k: median_score(each, higher_is_better=direction) for k, each in found.items()}
+    finished = {k: median for k, median in medians.items() if median is not None}
+    best = rank(finished, higher_is_better=direction) or list(range(len(ranked)))
+    return ranked[best[0]] if best else None
+
+
+def _is_doubled(plan: Plan, place: int, chosen: Chosen, reruns: Runs) -> bool:
+    task, limit = plan.tasks[place], plan.tuning.double_above
+    of_chosen = [
+        (spec, result)
+        for spec, result in reruns
+        if spec.task is task and spec.settings == chosen[place, spec.model]
+    ]
+    if limit is None or not of_chosen:
+        return False
+    ladders = _ladders(task, {spec.seed for spec, _ in of_chosen})
+    improving = [
+        still_improved(plan, spec, result, ladders[spec.seed]) for spec, result in of_chosen
+    ]
+    return sum(improving) > limit * len(improving)
+
+
+def _validation_score(result: RunResult) -> ValidationScore | None:
+    if result.validation_score is None:
+        return None
+    return ValidationScore(result.validation_score, result.validation_loss)
+
+
+def summarise(plan: Plan, finals: Runs, trials: Runs = (), reruns: Runs = ()) -> list[TaskOutcome]:
     """Judge every final run by its task's ladder.
 
     Parameters
     ----------
     plan
         Plan of the race.
-    finals, trials
+    finals, trials, reruns
         Its runs and their results.
 
     Returns
@@ -67,14 +141,17 @@ def summarise(plan: Plan, finals: Runs, trials: Runs = ()) -> list[TaskOutcome]:
         contestants = tuple(
             _contestant(
                 [
-                    _seed_outcome(spec, result, ladders[spec.seed])
+                    _seed_outcome(plan, spec, result, ladders[spec.seed])
                     for spec, result in of_task
                     if spec.model == model
                 ],
-                tuple(
-                    Trial(spec, result)
-                    for spec, result in trials
-                    if spec.task is task and spec.model == model
+                *(
+                    tuple(
+                        Trial(spec, result)
+                        for spec, result in tuning
+                        if spec.task is task and spec.model == model
+                    )
+                    for tuning in (trials, reruns)
                 ),
             )
             for model in plan.models
@@ -105,7 +182,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
     for spec, result in trained if sweep.train else finals:
         if sweep.train:
             found[spec.model][sweep.tasks.index(spec.task)].append(result.score)
-        elif spec.task is sweep.task and spec.seed < sweep.seeds:
+        elif spec.task is sweep.task and spec.seed in plan.final_seeds[: sweep.seeds]:
             its = result.also_tested_scores or (None,) * len(spec.also_tested_on)
             by_task = dict(zip(map(id, spec.also_tested_on), its, strict=True))
             for place, task in enumerate(sweep.tasks):
@@ -126,7 +203,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
             for name, of_model in found.items()
         },
         tuple(
-            _seed_outcome(spec, result, ladders[sweep.tasks.index(spec.task)])
+            _seed_outcome(plan, spec, result, ladders[sweep.tasks.index(spec.task)])
             for spec, result in trained
         ),
     )
@@ -150,7 +227,9 @@ def titles(tasks: Sequence[Task]) -> list[str]:
     return titles
 
 
-def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> SeedOutcome:
+def _seed_outcome(
+    plan: Plan, spec: RunSpec, result: RunResult, ladder: Sequence[Rung]
+) -> SeedOutcome:
     metric, score = spec.task.metric, result.score
     normalised = normalise(score, ladder, metric)
     steps, seconds = scores.first_reached(
@@ -164,10 +243,14 @@ def _seed_outcome(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> S
         learned=has_learned(result.test_scores, ladder, metric),
         steps=steps,
         seconds=seconds,
+        still_improved=still_improved(plan, spec, result, ladder),
+        uses_question=scores.uses_question(score, result.other_question_score, ladder, metric),
     )
 
 
-def _contestant(seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...]) -> ContestantOutcome:
+def _contestant(
+    seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...], reruns: tuple[Trial, ...]
+) -> ContestantOutcome:
     spec, result = seeds[0].spec, seeds[0].result
     peaks = [s.result.peak_memory for s in seeds if s.result.peak_memory is not None]
     return ContestantOutcome(
@@ -179,6 +262,7 @@ def _contestant(seeds: Sequence[SeedOutcome], trials: tuple[Trial, ...]) -> Cont
         peak_memory=round(median(peaks)) if peaks else None,
         settings=spec.settings,
         trials=trials,
+        reruns=reruns,
         seeds=tuple(sorted(seeds, key=lambda seed: seed.spec.seed)),
     )
 

@@ -3,10 +3,15 @@
 Trials are independent draws, so the best of k of them can be stated for any k (Dodge et al. 2019).
 Trial k draws the same settings for every contestant on every task. Validation samples decide which
 trial did best; no trial ever sees a test sample.
+
+The best of many single runs is partly luck. So the best few, the *finalists*, are run again on
+fresh seeds, and the one with the best median is chosen. Where the reruns of the chosen settings
+still improved when their steps ended, the budget was too short to compare anything else than
+budgets: then all final runs of the task, whosever, get twice the steps.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -23,8 +28,10 @@ from pydantic import (
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
 from lstm_baseline.training import TrainingSettings
 
-_BUDGET = ("num_steps", "evaluate_every")
+_BUDGET = ("num_steps", "evaluate_every", "patience")
 _DIGITS = 3
+_EDGE = 0.1
+"""Part of a range, at either end, that counts as its edge."""
 
 
 class Range(BaseModel):
@@ -56,6 +63,13 @@ class Range(BaseModel):
         else:
             value = rng.uniform(self.low, self.high)
         return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
+
+    def is_at_edge(self, value: float) -> bool:
+        """Return whether a value lies in the outer tenth of the range, on its scale."""
+        low, high = self.low, self.high
+        if self.scale == "log":
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return not _EDGE <= (value - low) / (high - low) <= 1 - _EDGE
 
 
 class Choices(BaseModel):
@@ -95,6 +109,14 @@ class Tuning(BaseModel):
     """Trials of each contestant on each task; with 0 everyone trains with the given settings."""
     space: dict[str, Drawn] = Field(default_factory=dict)
     """Search space: what each trial draws, keyed by the names of training settings."""
+    finalists: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Best trials of each contestant on each task that are run again; with 0 the best trial's
+    settings are chosen."""
+    reruns: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """Fresh seeds that each finalist is run on."""
+    double_above: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of a task's reruns, all contestants' chosen settings together, above which final runs
+    get twice the steps if so many still improved at their end; never when None."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -102,6 +124,11 @@ class Tuning(BaseModel):
             raise ValueError(
                 f"trials is {self.trials}, but space is empty; say what to draw, as under [tuning] "
                 "in the file that `lstm-baseline init race.toml` writes, or take --preset standard"
+            )
+        if self.double_above is not None and not self.finalists:
+            raise ValueError(
+                f"double_above is {self.double_above:g}, but finalists is 0: reruns tell whether "
+                "runs still improve; give finalists, say 3"
             )
         for name, values in self.space.items():
             if name in _BUDGET:
@@ -117,6 +144,14 @@ class Tuning(BaseModel):
     def settings(self, base: TrainingSettings) -> list[TrainingSettings]:
         """Return the settings of every trial."""
         return [self._draw(base, trial) for trial in range(self.trials)]
+
+    def at_edge(self, settings: TrainingSettings) -> list[str]:
+        """Return the names of settings whose value lies at an edge of its range."""
+        return [
+            name
+            for name, values in self.space.items()
+            if isinstance(values, Range) and values.is_at_edge(getattr(settings, name))
+        ]
 
     def _draw(self, base: TrainingSettings, trial: int) -> TrainingSettings:
         rng = np.random.default_rng([FIRST_TRIAL_SEED, trial])
@@ -141,30 +176,39 @@ class ValidationScore(NamedTuple):
     """None in runs of earlier versions."""
 
 
-def choose(
-    settings: list[TrainingSettings],
-    scores: Mapping[int, ValidationScore],
-    base: TrainingSettings,
-    *,
-    higher_is_better: bool,
-) -> TrainingSettings:
-    """Return the settings of the trial that did best in validation.
+def rank(scores: Mapping[int, ValidationScore], *, higher_is_better: bool) -> list[int]:
+    """Return the numbers of trials, best first.
 
     Parameters
     ----------
-    settings
-        Settings of every trial.
     scores
         Score of each trial that finished, by its number.
-    base
-        Settings to return if there was no trial or none finished.
     higher_is_better
-        True if a higher metric is better. If metrics tie, the lower loss is taken; if these tie
-        too, the earliest trial.
+        True if a higher metric is better. If metrics tie, the lower loss is better; if these tie
+        too, the earlier trial.
     """
+    return sorted(scores, key=lambda k: (*_badness(scores[k], higher_is_better), k))
 
-    def goodness(k: int) -> tuple[float, float, int]:
-        metric, loss = scores[k]
-        return (metric if higher_is_better else -metric), -math.inf if loss is None else -loss, -k
 
-    return settings[max(scores, key=goodness)] if scores else base
+def median_score(
+    scores: Sequence[ValidationScore | None], *, higher_is_better: bool
+) -> ValidationScore | None:
+    """Return the median score of reruns, of two middle ones the worse; None if that one failed.
+
+    Parameters
+    ----------
+    scores
+        One for each rerun; None for one that failed, which is worse than any other.
+    higher_is_better
+        Direction of the metric.
+    """
+    worst = (math.inf, math.inf)
+    ordered = sorted(
+        scores, key=lambda score: _badness(score, higher_is_better) if score else worst
+    )
+    return ordered[len(ordered) // 2]
+
+
+def _badness(score: ValidationScore, higher_is_better: bool) -> tuple[float, float]:
+    metric, loss = score
+    return (-metric if higher_is_better else metric), math.inf if loss is None else loss

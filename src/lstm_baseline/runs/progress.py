@@ -76,6 +76,6 @@ def title(spec: RunSpec) -> str:
 def _describe(spec: RunSpec, result: RunResult) -> str:
     if result.status == "failed":
         return f"{title(spec)}  failed: {result.reason}"
-    score = result.validation_score if spec.stage == "trial" else result.score
+    score = result.score if spec.stage == "final" else result.validation_score
     metric = spec.task.metric.name
     return f"{title(spec)}  {metric} {formats.number(score)}  {formats.duration(result.seconds)}"

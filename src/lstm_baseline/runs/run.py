@@ -5,12 +5,14 @@ weights. ``checkpoint.safetensors`` exists while the run trains, and ``result.js
 finished or failed.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lstm_baseline.contestants.challenger import flops_per_step
@@ -18,6 +20,7 @@ from lstm_baseline.engine.errors import DivergenceError, FileError, InputError
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.engine.storage import read_json, write_json, write_whole
 from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.installation import arithmetic
 from lstm_baseline.runs.peak_memory import can_measure, peak_since, reset_peak
 from lstm_baseline.runs.saved_model import MODEL, predict_as_saved, save_trained
 from lstm_baseline.runs.spec import RunSpec
@@ -30,6 +33,9 @@ from lstm_baseline.training.selection import Reason
 
 RUN, RESULT = "run.json", "result.json"
 
+# Streams of a seed: those of a task are numbered from 1, those of training from 100.
+_QUESTIONS_STREAM = 200
+
 
 class RunResult(BaseModel):
     """Result of a run."""
@@ -40,11 +46,11 @@ class RunResult(BaseModel):
     reason: str = ""
     """Reason why it failed."""
     untrained_score: float | None = None
-    """The task's metric on the test samples before training; None in a trial, and where it is not
-    finite."""
+    """The task's metric on the test samples before training; None where it is not finite,
+    and in a run that is not a final one."""
     score: float | None = None
-    """The task's metric on the test samples after training; None in a trial, and if the run
-    failed."""
+    """The task's metric on the test samples after training; None if the run failed, and in a run
+    that is not a final one."""
     standard_error: float | None = None
     """Standard error of ``score``, as test samples are drawn; None where a single sample gives
     none."""
@@ -52,14 +58,23 @@ class RunResult(BaseModel):
     """The metric on parts of the test samples, by the names of the parts."""
     validation_score: float | None = None
     """Validation score of the weights that did best in validation; None if the run failed."""
+    other_question_score: float | None = None
+    """The metric on the test samples with another question put to each, against the targets of
+    their own: a model that heeds the question falls. None where a task has no question."""
     also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
     """The metric on test samples of each task in the specification's ``also_tested_on``; None where
     it is not finite. The file calls it ``beyond``."""
     loss_drop: float | None = None
-    """Loss on the test samples before training minus that after; None in a trial, if the run
-    failed, and in runs of earlier versions."""
+    """Loss on the test samples before training minus that after; None if the run failed,
+    in a run that is not a final one, and in runs of earlier versions."""
     loss_drop_error: float | None = None
     """Standard error of ``loss_drop``."""
+    arithmetic: str | None = None
+    """Instruction set and linear algebra of the processor that it ran on, which its bits depend on;
+    None in runs of earlier versions."""
+    model_sha256: str | None = None
+    """Digest of the file of the trained model; None if the run failed, and in runs of earlier
+    versions."""
     best_step: int = 0
     """Step whose weights were kept."""
     selected_by: Reason | None = None
@@ -186,8 +201,9 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
         return RunResult.model_validate(read_json(folder / RESULT))
     except ValidationError as error:
         first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
         raise FileError(
-            f"{folder / RESULT} is damaged ({first['loc'][0]}: {first['msg']}); remove it"
+            f"{folder / RESULT} is damaged ({place}: {first['msg']}); remove it"
         ) from error
 
 
@@ -223,6 +239,7 @@ def _train(
 ) -> RunResult:
     task, scored = spec.task, spec.stage == "final"
     facts: dict[str, Any] = {
+        "arithmetic": arithmetic(),
         "num_params": sum(value.size for value in model.params.values()),
         "state_size": getattr(model, "state_size", None),
         "flops_per_step": flops_per_step(model, task),
@@ -242,15 +259,17 @@ def _train(
             on_validation=on_validation,
         )
         saved = save_trained(spec, model, folder)
+        facts["model_sha256"] = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
         if untrained is not None:
             outputs = predict_as_saved(saved, model, task, spec.seed)
             facts |= _test_scores(spec, untrained, outputs)
+            facts["other_question_score"] = _score_with_other_questions(saved, task, spec.seed)
             facts["beyond"] = tuple(
                 _score_on(model, other, spec.seed) for other in spec.also_tested_on
             )
     except DivergenceError as error:
         (folder / MODEL).unlink(missing_ok=True)
-        facts |= {"status": "failed", "reason": str(error)}
+        facts |= {"model_sha256": None, "status": "failed", "reason": str(error)}
     else:
         facts |= {
             "status": "finished",
@@ -280,6 +299,15 @@ def _test_scores(spec: RunSpec, untrained: FloatArray, outputs: FloatArray) -> d
         "loss_drop_error": _finite(error),
         "partial_scores": task.partial_scores(outputs, test),
     }
+
+
+def _score_with_other_questions(model: Trainable, task: Task, seed: int) -> float | None:
+    """Score answers to other questions against the targets of the samples' own."""
+    test = task.test(seed)
+    other = task.with_other_questions(test, np.random.default_rng([seed, _QUESTIONS_STREAM]))
+    if other is None:
+        return None
+    return _finite(task.metric.measure(predict(model, task, other), test))
 
 
 def _score_on(model: Trainable, task: Task, seed: int) -> float | None:

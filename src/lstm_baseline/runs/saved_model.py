@@ -91,6 +91,25 @@ def predict_as_saved(saved: Trainable, model: Trainable, task: Task, seed: int) 
     return _standardised_outputs(saved, task, "test", seed)
 
 
+def saved_outputs(spec: RunSpec, folder: Path) -> FloatArray:
+    """Return what the model in a final run's file gives for the test samples, for the metric.
+
+    Raises
+    ------
+    LSTMBaselineError
+        If the file is missing, damaged, or of another model.
+    """
+    path, task = folder / MODEL, spec.task
+    if not has_format(path, WEIGHTS):
+        model = load_model(path)
+        if isinstance(task, ArrayFile):
+            return _standardised_outputs(model, task, "test", spec.seed)
+        return predict(model, task, task.test(spec.seed))
+    built = spec.build_model()
+    _put_arrays(built, path)
+    return predict(built, task, task.test(spec.seed))
+
+
 def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
     """Return the model of a run that has ended, for the standardised inputs of its task.
 
@@ -111,10 +130,7 @@ def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
         model = spec.build_model()
         if not isinstance(model, SequenceModel):
             raise InputError("this class is not the package's own")
-        arrays, _ = read_tensors(path, WEIGHTS)
-        check_arrays(path, arrays, {k: v.shape for k, v in model.params.items()}, model.dtype)
-        for name, value in model.params.items():
-            value[...] = arrays[name]
+        _put_arrays(model, path)
         return model
     model = load_model(path)
     if raw and isinstance(task, ArrayFile):
@@ -122,6 +138,15 @@ def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
         if task.classes is None:
             model.give_raw_outputs(*task.target_scaling(spec.seed).inverse())
     return model
+
+
+def _put_arrays(model: Trainable, path: Path) -> None:
+    """Give a model the arrays that a file has by name."""
+    arrays, _ = read_tensors(path, WEIGHTS)
+    dtype = next(iter(model.params.values())).dtype
+    check_arrays(path, arrays, {k: v.shape for k, v in model.params.items()}, dtype)
+    for name, value in model.params.items():
+        value[...] = arrays[name]
 
 
 def for_raw_numbers(model: SequenceModel, task: Task, seed: int) -> SequenceModel | None:

@@ -11,13 +11,21 @@ from lstm_baseline.contestants.contestant import Contestant, copy_seed
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable, TrainingSettings
 
-RUN_FORMAT = 2
+RUN_FORMAT = 3
 """Raised when the outcome of a specification changes, so that no old run is taken for a new one."""
 
 FIRST_TRIAL_SEED = 1_000_000
 """Seed of trial 0. Trial k has this seed plus k; so no trial shares data with a final run."""
 
+FIRST_RERUN_SEED = 2_000_000
+"""Seed of the first rerun of a trial; the further ones follow."""
+
 _UNSAFE = re.compile(r"[^\w.-]+")
+
+
+Stage = Literal["trial", "rerun", "final"]
+"""What a run is for. A rerun repeats a trial on a fresh seed. Only final runs are scored on test
+samples."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,7 @@ class RunSpec:
     width: int
     settings: TrainingSettings
     seed: int
-    stage: Literal["trial", "final"] = "final"
-    """A trial is never scored on test samples."""
+    stage: Stage = "final"
     copy: int = 0
     """Number of contestants of the same model before this one."""
     also_tested_on: tuple[Task, ...] = ()
@@ -71,6 +78,8 @@ class RunSpec:
         """Title of the run among the contestant's runs on the task."""
         if self.stage == "trial":
             return f"trial {self.seed - FIRST_TRIAL_SEED}"
+        if self.stage == "rerun":
+            return f"rerun {self.seed - FIRST_RERUN_SEED}"
         return f"seed {self.seed}"
 
     def estimated_work(self) -> float:

@@ -109,9 +109,9 @@ class GeneratedTask(Task):
     A constructor keeps each of its arguments as an attribute of the same name.
     """
 
-    validation_size: int = 500
+    validation_size: int = 2000
     """Samples in validation, which is repeated throughout training."""
-    test_size: int = 2000
+    test_size: int = 20_000
     """Samples in test, which is done once."""
     ladder_size: int = 20_000
     """Samples on which the ladder is measured."""

@@ -224,6 +224,7 @@ class _Run:
             self.progress.history,
             self.progress.best_step,
             higher_is_better=self.higher_is_better,
+            perfect=self.task.metric.perfect,
         )
         return since >= self.settings.patience
 

@@ -52,11 +52,20 @@ def reason(history: Sequence[Record], kept_step: int, *, higher_is_better: bool)
 
 
 def validations_since_better(
-    history: Sequence[Record], kept_step: int, *, higher_is_better: bool
+    history: Sequence[Record], kept_step: int, *, higher_is_better: bool, perfect: float
 ) -> int:
-    """Return how many validations came since the first one that is as good as the kept one."""
-    kept = next(_goodness(r, higher_is_better) for r in history if r.step == kept_step)
-    first = next(k for k, r in enumerate(history) if _goodness(r, higher_is_better) == kept)
+    """Return how many validations came since the first one that is as good as the kept one.
+
+    Once the metric is ``perfect`` nothing is better, however far the loss still falls.
+    """
+    kept = next(r for r in history if r.step == kept_step)
+
+    def as_good(record: Record) -> bool:
+        if record.metric == kept.metric == perfect:
+            return True
+        return _goodness(record, higher_is_better) == _goodness(kept, higher_is_better)
+
+    first = next(k for k, record in enumerate(history) if as_good(record))
     return len(history) - 1 - first
 
 

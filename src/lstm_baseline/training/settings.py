@@ -45,7 +45,8 @@ class TrainingSettings(BaseModel):
     """True to compute again in backward what forward would store: a third more time, and memory
     that grows with √T beside each layer's inputs. See ``recomputation.py``."""
     patience: Count | None = None
-    """Validations without improvement after which training stops; never when None."""
+    """Validations without improvement, of the metric or among ties of the loss, after which
+    training stops; never when None. A perfect metric does not improve."""
 
     def __init__(self, **settings: Any) -> None:
         try:

@@ -143,7 +143,7 @@ class TestLaTeX:
             r"a\_task & accuracy $\uparrow$ & 0.500 & "
             r"0.704 $\pm$ 0.002 & \textbf{0.903 $\pm$ 0.002} & 1.000 \\"
         ) in text
-        assert "mine wins against the LSTM: better on a\\_task (8 paired seeds)" in text
+        assert "mine wins against the LSTM: better on a\\_task (8 paired seeds, 300 steps)" in text
         assert outcome.plan.hash in text
 
     def test_who_is_only_ahead_is_not_bold(self):

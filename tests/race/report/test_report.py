@@ -156,7 +156,7 @@ class TestPage:
         text = Page(html).words
         with (raced[1].parent / "results.csv").open(newline="") as file:
             runs = list(csv.DictReader(file))
-        assert len(runs) == 12 + 12 + 12 + 6
+        assert len(runs) == 12 + 6 + 12 + 12 + 6  # trials, reruns, finals, tests, trained
         for row in runs:
             if row["stage"] == "final":
                 assert f"{int(row['parameters']):,}" in text
@@ -222,7 +222,7 @@ class TestWords:
             "mine": [run(0.9 + k / 1000) for k in range(8)],
         }
         text = written(tmp_path, race(runs, rule=QUICK)).words
-        sentence = "mine wins against the LSTM: better on made-up (8 paired seeds)."
+        sentence = "mine wins against the LSTM: better on made-up (8 paired seeds, 300 steps)."
         start, _, _ = text.partition(f"{sentence} A contestant is better on a task if")
         assert "mine ↑ wins against the LSTM ↑ 1 better : made-up" in start
         assert (
@@ -233,11 +233,9 @@ class TestWords:
         assert (
             "made-up: mine is better , by 0.400 (95% interval 0.400 to 0.400, p = 0.00781)" in text
         )
-        row = (
-            "mine 0.903 ± 0.002 0.807 ± 0.005 8 of 8 0.400 0.400 to 0.400 0.00781 1.00 0.63 to 1.00"
-        )
-        assert row in text
-        assert "LSTM 0.704 ± 0.002 0.407 ± 0.005 8 of 8 the baseline" in text
+        row = "mine 0.903 ± 0.002 0.807 ± 0.005 8 of 8 63–100% 0.400 0.400 to 0.400 0.00781 1.00"
+        assert f"{row} 0.63 to 1.00" in text
+        assert "LSTM 0.704 ± 0.002 0.407 ± 0.005 8 of 8 63–100% the baseline" in text
 
     def test_who_alone_learned_is_said(self, tmp_path):
         runs = {"lstm": [run(0.9), run(0.8)], "relational": [run(0.9), run(0.3)]}
@@ -253,13 +251,13 @@ class TestWords:
             "No verdict on the relational RNN against the LSTM: neither learned made-up."
         ) in text
         assert "made-up: not compared : neither learned" in text
-        assert "0 of 2 not compared: neither learned" in text
+        assert "0 of 2 0–84% not compared: neither learned" in text
 
     def test_each_challenger_is_held_against_its_own_duel(self, tmp_path):
         runs = {"lstm": [run(0.3)] * 2, "one": [run(0.3)] * 2, "two": [run(0.9)] * 2}
         text = written(tmp_path, race(runs, rule=QUICK)).words
-        assert "one 0.300 ± 0.000 −0.400 ± 0.000 0 of 2 not compared: neither learned" in text
-        assert "two 0.900 ± 0.000 0.800 ± 0.000 2 of 2 1.200 unbounded" in text
+        assert "one 0.300 ± 0.000 −0.400 ± 0.000 0 of 2 0–84% not compared: neither learned" in text
+        assert "two 0.900 ± 0.000 0.800 ± 0.000 2 of 2 16–100% 1.200 unbounded" in text
 
     def test_failures_with_their_reasons(self, tmp_path):
         runs = {"lstm": [run(0.9), run(None, reason="loss is nan at step 3")]}

@@ -59,6 +59,8 @@ def same(given, comparison):
     assert given["barrier"] == comparison.barrier
     assert given["learned"] == comparison.learned
     assert tuple(given["unmet"]) == comparison.unmet
+    assert given["num_steps"] == comparison.num_steps
+    assert given["still_improved"] == comparison.still_improved
     if comparison.evidence is None:
         assert given["evidence"] is None
         return
@@ -110,6 +112,7 @@ def test_scores_of_every_run_are_there(outcome, data):
             assert (one["name"], one["learned"]) == (other.model, other.learned)
             assert one["parameters"] == other.num_params
             assert one["score"] == other.score._asdict()
+            assert one["share_learned"] == of_interval(other.share_learned(0.05))
             for listed, seed in zip(one["runs"], other.seeds, strict=True):
                 assert listed == {
                     "seed": seed.spec.seed,
@@ -117,9 +120,12 @@ def test_scores_of_every_run_are_there(outcome, data):
                     "normalised": seed.normalised,
                     "value": seed.value,
                     "learned": seed.learned,
+                    "still_improved": seed.still_improved,
+                    "uses_question": seed.uses_question,
                 }
     failed = data["tasks"][2]["contestants"][1]["runs"][0]
-    assert failed == {"seed": 0, "score": None, "normalised": None, "value": None, "learned": False}
+    unknown = dict.fromkeys(("score", "normalised", "value", "uses_question"))
+    assert failed == {"seed": 0, "learned": False, "still_improved": False, **unknown}
 
 
 def test_what_is_not_finite_is_null(outcome):

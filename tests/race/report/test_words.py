@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lstm_baseline.plots import formats
@@ -10,9 +11,10 @@ from lstm_baseline.race.outcomes import Comparison, Duel
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.scores import Spread
+from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import Evidence, OverTasks, VerdictRule, race_verdict
 from lstm_baseline.training import TrainingSettings
-from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run
+from tests.support.races import CHANCE, HEURISTIC, ORACLE, LadderTask, planned, race, run, trial
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,9 @@ def test_only_what_everybody_knows_has_an_article():
 TITLES = "first", "second", "third", "fourth"
 
 
+UNDER = {"title": "", "num_steps": 2000, "still_improved": False}
+
+
 def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), p=0.01, needed=30, **more):
     evidence = Evidence(
         difference=Interval(estimate, low, high),
@@ -104,15 +109,15 @@ def comparison(verdict, low=0.05, estimate=0.1, high=0.15, unmet=(), p=0.01, nee
         adjusted_equivalence_p_value=p,
         seeds_needed=needed,
     )
-    return Comparison(title="", evidence=evidence, verdict=verdict, unmet=tuple(unmet), **more)
+    return Comparison(evidence=evidence, verdict=verdict, unmet=tuple(unmet), **UNDER | more)
 
 
 BETTER = comparison("challenger better")
 WORSE = comparison("baseline better", -0.15, -0.1, -0.05)
 EQUAL = comparison("equivalent", -0.01, 0.001, 0.01, ["significance", "margin"])
 OPEN = comparison("undecided", unmet=["significance"])
-NOT_LEARNED = Comparison(title="", barrier="neither learned", learned="neither")
-PERFECT = Comparison(title="", barrier="no ceiling")
+NOT_LEARNED = Comparison(**UNDER, barrier="neither learned", learned="neither")
+PERFECT = Comparison(**UNDER, barrier="no ceiling")
 
 
 def duel(*tasks, challenger="relational", overall=None):
@@ -168,7 +173,7 @@ def sentence(given, seeds=10, **rule):
     ],
 )
 def test_a_verdict_says_what_was_decided_where(tasks, expected):
-    assert sentence(duel(*tasks)) == f"{expected} (10 paired seeds)."
+    assert sentence(duel(*tasks)) == f"{expected} (10 paired seeds, 2,000 steps)."
 
 
 def test_a_name_of_the_user_s_own_stays_as_it_is():
@@ -183,7 +188,7 @@ def test_many_tasks_are_counted_and_not_named():
     )
     assert sentence(given) == (
         "The GRU is ahead of the LSTM: better on 4 of 6 tasks, undecided on task 4 and task 5 "
-        "(10 paired seeds)."
+        "(10 paired seeds, 2,000 steps)."
     )
 
 
@@ -204,7 +209,7 @@ def test_no_verdict_says_why(tasks, why):
 
 
 def test_one_seed_gives_no_verdict():
-    assert sentence(duel(Comparison(title="")), seeds=1) == (
+    assert sentence(duel(Comparison(**UNDER)), seeds=1) == (
         "No verdict on the relational RNN against the LSTM: one seed shows what can happen, not "
         "what usually does."
     )
@@ -282,7 +287,7 @@ def test_one_contestant_gives_no_verdict():
         ),
         (NOT_LEARNED, "not compared", "neither learned"),
         (PERFECT, "not compared", "its best heuristic is perfect already"),
-        (Comparison(title=""), "not compared", "one seed is no comparison"),
+        (Comparison(**UNDER), "not compared", "one seed is no comparison"),
     ],
 )
 def test_tasks_one_by_one(task, verdict, reason):
@@ -318,5 +323,47 @@ def test_a_real_judgement_is_put_into_words():
     )
     assert words.verdicts(given.plan, given.duels) == [
         "mine wins against the LSTM: better on made-up, a heuristic is perfect already on solved "
-        "(8 paired seeds)."
+        "(8 paired seeds, 300 steps)."
     ]
+
+
+class TestNextStep:
+    def test_nothing_is_left_to_do(self):
+        runs = {"lstm": [run(0.7 + k / 1000) for k in range(8)], "mine": [run(0.9)] * 8}
+        assert words.next_step(race(runs)) == ""
+
+    def test_more_and_fresh_seeds_where_something_is_undecided(self):
+        rng = np.random.default_rng(4)
+        runs = {
+            name: [run(0.7 + bonus + 0.05 * rng.standard_normal()) for _ in range(8)]
+            for name, bonus in (("lstm", 0.0), ("mine", 0.03))
+        }
+        outcome = race(runs)
+        needed = outcome.duels[0].tasks[0].evidence.seeds_needed
+        assert outcome.duels[0].tasks[0].verdict == "undecided"
+        assert words.next_step(outcome) == (
+            f"Next: hold a new race of about {max(needed, 8)} fresh seeds "
+            f"(--seeds {max(needed, 8)} --first-seed 8), which would probably decide made-up."
+        )
+
+    def test_with_too_few_seeds_for_anything(self):
+        runs = {"lstm": [run(0.7)] * 3, "mine": [run(0.9)] * 3}
+        assert "hold a race of 6 seeds: fewer can decide nothing" in words.next_step(race(runs))
+        runs = {"lstm": [run(0.7)], "mine": [run(0.9)]}
+        assert "give at least two seeds" in words.next_step(race(runs))
+        assert words.next_step(race({"lstm": [run(0.7)]})) == ""
+
+    def test_what_failed_still_improved_or_lies_at_an_edge(self):
+        rising = [run(0.9, history=[0.2, 0.5, 0.5, 0.9])] * 8
+        failed = [run(None), *[run(0.9)] * 7]
+        tuning = Tuning(trials=1, space={"learning_rate": {"low": 3e-3, "high": 1e-1}})
+        trials = {"lstm": [trial(0.5)], "mine": [trial(0.5)]}
+        found = words.next_step(
+            race({"lstm": rising, "mine": failed}, tuning=tuning, trials=trials)
+        )
+        assert "look at why mine failed on made-up with seed 0: loss is nan at step 7" in found
+        assert "train longer on made-up, where most runs of a contestant still improved" in found
+        assert (
+            "widen the search space: on made-up the LSTM took learning rate 0.003, at its edge "
+            "(one of 2)"
+        ) in found

@@ -42,6 +42,8 @@ COLUMNS = (
     "partial_scores",
     "untrained_score",
     "learned",
+    "still_improved",
+    "other_question_score",
     "validation_score",
     "best_step",
     "seconds",
@@ -52,10 +54,12 @@ COLUMNS = (
     "state_size",
     "flops_per_step",
     "peak_memory",
+    "model_sha256",
     "status",
     "reason",
 )
-"""CSV columns. Stages: trial, final, sweep (trained at a value), sweep test (only tested there)."""
+"""CSV columns. Stages: trial, rerun, final, sweep (trained at a value), sweep test (tested there).
+"""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _LATEX = {
@@ -172,6 +176,8 @@ def _rows(race: RaceOutcome) -> Iterator[dict[str, Any]]:
         for contestant in outcome.contestants:
             for trial in contestant.trials:
                 yield _row("trial", outcome.title, trial.spec, trial.result)
+            for rerun in contestant.reruns:
+                yield _row("rerun", outcome.title, rerun.spec, rerun.result)
             for seed in contestant.seeds:
                 yield _final_row("final", outcome.title, seed)
     for swept in race.sweeps:
@@ -201,6 +207,7 @@ def _final_row(stage: str, title: str, seed: SeedOutcome) -> dict[str, Any]:
         "normalised": seed.normalised,
         "value": seed.value,
         "learned": "yes" if seed.learned else "no",
+        "still_improved": "yes" if seed.still_improved else "no",
         "steps_to_threshold": seed.steps,
         "seconds_to_threshold": seed.seconds,
     }
@@ -212,6 +219,7 @@ def _row(stage: str, title: str, spec: RunSpec, result: RunResult) -> dict[str, 
         "standard_error": result.standard_error,
         "partial_scores": json.dumps(result.partial_scores) if result.partial_scores else None,
         "untrained_score": result.untrained_score,
+        "other_question_score": result.other_question_score,
         "validation_score": result.validation_score,
         "best_step": result.best_step,
         "seconds": result.seconds,
@@ -220,6 +228,7 @@ def _row(stage: str, title: str, spec: RunSpec, result: RunResult) -> dict[str, 
         "state_size": result.state_size,
         "flops_per_step": result.flops_per_step,
         "peak_memory": result.peak_memory,
+        "model_sha256": result.model_sha256,
         "status": result.status,
         "reason": result.reason,
     }

@@ -36,6 +36,8 @@ def print_table(race: RaceOutcome, console: Console) -> None:
     for duel in race.duels:
         if found := words.over_tasks(race.plan, duel):
             console.print(Text(found, style="dim"))
+    if found := words.next_step(race):
+        console.print(Text(found))
 
 
 def _heading(outcome: TaskOutcome) -> Text:

@@ -39,7 +39,7 @@ def verdict_as_data(race: RaceOutcome) -> Data:
         "seeds": plan.seeds,
         "duels": [_duel(race, duel) for duel in race.duels],
         "overall": {name: _numbers(score) for name, score in race.overall.items()},
-        "tasks": [_task(task) for task in race.tasks],
+        "tasks": [_task(task, plan.rule.level) for task in race.tasks],
     }
     return {key: _finite(value) for key, value in found.items()}
 
@@ -67,6 +67,8 @@ def _comparison(comparison: Comparison) -> Data:
         "verdict": comparison.verdict,
         "barrier": comparison.barrier,
         "learned": comparison.learned,
+        "num_steps": comparison.num_steps,
+        "still_improved": comparison.still_improved,
         "unmet": list(comparison.unmet),
         "evidence": None if comparison.evidence is None else _evidence(comparison.evidence),
     }
@@ -81,7 +83,7 @@ def _evidence(evidence: Evidence) -> Data:
     }
 
 
-def _task(task: TaskOutcome) -> Data:
+def _task(task: TaskOutcome, level: float) -> Data:
     return {
         "title": task.title,
         "task": task.task.config(),
@@ -89,15 +91,16 @@ def _task(task: TaskOutcome) -> Data:
         "higher_is_better": task.metric.higher_is_better,
         "best_heuristic": _rung(task.best_heuristic),
         "oracle": _rung(task.oracle),
-        "contestants": [_contestant(contestant) for contestant in task.contestants],
+        "contestants": [_contestant(contestant, level) for contestant in task.contestants],
     }
 
 
-def _contestant(contestant: ContestantOutcome) -> Data:
+def _contestant(contestant: ContestantOutcome, level: float) -> Data:
     return {
         "name": contestant.model,
         "parameters": contestant.num_params,
         "learned": contestant.learned,
+        "share_learned": _numbers(contestant.share_learned(level)),
         "score": _numbers(contestant.score),
         "normalised": _numbers(contestant.normalised),
         "runs": [_run(seed) for seed in contestant.seeds],
@@ -111,6 +114,8 @@ def _run(seed: SeedOutcome) -> Data:
         "normalised": seed.normalised,
         "value": seed.value,
         "learned": seed.learned,
+        "still_improved": seed.still_improved,
+        "uses_question": seed.uses_question,
     }
 
 

@@ -19,9 +19,11 @@ from lstm_baseline.race.outcomes import (
     Comparison,
     ContestantOutcome,
     Duel,
+    RaceOutcome,
     TaskOutcome,
+    Trial,
 )
-from lstm_baseline.race.plan import Plan, Shortage
+from lstm_baseline.race.plan import Chosen, Plan, Shortage
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.scores import Spread
 from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, Verdict, VerdictRule
@@ -89,6 +91,56 @@ def shortage(plan: Plan, found: Shortage) -> str:
     )
 
 
+def power(plan: Plan) -> str:
+    """Return what a race of this plan would probably find."""
+    margin = f" beyond the margin of {plan.rule.margin:g}" if plan.rule.margin else ""
+    return (
+        f"power: with {seeds(plan.seeds)} and "
+        f"{counted(len(plan.tasks) * len(plan.challengers), 'comparison')}, a difference of one "
+        f"standard deviation{margin} is found on a task in about {100 * plan.power:.0f}% of races"
+    )
+
+
+def longer_budgets(plan: Plan, chosen: Chosen) -> list[str]:
+    """Return a line for each task whose final runs get more steps than planned."""
+    return [
+        f"{printable(task.name)}: reruns still improved when they ended, so everyone's final runs "
+        f"get {steps:,} steps"
+        for place, task in enumerate(plan.tasks)
+        if (steps := chosen[place, plan.baseline].num_steps) > plan.settings.num_steps
+    ]
+
+
+def share(values: Interval) -> str:
+    """Return the ends of an interval around a share."""
+    return f"{100 * values.low:.0f}–{100 * values.high:.0f}%"
+
+
+def uses_question(contestant: ContestantOutcome) -> str:
+    """Return whether a contestant's answers depend on the question; empty if that is unknown."""
+    if contestant.uses_question is None:
+        return ""
+    using, known = contestant.uses_question
+    if using in (0, known):
+        return "yes" if using else "no"
+    return f"in {using} of {known} runs"
+
+
+def is_chosen(trial: Trial, contestant: ContestantOutcome) -> bool:
+    """Return whether a contestant's final runs have a trial's settings, but for their budget."""
+    budget = {"num_steps": trial.settings.num_steps}
+    return trial.settings == contestant.settings.model_copy(update=budget)
+
+
+def edges(plan: Plan, contestant: ContestantOutcome) -> str:
+    """Return the chosen settings that lie at an edge of the search space; empty if none does."""
+    if not contestant.trials:
+        return ""
+    found = plan.tuning.at_edge(contestant.settings)
+    named = [f"{each.replace('_', ' ')} {getattr(contestant.settings, each):g}" for each in found]
+    return listing(named) if named else ""
+
+
 def interval(values: Interval) -> str:
     """Return the ends of an interval around a difference of scores."""
     if not math.isfinite(values.low):
@@ -139,7 +191,93 @@ def verdict(plan: Plan, duel: Duel) -> str:
         "baseline wins": f"{one} loses against {other}",
     }[duel.verdict]
     what = f"{lead}: {', '.join(parts)}" if parts else lead
-    return _sentence(f"{what} ({counted(plan.seeds, 'paired seed')})")
+    return _sentence(f"{what} ({counted(plan.seeds, 'paired seed')}, {_budget(duel)})")
+
+
+def _budget(duel: Duel) -> str:
+    """Return the number of steps that a duel's runs had."""
+    budgets = sorted({task.num_steps for task in duel.tasks})
+    most = f"{budgets[-1]:,}"
+    steps = most if len(budgets) == 1 else f"{budgets[0]:,} to {most}"
+    still = [task.title for task in duel.tasks if task.still_improved]
+    at_least = f"; at this budget: many runs on {_some(still, len(duel.tasks))} still improved"
+    return f"{steps} steps{at_least if still else ''}"
+
+
+def next_step(race: RaceOutcome) -> str:
+    """Return what to do after a race in one line: for what is undecided, at an edge, or failed."""
+    parts = [*_failed(race), *_longer(race), *_wider(race), *_more_seeds(race)]
+    return f"Next: {'; '.join(parts)}." if parts else ""
+
+
+def _failed(race: RaceOutcome) -> list[str]:
+    found = [
+        (task, contestant, seed)
+        for task in race.tasks
+        for contestant in task.contestants
+        for seed in contestant.failures
+    ]
+    if not found:
+        return []
+    task, contestant, seed = found[0]
+    others = f" (one of {len(found)})" if len(found) > 1 else ""
+    return [
+        f"look at why {printable(contestant.model)} failed on {printable(task.title)} with "
+        f"{printable(seed.spec.title)}{others}: {printable(seed.result.reason)}"
+    ]
+
+
+def _longer(race: RaceOutcome) -> list[str]:
+    titles = [
+        task.title
+        for task in race.tasks
+        if any(2 * each.num_still_improved > len(each.seeds) for each in task.contestants)
+    ]
+    if not titles:
+        return []
+    on = _some(titles, len(race.tasks))
+    return [f"train longer on {on}, where most runs of a contestant still improved"]
+
+
+def _wider(race: RaceOutcome) -> list[str]:
+    found = [
+        (task, contestant, text)
+        for task in race.tasks
+        for contestant in task.contestants
+        if (text := edges(race.plan, contestant))
+    ]
+    if not found:
+        return []
+    task, contestant, text = found[0]
+    others = f" (one of {len(found)})" if len(found) > 1 else ""
+    return [
+        f"widen the search space: on {printable(task.title)} {the(contestant.model)} took "
+        f"{text}, at its edge{others}"
+    ]
+
+
+def _more_seeds(race: RaceOutcome) -> list[str]:
+    plan = race.plan
+    if plan.seeds < 2:
+        return ["give at least two seeds: --seeds 10, say"] if race.duels else []
+    if (short := plan.shortage()) is not None:
+        return [f"hold a race of {seeds(short.needed_seeds)}: fewer can decide nothing"]
+    needed = [
+        (max(number, plan.seeds), task.title)
+        for duel in race.duels
+        for task in duel.tasks
+        if task.verdict == "undecided" and task.evidence is not None
+        if (number := task.evidence.seeds_needed) is not None and number <= _MOST_SEEDS
+    ]
+    if not needed:
+        return []
+    most = max(number for number, _ in needed)
+    on = _some(list(dict.fromkeys(title for _, title in needed)), len(race.tasks))
+    fresh = plan.final_seeds.stop
+    return [
+        f"hold a new race of about {most} fresh seeds (--seeds {most} --first-seed {fresh}), which "
+        f"would probably decide {on}"
+    ]
 
 
 _DECIDED: tuple[tuple[TaskVerdict, str], ...] = (

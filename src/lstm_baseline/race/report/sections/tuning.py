@@ -25,6 +25,7 @@ from lstm_baseline.plots.formats import model_label, number
 from lstm_baseline.plots.layout import draw_ladder
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import expected_best
+from lstm_baseline.race.report import words
 from lstm_baseline.race.report.sections.section import (
     Picture,
     Section,
@@ -161,7 +162,7 @@ def _picture(place: int, outcome: TaskOutcome) -> Picture | None:
 
 def _best_trial(contestant: ContestantOutcome) -> str:
     finished = [trial for trial in contestant.trials if trial.score is not None]
-    chosen = [trial for trial in finished if trial.settings == contestant.settings]
+    chosen = [trial for trial in finished if words.is_chosen(trial, contestant)]
     return number(chosen[0].score) if chosen else "no trial finished"
 
 
