@@ -158,10 +158,9 @@ def final_scores_figure(data: FinalScores) -> Figure:
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
     shown = [s for points in data.points for s in (*points.scores, *points.untrained)]
-    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
+    set_score_axis(axes, data.y_label, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(-0.6, len(models) - 0.4)
     axes.set_xticks([])
-    axes.set_ylabel(data.y_label)
     note_cut(axes, shown)
     _explain_points(axes)
     draw_ladder(axes, data.ladder)
@@ -247,6 +246,7 @@ def _picture(place: int, outcome: TaskOutcome) -> Picture:
         final_scores_figure(final_scores(outcome)),
         f"{outcome.title}: final test scores. "
         + of_each(outcome, lambda contestant: words.spread(contestant.score)),
+        shared_key=True,
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import to_pdf, to_png
+from lstm_baseline.plots.drawing import remove_legend, to_pdf, to_png
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
 
@@ -34,6 +34,9 @@ class Picture(NamedTuple):
     alt: str = ""
     caption: str = ""
     svg: bytes = b""
+    """For the page, which may have the legend itself."""
+    own_svg: bytes = b""
+    """For saving, with its own legend."""
     png: bytes = b""
     pdf: bytes = b""
     problem: str = ""
@@ -79,17 +82,19 @@ class Section(NamedTuple):
         return f"{self.name}.html.j2"
 
 
-def draw(slot: Slot, name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
-    """Return a figure as a picture with a description."""
-    return Picture(
-        slot,
-        name,
-        formats.printable(alt),
-        caption,
-        svg=to_svg(figure),
-        png=to_png(figure),
-        pdf=to_pdf(figure),
-    )
+def draw(
+    slot: Slot, name: str, figure: Figure, alt: str, caption: str = "", *, shared_key: bool = False
+) -> Picture:
+    """Return a figure as a picture with a description.
+
+    With ``shared_key`` the page explains the lines once for many figures: there, and only there,
+    the figure goes without its legend.
+    """
+    own, png, pdf = to_svg(figure), to_png(figure), to_pdf(figure)
+    if shared_key:
+        remove_legend(figure)
+    shown = to_svg(figure) if shared_key else own
+    return Picture(slot, name, formats.printable(alt), caption, shown, own, png, pdf)
 
 
 def file_name(*parts: str | int) -> str:

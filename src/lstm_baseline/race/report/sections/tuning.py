@@ -94,8 +94,7 @@ def tuning_curves_figure(data: TuningCurves) -> Figure:
             label=legend_label(model_label(curve.model)),
         )
     shown = [score for curve in data.curves for score in curve.expected]
-    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
-    axes.set_ylabel(data.y_label)
+    set_score_axis(axes, data.y_label, shown, data.ladder, data.higher_is_better)
     add_legend(axes)
     draw_ladder(axes, data.ladder)
     most = max(len(curve.expected) for curve in data.curves)
@@ -157,6 +156,7 @@ def _picture(place: int, outcome: TaskOutcome) -> Picture | None:
         tuning_curves_figure(data),
         f"{outcome.title}: expected best validation {outcome.metric.name} against the number of "
         f"tuning trials. Best of all: {of_each(outcome, _best_trial)}",
+        shared_key=True,
     )
 
 
