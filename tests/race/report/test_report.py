@@ -206,9 +206,10 @@ class TestPage:
 
     def test_failures_are_counted(self, html):
         # One sweep run, at the task's own value, is a final run.
-        assert "Failed: 0 of 12 final runs, 0 of 12 tuning trials, 0 of 6 tuning reruns and 0 of 3 sweep runs." in (
-            Page(html).words
-        )
+        assert (
+            "Failed: 0 of 12 final runs, 0 of 12 tuning trials, 0 of 6 tuning reruns and 0 of 3 "
+            "sweep runs."
+        ) in Page(html).words
 
     def test_the_compute_is_that_of_every_run_on_disk(self, raced):
         folder = raced[1].parent
