@@ -1,4 +1,4 @@
-"""Expected best score against number of trials."""
+"""Tuning: expected best score against number of trials, and score against learning rate."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from lstm_baseline.plots.layout import draw_ladder
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import expected_best
 from lstm_baseline.race.report import words
+from lstm_baseline.race.report.sections import learning_rates
 from lstm_baseline.race.report.sections.section import (
     Picture,
     Section,
@@ -141,8 +142,12 @@ def _curve(contestant: ContestantOutcome, floor: float, outcome: TaskOutcome) ->
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure for each task, if anything was tuned."""
-    found = [_picture(place, outcome) for place, outcome in enumerate(race.tasks, 1)]
+    """Return the figures of each task, if anything was tuned."""
+    found = [
+        picture
+        for place, outcome in enumerate(race.tasks, 1)
+        for picture in (_picture(place, outcome), learning_rates.picture(race, place, outcome))
+    ]
     return [picture for picture in found if picture is not None]
 
 
