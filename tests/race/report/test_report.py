@@ -111,8 +111,8 @@ class TestPage:
 
     def test_every_image_is_svg_with_a_description(self, html):
         page = Page(html)
-        # 2 duels and 1 overall; of each of 2 tasks 2 learning curves, scores, 2 of tuning, 2 speeds,
-        # 2 costs, LSTM and relational RNN × 3, attention, gradients; 2 sweeps
+        # 2 duels and 1 overall; of each of 2 tasks 2 learning curves, scores, 2 of tuning, 2
+        # speeds, 2 costs, LSTM and relational RNN × 3, attention, gradients; 2 sweeps
         assert len(page.images) == 3 + 2 * (2 + 1 + 2 + 2 + 2 + 2 * 3 + 1 + 1) + 2
         for svg in page.images:
             root = ET.fromstring(svg)
