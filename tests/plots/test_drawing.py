@@ -15,13 +15,17 @@ from lstm_baseline.plots.drawing import (
     MARKERS,
     fit,
     model_style,
+    new_axes,
+    remove_legend,
     score_limits,
+    set_score_axis,
     to_pdf,
     to_png,
     width_of,
 )
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.race.report.sections.curves import learning_curves, learning_curves_figure
+from tests.support.figure_checks import assert_nothing_overlaps
 from tests.support.figure_races import HOSTILE, two_models
 from tests.support.races import CHANCE, ERROR_LADDER, LADDER
 
@@ -41,6 +45,83 @@ def test_score_limits(scores, ladder, higher, expected):
     low, high = score_limits(scores, ladder, higher)
     margin = 0.04 * (expected[1] - expected[0])
     assert (low, high) == pytest.approx((expected[0] - margin, expected[1] + margin))
+
+
+def axis(scores, ladder=(), higher_is_better=False):
+    _, axes = new_axes(5.4, 3.5)
+    set_score_axis(axes, "error", scores, ladder, higher_is_better)
+    return axes
+
+
+def ticks(axes):
+    return [text.get_text() for text in axes.get_yticklabels()]
+
+
+@pytest.mark.parametrize(
+    ("scores", "ladder", "scale"),
+    [
+        ([0.1, 0.9], (), "linear"),
+        ([0.1, 1.1], (), "log"),
+        ([0.1, 1.1, 0.0], (), "symlog"),
+        ([0.3, 0.2], ERROR_LADDER, "linear"),  # its oracle is 0
+        ([0.3, 0.03], ERROR_LADDER, "symlog"),
+        ([0.3, 0.9], ERROR_LADDER, "symlog"),  # linear axes would cut it
+        ([-0.1, 5.0, 0.01], (), "linear"),
+        ([0.0, 0.0], (), "linear"),
+        ([np.nan, 0.1, np.inf, 2.0], (), "log"),
+        ([], (), "linear"),
+    ],
+)
+def test_errors_of_more_than_a_decade_are_on_a_logarithmic_axis(scores, ladder, scale):
+    axes = axis(scores, ladder)
+    assert axes.get_yscale() == scale
+    assert axis(scores, ladder, higher_is_better=True).get_yscale() == "linear"
+    low, high = axes.get_ylim()
+    values = [*scores, *(rung.score for rung in ladder)]
+    assert all(low < value < high for value in values if np.isfinite(value))
+    said = {
+        "linear": "error",
+        "log": "error\nlogarithmic",
+        "symlog": "error\nlogarithmic, linear below",
+    }
+    assert axes.get_ylabel().startswith(said[scale])
+    assert ("logarithmic" in axes.get_ylabel()) == (scale != "linear")
+
+
+def test_zero_has_a_place_below_the_smallest_error():
+    axes = axis([0.0, 0.002, 0.5])
+    assert axes.get_ylabel() == "error\nlogarithmic, linear below 0.001"
+    assert ticks(axes) == ["0", "0.001", "0.01", "0.1"]
+    heights = axes.transData.transform([(0, y) for y in (0, 0.001, 0.01, 0.1)])[:, 1]
+    apart = np.diff(heights)
+    assert apart[1] == pytest.approx(apart[2])
+    assert 0.3 * apart[1] < apart[0] < apart[1]
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ([0.2, 3.0], ["0.2", "0.5", "1", "2"]),
+        ([1e-6, 0.5], ["10⁻⁶", "10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]),
+        ([20.0, 3e4], ["100", "1,000", "10,000"]),
+        ([1e-30, 1.0], ["10⁻³⁰", "10⁻²⁵", "10⁻²⁰", "10⁻¹⁵", "10⁻¹⁰", "10⁻⁵", "1"]),
+    ],
+)
+def test_powers_of_ten_are_written_alike(scores, shown):
+    assert ticks(axis(scores)) == shown
+
+
+def test_a_figure_without_its_legend_loses_only_that():
+    data = learning_curves(two_models())
+    with_legend, without = (learning_curves_figure(data) for _ in range(2))
+    remove_legend(without)
+    (axes,), (expected,) = without.axes, with_legend.axes
+    assert axes.get_legend() is None
+    assert expected.get_legend() is not None
+    size, frame = axes.get_window_extent().size, expected.get_window_extent().size
+    np.testing.assert_allclose(size, frame)
+    assert without.get_figheight() < with_legend.get_figheight() - 0.1
+    assert_nothing_overlaps(without)
 
 
 def test_score_limits_are_never_empty():

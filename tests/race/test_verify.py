@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -180,6 +181,12 @@ def test_what_is_no_race_is_refused_in_one_line(tmp_path):
     shown = run("verify", tmp_path)
     line = f"lstm-baseline: {tmp_path} holds no race: it has no {PLAN}\n"
     assert (shown.returncode, shown.stdout, shown.stderr) == (2, "", line)
+
+
+def test_a_race_of_an_earlier_format_is_refused_in_one_line():
+    shown = run("verify", Path(__file__).parents[2] / "measurements/results/standard-race")
+    assert (shown.returncode, shown.stderr.count("\n")) == (2, 1)
+    assert "holds a race of format 2, by another version of this package" in shown.stderr
 
 
 class TestTwoFolders:

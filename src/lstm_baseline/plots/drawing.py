@@ -6,6 +6,7 @@ is involved. A style that the user has set for matplotlib has no effect here and
 
 import functools
 import io
+import math
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import NullFormatter
 
 from lstm_baseline.engine.models import MODELS, LineStyle
+from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.plots import palette
 from lstm_baseline.plots.formats import metric_label
 from lstm_baseline.tasks.base import Rung, RungKind
@@ -80,8 +82,19 @@ FONT_SIZE, SMALL_FONT_SIZE = 9.0, 8.0
 _DPI = 100
 _TURNED_LENGTH = 1.6
 """Inches of a line of a label that is turned by 90°; more where it would have too many lines."""
+_NO_LEGEND = 0.12
+"""Inches above axes that have no legend."""
 _LINE_HEIGHT = 0.17
 """Inches of a line of text with the gap to the next."""
+
+_MOST_DECADES = 7
+"""Labels of powers of ten on an axis at most."""
+_LINEAR_PART, _LEAST_LINEAR = 0.5, 0.1
+"""Length of the part from 0 to the first decade of a logarithmic axis with zeros, in decades, and
+at least as a share of all decades, for the two labels to stand apart."""
+_FEW_DIGITS = (-4, 5)
+"""Powers of ten between which an axis has them in digits."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 RUNG_DASHES: dict[RungKind, Any] = {
     "chance": (0, (1, 2)),
@@ -229,6 +242,16 @@ def add_legend(axes: Axes) -> None:
     grow(figure, above=(needed - above) / figure.dpi)
 
 
+def remove_legend(figure: Figure) -> None:
+    """Take the legend of `add_legend` off a figure, with the room that it took."""
+    (axes,) = figure.axes
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
+        above = figure.bbox.height - axes.get_window_extent().y1
+        grow(figure, above=_NO_LEGEND - above / figure.dpi)
+
+
 def label_places(axes: Axes, places: Sequence[float], labels: Sequence[str]) -> None:
     """Put ascending ticks on the x axis; leave out a label that would touch one to its right.
 
@@ -294,13 +317,70 @@ def axis_label(metric: Metric) -> str:
 
 
 def set_score_axis(
-    axes: Axes, scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
+    axes: Axes, label: str, scores: Iterable[float], ladder: Sequence[Rung], higher_is_better: bool
 ) -> None:
-    """Set the limits of the y axis to suit some scores and a ladder."""
-    low, high = score_limits(scores, ladder, higher_is_better)
-    axes.set_ylim(low, high)
-    if high >= 10_000:
-        axes.yaxis.set_major_formatter("{x:,g}")
+    """Set label, scale and limits of the y axis to suit some scores and a ladder.
+
+    Errors of more than a decade get a logarithmic axis, on which nothing is cut. If there are zeros
+    too, it is linear below the decade of the smallest error that is not 0; the label says so.
+    """
+    values = np.array([*scores, *(rung.score for rung in ladder)], dtype=np.float64)
+    low, high = score_limits(values[: len(values) - len(ladder)], ladder, higher_is_better)
+    values = values[np.isfinite(values)]
+    if not higher_is_better and values.size and _is_logarithmic(values, high):
+        label = f"{label}\n{_set_logarithmic(axes, values)}"
+    else:
+        axes.set_ylim(low, high)
+        if high >= 10_000:
+            axes.yaxis.set_major_formatter("{x:,g}")
+    axes.set_ylabel(label)
+
+
+def _is_logarithmic(values: FloatArray, high: float) -> bool:
+    """Return True for errors of more than a decade, or that linear axes up to ``high`` would cut.
+
+    A measure that can be negative has no place on a logarithmic axis.
+    """
+    positive = values[values > 0]
+    if values.min() < 0 or positive.size == 0:
+        return False
+    return bool(positive.max() > 10 * positive.min() or positive.max() > high)
+
+
+def _set_logarithmic(axes: Axes, values: FloatArray) -> str:
+    """Make the y axis logarithmic, and return what its label says of that."""
+    positive = values[values > 0]
+    lowest, highest = float(positive.min()), float(positive.max())
+    first, last = math.floor(math.log10(lowest)), math.ceil(math.log10(highest))
+    margin = (highest / lowest) ** 0.04
+    zero, in_digits = bool((values == 0).any()), _FEW_DIGITS[0] <= first <= last <= _FEW_DIGITS[1]
+    if zero:
+        linear = 10.0**first
+        part = max(_LINEAR_PART, _LEAST_LINEAR * (last - first))
+        axes.set_yscale("symlog", linthresh=linear, linscale=part)
+        axes.set_ylim(-0.15 * linear, highest * margin)
+        note = f"logarithmic, linear below {_power(first, in_digits)}"
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(lowest / margin, highest * margin)
+        note = "logarithmic"
+    bottom, top = axes.get_ylim()
+    powers = range(first, last + 1, math.ceil((last - first + 1) / _MOST_DECADES))
+    places = {10.0**k: _power(k, in_digits) for k in powers}
+    if sum(bottom <= place <= top for place in places) < 2:
+        places |= {m * 10.0**k: f"{m * 10.0**k:g}" for k in powers for m in (2, 5)}
+    places |= {0.0: "0"} if zero else {}
+    shown = {place: text for place, text in sorted(places.items()) if bottom <= place <= top}
+    axes.set_yticks([*shown], [*shown.values()])
+    axes.set_yticks([], minor=True)
+    return note
+
+
+def _power(exponent: int, in_digits: bool) -> str:
+    """Return a power of ten."""
+    if in_digits or exponent == 0:
+        return f"{10.0**exponent:,g}"
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}"
 
 
 def score_limits(

@@ -47,7 +47,6 @@ def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
     """
     figure = figure_of(axes)
     renderer = renderer_of(figure)
-    low, high = axes.get_ylim()
     labels = sorted(labels)
     if not labels:
         return []
@@ -70,16 +69,17 @@ def label_right(axes: Axes, labels: Sequence[tuple[float, str]]) -> list[Text]:
     figure.subplots_adjust(right=1 - margin / figure.bbox.width)
 
     frame = axes.get_window_extent()
-    wanted = [frame.y0 + frame.height * (place - low) / (high - low) for place, _ in labels]
+    # The axis may be logarithmic: places are those on the screen.
+    wanted = axes.transData.transform([(0.0, place) for place, _ in labels])[:, 1].tolist()
     centres = spread_out(wanted, [box.height + 2 for box in boxes], 0.0, frame.y1)
-    for (place, _), text, centre in zip(labels, texts, centres, strict=True):
-        y = low + (high - low) * (centre - frame.y0) / frame.height
-        x = 1 + lead / frame.width
+    for start, text, centre in zip(wanted, texts, centres, strict=True):
+        x, y = 1 + lead / frame.width, (centre - frame.y0) / frame.height
+        text.set_transform(axes.transAxes)
         text.set_position((x, y))
         axes.plot(
             [1, x - 0.03 * figure.dpi / frame.width],
-            [place, y],
-            transform=axes.get_yaxis_transform(),
+            [(start - frame.y0) / frame.height, y],
+            transform=axes.transAxes,
             color=FAINT,
             linewidth=0.8,
             clip_on=False,

@@ -45,6 +45,20 @@ class RaceOutcome:
     """Mean of each contestant's values over the tasks with a ceiling, with an interval over whole
     seeds; empty with one seed."""
 
+    def is_better(self, name: str, place: int) -> bool:
+        """Return True if the rule found a contestant better on the task of a place.
+
+        A challenger is then better than the baseline, and the baseline than every challenger.
+        """
+        is_baseline = name == self.plan.baseline
+        wanted = "baseline better" if is_baseline else "challenger better"
+        found = [
+            duel.tasks[place].verdict
+            for duel in self.duels
+            if is_baseline or duel.challenger == name
+        ]
+        return bool(found) and all(verdict == wanted for verdict in found)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Duel:

@@ -64,12 +64,19 @@ class Range(BaseModel):
             value = rng.uniform(self.low, self.high)
         return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
 
-    def is_at_edge(self, value: float) -> bool:
-        """Return whether a value lies in the outer tenth of the range, on its scale."""
-        low, high = self.low, self.high
+    @property
+    def inner(self) -> tuple[float, float]:
+        """Ends of the range without its outer tenths, on its scale."""
         if self.scale == "log":
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return not _EDGE <= (value - low) / (high - low) <= 1 - _EDGE
+            part = (self.high / self.low) ** _EDGE
+            return self.low * part, self.high / part
+        part = _EDGE * (self.high - self.low)
+        return self.low + part, self.high - part
+
+    def is_at_edge(self, value: float) -> bool:
+        """Return whether a value lies in an outer tenth of the range, on its scale."""
+        low, high = self.inner
+        return not low <= value <= high
 
 
 class Choices(BaseModel):

@@ -36,7 +36,7 @@ from lstm_baseline.race.report.verdict_file import verdict_as_data
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, RunResult, read_result
 from lstm_baseline.runs.saved_model import MODEL, saved_outputs
-from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.runs.spec import RUN_FORMAT, RunSpec
 
 _MOST_NAMED = 3
 _CLOSE = 1e-4
@@ -89,6 +89,11 @@ def verify_race(
         If the folder holds no race, or the race is on files that are not there.
     """
     found = read_plan_file(folder)
+    if (version := found.config.get("format")) != RUN_FORMAT:
+        raise InputError(
+            f"{folder} holds a race of format {version}, by another version of this package; "
+            f"this one can check races of format {RUN_FORMAT}"
+        )
     plan = plan_of(found.config, data)
     yield _check_plan(found, plan)
     specs: list[RunSpec] = []

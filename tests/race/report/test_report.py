@@ -111,9 +111,9 @@ class TestPage:
 
     def test_every_image_is_svg_with_a_description(self, html):
         page = Page(html)
-        # 2 duels and 1 overall; of each of 2 tasks 2 learning curves, scores, tuning, 2 speeds,
-        # LSTM and relational RNN × 3, attention, gradients; 2 sweeps
-        assert len(page.images) == 3 + 2 * (1 + 2 + 1 + 2 + 2 * 3 + 1 + 1) + 2
+        # 2 duels and 1 overall; of each of 2 tasks 2 learning curves, scores, 2 of tuning, 2
+        # speeds, 2 costs, LSTM and relational RNN × 3, attention, gradients; 2 sweeps
+        assert len(page.images) == 3 + 2 * (2 + 1 + 2 + 2 + 2 + 2 * 3 + 1 + 1) + 2
         for svg in page.images:
             root = ET.fromstring(svg)
             assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 20
@@ -121,16 +121,21 @@ class TestPage:
         assert len(alts) == len(set(alts)) == len(page.images)
         assert all(len(alt) > 30 for alt in alts)
 
-    def test_the_verdict_comes_first(self, raced, html):
+    def test_badges_then_conditions_then_the_table_then_the_sentence(self, raced, html):
         page = Page(html)
         _, _, terminal = raced
         text = page.words.partition("A small race A small race ")[2]
-        start = text[: text.index(" A contestant is better on a task if")]
+        # Nothing but the list of sections is above the first badge.
+        assert html.index("</nav>") < html.index('class="badge') < html.index('class="checks"')
         for name in ("relational RNN", "mine"):
-            assert name in start
-        assert start.count("Open, ") + start.count("No verdict on ") == 2
+            assert re.search(rf"{name} (\? open|– no verdict) against the LSTM", text)
+        start = text[: text.index(" A contestant is better on a task if")]
+        _, key, sentences = start.partition("it decides nothing. ")
+        assert key
+        sentences = sentences.removeprefix("†: did not learn. ")
+        assert sentences.count("Open, ") + sentences.count("No verdict on ") == 2
         # The terminal's sentences are the page's.
-        assert start.strip() in " ".join(terminal.split())
+        assert sentences.strip() in " ".join(terminal.split())
 
     def test_sections_in_order(self, html):
         titles = re.findall(r"<h2>(.*?)</h2>", html)
@@ -187,6 +192,14 @@ class TestPage:
         ):
             assert fact in text, fact
 
+    def test_the_inside_of_models_is_folded(self, html):
+        inside = html[html.index('<section id="inside">') : html.index('<section id="failures">')]
+        folded = re.sub(r"<details.*?</details>", "", inside, flags=re.DOTALL)
+        assert "<img" in inside
+        assert "<img" not in folded
+        assert not re.search(r"<details[^>]* open", inside)
+        assert inside.count('<details class="fold">') == 2  # one a task
+
     def test_a_class_of_one_s_own_is_not_looked_into(self, html):
         text = Page(html).words
         assert text.count("This class is not the package's own") == 2
@@ -194,9 +207,10 @@ class TestPage:
 
     def test_failures_are_counted(self, html):
         # One sweep run, at the task's own value, is a final run.
-        assert "Failed: 0 of 12 final runs, 0 of 12 tuning trials and 0 of 3 sweep runs." in (
-            Page(html).words
-        )
+        assert (
+            "Failed: 0 of 12 final runs, 0 of 12 tuning trials, 0 of 6 tuning reruns and 0 of 3 "
+            "sweep runs."
+        ) in Page(html).words
 
     def test_the_compute_is_that_of_every_run_on_disk(self, raced):
         folder = raced[1].parent
@@ -222,7 +236,13 @@ class TestWords:
         }
         text = written(tmp_path, race(runs, rule=QUICK)).words
         sentence = "mine wins against the LSTM: better on made-up (8 paired seeds, 300 steps)."
-        assert f"mine on 1 task {sentence} A contestant is better on a task if" in text
+        start, _, _ = text.partition(f"{sentence} A contestant is better on a task if")
+        assert "mine ↑ wins against the LSTM ↑ 1 better : made-up" in start
+        assert (
+            "made-up ↑ better 0.400 ✓ p 0.00781 ≤ 0.05 ✓ interval starts at 0.400 > 0.02" in start
+        )
+        cells = "0.704 ± 0.002 0.903 ± 0.002 ↑ better best mean"
+        assert f"made-up accuracy, higher is better {cells}" in start
         assert (
             "made-up: mine is better , by 0.400 (95% interval 0.400 to 0.400, p = 0.00781)" in text
         )
@@ -277,7 +297,11 @@ class TestWords:
         task = LadderTask(ERROR_LADDER, higher_is_better=False)
         outcome = race({"lstm": [run(0.1, state_size=None, peak_memory=None)]}, task)
         text = written(tmp_path, outcome).words
-        assert text.startswith("LSTM on 1 task LSTM on 1 task No verdict: the LSTM raced alone.")
+        start, found, _ = text.partition("No verdict: the LSTM raced alone.")
+        assert found
+        table = "test score ● LSTM made-up mean squared error, lower is better 0.100 The score of"
+        assert table in start
+        assert "best" not in start
         assert "lower is better" in text
         assert "P(better)" not in text
         size = outcome.tasks[0].contestants[0].num_params
@@ -385,6 +409,7 @@ class TestInABrowser:
     ):
         probe = """<script>
         addEventListener("load", async () => {
+          document.querySelectorAll("details").forEach((each) => { each.open = true; });
           const images = [...document.images];
           await Promise.all(images.map((image) => image.decode()));
           const shown = images.filter((i) => i.naturalWidth > 100 && i.clientWidth > 100);
@@ -411,6 +436,58 @@ class TestInABrowser:
         title = dom[dom.index("<title>") + 7 : dom.index("</title>")]
         count = len(Page(html).images)
         assert title == f"{count} {count} {width} {width}"
+
+    def probed(self, page_path, tmp_path, width, script):
+        """Return what a script on the page, in a frame of some width, reports as a text."""
+        html = re.sub(r"<meta http-equiv.*?>", "", page_path.read_text(encoding="utf-8"))
+        probe = f"""<script>addEventListener("load", async () => {{
+          const report = (what) => parent.postMessage(String(what), "*");
+          {script}
+        }});</script></body>"""
+        (tmp_path / "probed.html").write_text(html.replace("</body>", probe), encoding="utf-8")
+        frame = tmp_path / "frame.html"
+        frame.write_text(
+            f"""<!DOCTYPE html><title>nothing</title><script>
+            onmessage = (event) => {{ document.title = event.data; }};</script>
+            <iframe src="probed.html" style="width:{width}px; height:900px; border:0"></iframe>"""
+        )
+        options = ("--window-size=1400,1000", "--virtual-time-budget=9000", "--dump-dom")
+        dom, _ = browse(frame, tmp_path / "profile", *options)
+        return dom[dom.index("<title>") + 7 : dom.index("</title>")]
+
+    @pytest.mark.parametrize("width", [360, 1200])
+    def test_sections_stay_in_view_and_cover_no_heading(self, page_path, tmp_path, width):
+        script = """
+          const nav = document.querySelector("nav"), found = [];
+          for (const link of nav.querySelectorAll("a")) {
+            if (link.hash === "#how") continue;  // too near the end to be scrolled to the top
+            const target = document.querySelector(link.hash);
+            target.scrollIntoView();
+            const bar = nav.getBoundingClientRect();
+            const heading = (target.querySelector("h2") || target).getBoundingClientRect();
+            found.push(Math.abs(bar.top) < 1 && bar.height < 60 && heading.top >= bar.bottom - 1);
+          }
+          report(found.every((each) => each) ? `fine ${found.length > 6}` : found.join(" "));"""
+        assert self.probed(page_path, tmp_path, width, script) == "fine true"
+
+    @pytest.mark.parametrize(("width", "hint"), [(360, True), (1200, False)])
+    def test_what_is_wider_than_a_telephone_says_that_it_scrolls(
+        self, page_path, tmp_path, width, hint
+    ):
+        script = """
+          document.querySelectorAll("details").forEach((each) => { each.open = true; });
+          // On a wide screen, too, something may be wider than the page.
+          if (innerWidth > 640) document.body.style.maxWidth = "20rem";
+          await new Promise((done) => setTimeout(done, 500));
+          const wrong = [...document.querySelectorAll(".wide, .one")].filter((each) => {
+            const style = getComputedStyle(each, "::before");
+            const shown = style.display !== "none" && style.visibility !== "hidden";
+            return shown !== (HINT && each.scrollWidth > each.clientWidth + 1);
+          });
+          const wide = [...document.querySelectorAll(".one")].map((each) => each.scrollWidth);
+          report(`${wrong.length} ${wide.some((each) => each > 400)}`);"""
+        script = script.replace("HINT", str(hint).lower())
+        assert self.probed(page_path, tmp_path, width, script) == "0 true"
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_ink_and_page_are_far_apart_in_every_figure(self, page_path, tmp_path, scheme):

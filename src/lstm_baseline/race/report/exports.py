@@ -77,7 +77,7 @@ def write_exports(race: RaceOutcome, pictures: Iterable[Picture], folder: Path) 
     write_json(folder / VERDICT, verdict_as_data(race))
     write_whole(folder / LATEX, results_latex(race).encode())
     for picture in (each for each in pictures if not each.problem):
-        write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.svg))
+        write_whole(folder / FIGURES / f"{picture.name}.svg", to_paper(picture.own_svg))
         write_whole(folder / FIGURES / f"{picture.name}.png", picture.png)
         write_whole(folder / FIGURES / f"{picture.name}.pdf", picture.pdf)
 

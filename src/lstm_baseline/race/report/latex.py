@@ -215,7 +215,7 @@ def _differences_caption(race: RaceOutcome) -> str:
 def _score(race: RaceOutcome, found: ContestantOutcome, place: int) -> str:
     """Return a contestant's scores on a task, with their marks."""
     cell = escape_latex(words.spread(found.score))
-    if _won(race, found.model, place):
+    if race.is_better(found.model, place):
         cell = rf"\textbf{{{cell}}}"
     if any(
         duel.challenger == found.model and duel.tasks[place].verdict == "equivalent"
@@ -223,16 +223,6 @@ def _score(race: RaceOutcome, found: ContestantOutcome, place: int) -> str:
     ):
         cell += f"~{_EQUIVALENT}"
     return cell if found.learned else f"{cell}{_DAGGER}"
-
-
-def _won(race: RaceOutcome, name: str, place: int) -> bool:
-    """Return True if a challenger beat the baseline on a task, or the baseline all challengers."""
-    is_baseline = name == race.plan.baseline
-    wanted = "baseline better" if is_baseline else "challenger better"
-    found = [
-        duel.tasks[place].verdict for duel in race.duels if is_baseline or duel.challenger == name
-    ]
-    return bool(found) and all(verdict == wanted for verdict in found)
 
 
 def _difference(rule: VerdictRule, task: Comparison) -> str:

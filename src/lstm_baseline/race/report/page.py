@@ -22,6 +22,8 @@ from lstm_baseline.race.report.paper import CHECKLIST, METHODS, REFERENCES, writ
 from lstm_baseline.race.report.sections import HEAD, SECTIONS, Picture
 
 PAGE = "index.html"
+_LINE_WIDTH = 1.8
+"""Width of the lines of contestants in the page's key, as in the figures."""
 
 
 class Key(NamedTuple):
@@ -29,6 +31,8 @@ class Key(NamedTuple):
 
     symbol: str
     color: str
+    dashes: str
+    """Lengths of dashes and gaps of its line; empty if it is solid."""
 
 
 def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
@@ -133,4 +137,7 @@ def _key(name: str, models: Sequence[str]) -> Key:
     style = model_style(name, models)
     # The page itself defines the two colours that must differ on a dark page.
     color = {BLUE: "var(--blue)", INK: "var(--ink)"}.get(style.color, style.color)
-    return Key(MARKERS[style.marker], color)
+    # Matplotlib's lengths are in widths of the line.
+    lengths = () if isinstance(style.dash, str) else style.dash[1]
+    dashes = " ".join(f"{_LINE_WIDTH * length:g}" for length in lengths)
+    return Key(MARKERS[style.marker], color, dashes)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.formats import (
     NOTHING,
     duration,
     listing,
+    model_label,
     number,
     printable,
     seeds,
@@ -25,7 +26,7 @@ from lstm_baseline.race.outcomes import (
 from lstm_baseline.race.plan import Chosen, Plan, Shortage
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, VerdictRule
+from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, Verdict, VerdictRule
 
 Against = Literal["steps", "seconds"]
 TIME_AXES: dict[Against, str] = {
@@ -450,3 +451,166 @@ def _some(titles: Sequence[str], total: int, *, negated: bool = False) -> str:
     if len(titles) < total:
         return f"{len(titles)} of {total} tasks"
     return f"any of the {total} tasks" if negated else f"all {total} tasks"
+
+
+class Mark(NamedTuple):
+    """A verdict as a symbol with a word, so that it can be told without its colour."""
+
+    kind: str
+    """Name by which a page styles it."""
+    symbol: str
+    word: str
+
+
+class Count(NamedTuple):
+    """Tasks with one verdict."""
+
+    mark: Mark
+    number: int
+    names: str
+    """Names of the first few."""
+
+
+class Check(NamedTuple):
+    """A condition with its value against its limit."""
+
+    is_met: bool
+    text: str
+
+    @property
+    def symbol(self) -> str:
+        """A tick or a cross."""
+        return "✓" if self.is_met else "✗"
+
+
+_NO_VERDICT = Mark("none", "–", "no verdict")
+_RACE_MARKS: dict[Verdict, Mark] = {
+    "challenger wins": Mark("wins", "↑", "wins"),
+    "challenger ahead": Mark("ahead", "↗", "ahead"),
+    "equivalent": Mark("equivalent", "=", "equivalent"),
+    "mixed": Mark("mixed", "↕", "mixed"),
+    "open": Mark("open", "?", "open"),
+    "baseline ahead": Mark("behind", "↘", "behind"),
+    "baseline wins": Mark("loses", "↓", "loses"),
+}
+_NOT_COMPARED = Mark("none", "–", "not compared")
+_TASK_MARKS: dict[TaskVerdict, Mark] = {
+    "challenger better": Mark("better", "↑", "better"),
+    "baseline better": Mark("worse", "↓", "worse"),
+    "equivalent": Mark("equivalent", "=", "equivalent"),
+    "undecided": Mark("undecided", "?", "undecided"),
+}
+_MOST_LISTED = 4
+"""Tasks of one verdict that are named next to their count."""
+
+
+def race_mark(duel: Duel) -> Mark:
+    """Return the verdict of the race on a challenger."""
+    return _RACE_MARKS[duel.verdict] if duel.compared else _NO_VERDICT
+
+
+def task_mark(task: Comparison) -> Mark:
+    """Return the verdict of a task on a challenger."""
+    return _NOT_COMPARED if task.evidence is None else _TASK_MARKS[task.verdict]
+
+
+def counts(duel: Duel) -> list[Count]:
+    """Return how many tasks have each verdict, and which."""
+    found = []
+    for mark in (*_TASK_MARKS.values(), _NOT_COMPARED):
+        titles = [printable(task.title) for task in duel.tasks if task_mark(task) == mark]
+        named = titles[:_MOST_LISTED]
+        if len(titles) > _MOST_LISTED:
+            named.append(f"{len(titles) - _MOST_LISTED} more")
+        if titles:
+            found.append(Count(mark, len(titles), ", ".join(named)))
+    return found
+
+
+def checks(plan: Plan, duel: Duel, task: Comparison, outcome: TaskOutcome) -> list[Check]:
+    """Return the conditions that the verdict on a task rests on, of whoever is ahead.
+
+    Undecided: all. Equivalent: the one that says so. Not compared: what is in the way.
+    """
+    evidence = task.evidence
+    if evidence is None:
+        return [Check(False, _in_the_way(plan, duel, task, outcome))]
+    if task.verdict == "equivalent":
+        return [_equivalence(plan.rule, evidence)]
+    found = _better(plan.rule, evidence)
+    if task.verdict == "undecided" and plan.rule.margin:
+        found.append(_equivalence(plan.rule, evidence))
+    return found
+
+
+def _better(rule: VerdictRule, evidence: Evidence) -> list[Check]:
+    unmet = rule.unmet(evidence)
+    start = _lead(evidence.difference).low
+    is_beyond = "margin" not in unmet
+    beyond = f"the interval is unbounded, the margin {rule.margin:g}"
+    if math.isfinite(start):
+        sign = ">" if is_beyond else "≤"
+        value = _apart(start, rule.margin, difference(start))
+        beyond = f"interval starts at {value} {sign} {rule.margin:g}"
+    return [
+        _p_check("p", evidence.adjusted_p_value, rule, "significance" not in unmet),
+        Check(is_beyond, beyond),
+    ]
+
+
+def _equivalence(rule: VerdictRule, evidence: Evidence) -> Check:
+    p = evidence.adjusted_equivalence_p_value
+    return _p_check(f"within ±{rule.margin:g}: p", p, rule, p <= rule.level)
+
+
+def _p_check(lead: str, p: float, rule: VerdictRule, is_met: bool) -> Check:
+    value = _apart(p, rule.level, f"{p:.3g}") if p >= 1e-4 else "< 0.0001"
+    return Check(is_met, f"{lead} {value} {'≤' if is_met else '>'} {rule.level:g}")
+
+
+def _apart(value: float, limit: float, text: str) -> str:
+    """Return a value with digits enough to tell it from a limit that it is not."""
+    if float(text.replace("−", "-").replace(",", "")) == limit != value:
+        return f"{value:.6g}".replace("-", "−")
+    return text
+
+
+def _in_the_way(plan: Plan, duel: Duel, task: Comparison, outcome: TaskOutcome) -> str:
+    if task.barrier is None:
+        return f"{counted(plan.seeds, 'paired seed')}, 2 needed"
+    if task.barrier == "no ceiling":
+        return barrier(task)
+    learned = [
+        f"{model_label(name)} {outcome.of(name).num_learned} of {plan.seeds}"
+        for name in (duel.challenger, duel.baseline)
+    ]
+    return f"runs that learned: {', '.join(learned)}; {plan.seeds // 2 + 1} needed"
+
+
+def _spread_of(plan: Plan) -> str:
+    """Return what the numbers of the table of tasks × contestants are."""
+    if plan.seeds == 1:
+        return "The score of one seed."
+    return f"Mean ± standard deviation over {seeds(plan.seeds)}."
+
+
+def best_mean(plan: Plan) -> str:
+    """Return what the best number of a row in the table of tasks × contestants is called."""
+    return "best score" if plan.seeds == 1 else "best mean"
+
+
+def matrix_key(plan: Plan, duels: Sequence[Duel], outcomes: Sequence[TaskOutcome]) -> str:
+    """Return how to read the table of tasks × contestants."""
+    parts = [_spread_of(plan)]
+    if any(duel.compared for duel in duels):
+        baseline = the(duels[0].baseline)
+        parts += [
+            f"Arrows and signs: the verdict by the rule, against {baseline}.",
+            f"Bold: better by the rule, a challenger than {baseline}, {baseline} than all others.",
+        ]
+    if duels:
+        best = best_mean(plan)
+        parts.append(f"{best.capitalize()}: among those that learned; it decides nothing.")
+    if any(not each.learned for outcome in outcomes for each in outcome.contestants):
+        parts.append("†: did not learn.")
+    return " ".join(parts)

@@ -14,7 +14,15 @@ from tests.support.figure_checks import (
     shown_ticks,
 )
 from tests.support.figure_races import CROWDED, HOSTILE, THREE, outcome, two_models
-from tests.support.races import ERROR_LADDER, LADDER, ORACLE, LadderTask, run
+from tests.support.races import (
+    CONSTANT,
+    ERROR_LADDER,
+    LADDER,
+    ORACLE,
+    ORACLE_ERROR,
+    LadderTask,
+    run,
+)
 
 
 class TestLearningCurves:
@@ -111,14 +119,37 @@ class TestLearningCurves:
         ]
 
     def test_a_wild_score_does_not_squeeze_the_ladder(self):
-        task = LadderTask(ERROR_LADDER, higher_is_better=False)
-        runs = [run(0.1, history=[1e6, 0.3, 0.1])]
-        figure = learning_curves_figure(learning_curves(outcome({"lstm": runs}, task)))
+        rungs = [rung._replace(score=-rung.score) for rung in ERROR_LADDER]
+        runs = [run(-0.1, history=[-1e6, -0.3, -0.1])]
+        data = learning_curves(outcome({"lstm": runs}, LadderTask(tuple(rungs))))
+        figure = learning_curves_figure(data)
         low, high = figure.axes[0].get_ylim()
-        assert -0.1 < low < 0
-        assert 0.8 < high < 0.9
+        assert -0.9 < low < -0.8
+        assert 0 < high < 0.1
         notes = [text.get_text() for text in figure.axes[0].texts]
         assert "some values lie beyond this edge" in notes
+        assert_nothing_overlaps(figure)
+
+    @pytest.mark.parametrize("oracle", [ORACLE_ERROR, ORACLE_ERROR._replace(score=1e-7)])
+    def test_errors_of_any_size_are_all_there(self, oracle):
+        task = LadderTask((CONSTANT, oracle), higher_is_better=False)
+        runs = [run(0.1, history=[1e6, 0.3, 1e-6]), run(None, history=[1e6, 3e7])]
+        figure = learning_curves_figure(learning_curves(outcome({"lstm": runs}, task)))
+        (axes,) = figure.axes
+        low, high = axes.get_ylim()
+        assert high > 3e7
+        notes = [text.get_text() for text in axes.texts]
+        assert "some values lie beyond this edge" not in notes
+        if oracle.score:
+            assert axes.get_yscale() == "log"
+            assert 0 < low < oracle.score
+            assert axes.get_ylabel().endswith("lower is better\nlogarithmic")
+        else:
+            assert axes.get_yscale() == "symlog"
+            assert low < 0
+            assert axes.get_ylabel().endswith("lower is better\nlogarithmic, linear below 10⁻⁶")
+            assert "0" in [text.get_text() for text in shown_ticks(axes)]
+        assert len(ladder_labels(figure)) == 2
         assert_nothing_overlaps(figure)
 
     def test_scores_in_the_thousands(self):

@@ -63,6 +63,31 @@ def test_every_picture_of_every_section_is_on_the_page(outcome, folder):
     }
 
 
+def test_figures_of_runs_share_the_page_s_key_and_keep_their_own_as_files(outcome, folder):
+    text = write_report(outcome, folder, "").read_text(encoding="utf-8")
+    shared = {"scores", "curves", "tuning", "reached", "sweep", "gradient"}
+    for picture in draw_all(outcome, folder / "runs"):
+        if picture.slot[0] in shared:
+            assert b'id="legend' not in picture.svg
+            assert b'id="legend' in picture.own_svg
+            saved = (folder / "figures" / f"{picture.name}.svg").read_bytes()
+            assert b'id="legend' in saved
+        else:
+            assert picture.svg == picture.own_svg
+    keys = re.findall(r'<p class="key-of-lines".*?</p>', text, flags=re.DOTALL)
+    lines = [key for key in keys if "svg" in key]
+    assert len(lines) == 5  # learning curves, tuning, speed, difficulty, inside
+    for key in lines:
+        for name, symbol, color in (
+            ("LSTM", "●", "var(--blue)"),
+            ("relational RNN", "■", "#d55e00"),
+        ):
+            assert re.search(rf"{re.escape(color)}.*{symbol}</text></svg> {name}</span>", key)
+        assert key.count("stroke-dasharray") - key.count('"none"') == 1
+    (points,) = set(keys) - set(lines)
+    assert "one seed" in points
+
+
 def test_why_there_is_no_picture_stands_in_its_place(outcome, tmp_path):
     problems = [each for each in draw_all(outcome, tmp_path / "runs") if each.problem]
     assert [each.slot for each in problems] == [("inside", 1, 1), ("inside", 1, 2)]

@@ -71,6 +71,17 @@ class TestDifferences:
         assert data.tasks[0].reason == "neither learned"
         assert data.overall.reason == "there is no task to compare on"
 
+    def test_one_task_compared_has_no_mean(self):
+        one, other = tasks_named("one", "other")
+        found = race([(one, runs_about(0.7, 0.9, 0.7)), (other, runs_about(0.3, 0.3, 0.3))])
+        data = differences(found, "relational")
+        assert data.overall is None
+        figure = differences_figure(data)
+        labels = figure.axes[0].get_yticklabels()
+        assert [text.get_text() for text in labels] == ["one", "other"]
+        assert {text.get_fontweight() for text in labels} == {"normal"}
+        assert_nothing_overlaps(figure)
+
     def test_drawing_shows_the_data(self, mixed):
         data = differences(mixed, "relational")
         axes = differences_figure(data).axes[0]

@@ -1,6 +1,7 @@
 """The sections of the report, in order; a new section needs a module here and a template."""
 
 from lstm_baseline.race.report.sections import (
+    cost,
     curves,
     difficulty,
     failures,
@@ -22,7 +23,7 @@ SECTIONS: tuple[Section, ...] = (
     tuning.SECTION,
     speed.SECTION,
     difficulty.SECTION,
-    Section("cost", "Size and cost"),
+    cost.SECTION,
     inside.SECTION,
     wrong.SECTION,
     failures.SECTION,

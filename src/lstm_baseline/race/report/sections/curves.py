@@ -86,10 +86,11 @@ def learning_curves_figure(data: LearningCurves) -> Figure:
         _draw_curve(axes, curve, models)
     shown = [s for curve in data.curves for s in (*curve.low, *curve.high)]
     failed = [s for curve in data.curves for line in curve.failed for s in line.score]
-    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
+    # What led to a failure would squeeze linear axes; the logarithmic ones of errors have room.
+    known = [] if data.higher_is_better else failed
+    set_score_axis(axes, data.y_label, [*shown, *known], data.ladder, data.higher_is_better)
     axes.set_xlim(left=-0.01 * axes.get_xlim()[1])
     axes.set_xlabel(f"{data.x_label}\n{_how_to_read(data)}")
-    axes.set_ylabel(data.y_label)
     note_cut(axes, [*shown, *failed])
     add_legend(axes)
     draw_ladder(axes, data.ladder)
@@ -179,6 +180,7 @@ def _picture(place: int, outcome: TaskOutcome, against: words.Against) -> Pictur
         learning_curves_figure(data),
         f"{outcome.title}: validation {metric_label(outcome.metric)}, against "
         f"{data.x_label}. {'; '.join(ends) or 'No run finished'}.",
+        shared_key=True,
     )
 
 

@@ -122,9 +122,8 @@ def difficulty_figure(data: DifficultyCurves) -> Figure:
         for score in bound.score
         if np.isfinite(score)
     ]
-    set_score_axis(axes, shown, rungs, data.higher_is_better)
+    set_score_axis(axes, data.y_label, shown, rungs, data.higher_is_better)
     note_cut(axes, shown)
-    axes.set_ylabel(data.y_label)
     trained_at = _draw_trained_at(axes, data, places)
     add_legend(axes)
     _label_bounds(axes, data.bounds)
@@ -282,6 +281,7 @@ def _picture(place: int, outcome: SweepOutcome) -> Picture:
         difficulty_figure(difficulty_curves(outcome)),
         f"{outcome.title}: test {metric_label(outcome.metric)}, at {outcome.sweep.vary} of "
         f"{listing(values)}, {how}.",
+        shared_key=True,
     )
 
 

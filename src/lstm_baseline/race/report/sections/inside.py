@@ -347,6 +347,7 @@ def _gradient_picture(place: int, outcome: TaskOutcome, seen: Sequence[Inside]) 
         gradient_figure(seen, [contestant.model for contestant in outcome.contestants]),
         f"{outcome.title}: norm of the loss gradient with respect to the state at every step.",
         "Gradient flow",
+        shared_key=True,
     )
 
 

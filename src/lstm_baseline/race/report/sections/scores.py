@@ -1,7 +1,7 @@
 """Scores of all contestants over all tasks, and each seed's final test score on each task."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,12 +39,16 @@ from lstm_baseline.race.report.interval_rows import (
 from lstm_baseline.race.report.sections.section import (
     Picture,
     Section,
+    Spot,
     draw,
     file_name,
     of_each,
     task_file,
 )
 from lstm_baseline.tasks.base import Rung
+
+_TRAINED_LEFT = 0.14
+"""How far left of a contestant's middle its trained networks stand; untrained ones stand right."""
 
 
 class OverallScore(NamedTuple):
@@ -158,10 +162,9 @@ def final_scores_figure(data: FinalScores) -> Figure:
     for place, points in enumerate(data.points):
         _draw_points(axes, place, points, models)
     shown = [s for points in data.points for s in (*points.scores, *points.untrained)]
-    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
+    set_score_axis(axes, data.y_label, shown, data.ladder, data.higher_is_better)
     axes.set_xlim(-0.6, len(models) - 0.4)
     axes.set_xticks([])
-    axes.set_ylabel(data.y_label)
     note_cut(axes, shown)
     _explain_points(axes)
     draw_ladder(axes, data.ladder)
@@ -171,9 +174,9 @@ def final_scores_figure(data: FinalScores) -> Figure:
 
 def _draw_points(axes: Axes, place: int, points: Points, models: Sequence[str]) -> None:
     style = model_style(points.model, models)
-    trained, untrained = place - 0.14, place + 0.24
+    trained, untrained = place - _TRAINED_LEFT, place + 0.24
     axes.plot(
-        _side_by_side(trained, len(points.scores), 0.1),
+        _trained_places(place, len(points.scores)),
         points.scores,
         color=style.color,
         marker=style.marker,
@@ -195,6 +198,10 @@ def _draw_points(axes: Axes, place: int, points: Points, models: Sequence[str]) 
         axes.plot(
             [trained - 0.2, trained + 0.2], [points.mean] * 2, color=style.color, linewidth=2.2
         )
+
+
+def _trained_places(place: int, count: int) -> FloatArray:
+    return _side_by_side(place - _TRAINED_LEFT, count, 0.1)
 
 
 def _side_by_side(middle: float, count: int, reach: float) -> FloatArray:
@@ -247,7 +254,19 @@ def _picture(place: int, outcome: TaskOutcome) -> Picture:
         final_scores_figure(final_scores(outcome)),
         f"{outcome.title}: final test scores. "
         + of_each(outcome, lambda contestant: words.spread(contestant.score)),
+        shared_key=True,
+        spots=list(_spots(outcome)),
     )
+
+
+def _spots(outcome: TaskOutcome) -> Iterator[Spot]:
+    """Yield the dot of each run that finished, where ``_draw_points`` puts it."""
+    for place, contestant in enumerate(outcome.contestants):
+        finished = [seed for seed in contestant.seeds if seed.result.score is not None]
+        for x, seed in zip(_trained_places(place, len(finished)), finished, strict=True):
+            assert seed.result.score is not None
+            label = f"{model_label(contestant.model)}, {seed.spec.title}"
+            yield Spot(float(x), seed.result.score, seed.spec, label)
 
 
 def _facts(race: RaceOutcome) -> Mapping[str, object]:

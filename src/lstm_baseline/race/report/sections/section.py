@@ -7,21 +7,44 @@ A module here has functions that return data, functions that draw them, ``pictur
 import base64
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import to_pdf, to_png
+from lstm_baseline.plots.drawing import remove_legend, to_pdf, to_png
 from lstm_baseline.plots.svg import to_svg
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
+from lstm_baseline.race.plan import RUNS
+from lstm_baseline.runs.spec import RunSpec
 
 _LONGEST_PART = 40
 
 Slot = tuple[str | int, ...]
 """A place in a template: a word, then the numbers of task, contestant or sweep from 1 on."""
+
+
+class Spot(NamedTuple):
+    """A point of a figure that leads to the folder of its run."""
+
+    x: float
+    y: float
+    """In the data's own units."""
+    spec: RunSpec
+    label: str
+
+
+class Link(NamedTuple):
+    """A place on a picture that leads somewhere."""
+
+    left: float
+    top: float
+    """In percent of the picture."""
+    target: str
+    label: str
 
 
 class Picture(NamedTuple):
@@ -34,8 +57,13 @@ class Picture(NamedTuple):
     alt: str = ""
     caption: str = ""
     svg: bytes = b""
+    """For the page, which may have the legend itself."""
+    own_svg: bytes = b""
+    """For saving, with its own legend."""
     png: bytes = b""
     pdf: bytes = b""
+    links: tuple[Link, ...] = ()
+    """Points that lead to their runs, on the page alone."""
     problem: str = ""
     """Reason why it was not drawn; empty if it was. A picture with a problem has nothing else."""
 
@@ -86,17 +114,36 @@ class Section(NamedTuple):
         return f"{self.name}.html.j2"
 
 
-def draw(slot: Slot, name: str, figure: Figure, alt: str, caption: str = "") -> Picture:
-    """Return a figure as a picture with a description."""
-    return Picture(
-        slot,
-        name,
-        formats.printable(alt),
-        caption,
-        svg=to_svg(figure),
-        png=to_png(figure),
-        pdf=to_pdf(figure),
-    )
+def draw(
+    slot: Slot,
+    name: str,
+    figure: Figure,
+    alt: str,
+    caption: str = "",
+    *,
+    shared_key: bool = False,
+    spots: Sequence[Spot] = (),
+) -> Picture:
+    """Return a figure as a picture with a description.
+
+    With ``shared_key`` the page explains the lines once for many figures: there, and only there,
+    the figure goes without its legend. ``spots`` are points of its first axes.
+    """
+    own, png, pdf = to_svg(figure), to_png(figure), to_pdf(figure)
+    if shared_key:
+        remove_legend(figure)
+    shown = to_svg(figure) if shared_key else own
+    links = tuple(_links(figure, spots))
+    return Picture(slot, name, formats.printable(alt), caption, shown, own, png, pdf, links)
+
+
+def _links(figure: Figure, spots: Sequence[Spot]) -> Iterator[Link]:
+    for spot in spots:
+        x, y = figure.axes[0].transData.transform((spot.x, spot.y))
+        left, top = 100 * x / figure.bbox.width, 100 * (1 - y / figure.bbox.height)
+        if 0 <= left <= 100 and 0 <= top <= 100:  # others lie beyond a cut axis
+            target = f"{RUNS}/{quote(spot.spec.name)}/"
+            yield Link(round(left, 2), round(top, 2), target, formats.printable(spot.label))
 
 
 def file_name(*parts: str | int) -> str:

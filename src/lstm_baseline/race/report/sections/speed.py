@@ -143,6 +143,7 @@ def _picture(place: int, outcome: TaskOutcome, against: words.Against) -> Pictur
         reached_figure(data),
         f"{outcome.title}: share of runs that had reached the threshold, against {against} of "
         f"training. In the end: {of_each(outcome, words.reached)}",
+        shared_key=True,
     )
 
 

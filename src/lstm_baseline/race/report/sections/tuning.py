@@ -1,4 +1,4 @@
-"""Expected best score against number of trials."""
+"""Tuning: expected best score against number of trials, and score against learning rate."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from lstm_baseline.plots.layout import draw_ladder
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import expected_best
 from lstm_baseline.race.report import words
+from lstm_baseline.race.report.sections import learning_rates
 from lstm_baseline.race.report.sections.section import (
     Picture,
     Section,
@@ -94,8 +95,7 @@ def tuning_curves_figure(data: TuningCurves) -> Figure:
             label=legend_label(model_label(curve.model)),
         )
     shown = [score for curve in data.curves for score in curve.expected]
-    set_score_axis(axes, shown, data.ladder, data.higher_is_better)
-    axes.set_ylabel(data.y_label)
+    set_score_axis(axes, data.y_label, shown, data.ladder, data.higher_is_better)
     add_legend(axes)
     draw_ladder(axes, data.ladder)
     most = max(len(curve.expected) for curve in data.curves)
@@ -142,8 +142,12 @@ def _curve(contestant: ContestantOutcome, floor: float, outcome: TaskOutcome) ->
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure for each task, if anything was tuned."""
-    found = [_picture(place, outcome) for place, outcome in enumerate(race.tasks, 1)]
+    """Return the figures of each task, if anything was tuned."""
+    found = [
+        picture
+        for place, outcome in enumerate(race.tasks, 1)
+        for picture in (_picture(place, outcome), learning_rates.picture(race, place, outcome))
+    ]
     return [picture for picture in found if picture is not None]
 
 
@@ -157,6 +161,7 @@ def _picture(place: int, outcome: TaskOutcome) -> Picture | None:
         tuning_curves_figure(data),
         f"{outcome.title}: expected best validation {outcome.metric.name} against the number of "
         f"tuning trials. Best of all: {of_each(outcome, _best_trial)}",
+        shared_key=True,
     )
 
 

@@ -25,6 +25,7 @@ from lstm_baseline.race.report.interval_rows import (
     put_numbers,
 )
 from lstm_baseline.race.report.sections.section import Picture, Section, draw, file_name
+from lstm_baseline.race.report.standing import matrix, standings
 from lstm_baseline.race.verdict import TaskVerdict
 
 _BAND = 0.6
@@ -64,8 +65,8 @@ class Differences(NamedTuple):
     confidence: float
     """Confidence of the intervals."""
     tasks: tuple[Difference, ...]
-    overall: Difference
-    """Mean over the tasks that are compared."""
+    overall: Difference | None
+    """Mean over the tasks that are compared; None if that is one task."""
 
 
 def differences(race: RaceOutcome, challenger: str) -> Differences:
@@ -88,12 +89,13 @@ def differences(race: RaceOutcome, challenger: str) -> Differences:
 @styled
 def differences_figure(data: Differences) -> Figure:
     """Draw each difference with its interval, the margin as a band, P(better) as numbers."""
-    rows = [*data.tasks, data.overall]
+    rows = [*data.tasks, *([] if data.overall is None else [data.overall])]
     shown = [row.difference for row in rows if row.difference is not None]
     ends = [abs(end) for part in shown for end in part if math.isfinite(end)]
+    bold = None if data.overall is None else len(rows) - 1
     head = ("difference", "P(better)") if shown else ()
     figure, axes, edges = interval_rows(
-        [row.title for row in rows], [row.reason for row in rows], head, bold=len(rows) - 1
+        [row.title for row in rows], [row.reason for row in rows], head, bold
     )
     reach = 1.05 * max([2 * data.margin, 0.05, *ends])
     axes.set_xlim(-reach, reach)
@@ -107,7 +109,8 @@ def differences_figure(data: Differences) -> Figure:
         draw_interval(axes, middle, row.difference, style)
         share = "" if row.probability is None else f"{row.probability.estimate:.2f}"
         put_numbers(axes, middle, [column_number(row.difference.estimate), share])
-    axes.axhline(edges[-1][0], color=FAINT, linewidth=1)
+    if data.overall is not None:
+        axes.axhline(edges[-1][0], color=FAINT, linewidth=1)
     if shown:
         _explain(axes, {row.verdict for row in rows}, data.margin)
         _point_both_ways(axes)
@@ -130,8 +133,10 @@ def _difference(task: Comparison, reason: str) -> Difference:
     )
 
 
-def _overall_difference(duel: Duel, num_seeds: int) -> Difference:
+def _overall_difference(duel: Duel, num_seeds: int) -> Difference | None:
     count, all_tasks = len(duel.compared), len(duel.tasks)
+    if count == 1:
+        return None  # it would say the same again
     title = "mean of all" if count in (0, all_tasks) else f"mean of {counted(count, 'task')}"
     if duel.overall is None:
         reason = "one seed is no comparison" if num_seeds == 1 else "there is no task to compare on"
@@ -190,7 +195,11 @@ def _picture(race: RaceOutcome, place: int, duel: Duel) -> Picture:
 
 
 def _facts(race: RaceOutcome) -> Mapping[str, object]:
-    return {"size_difference": _size_difference(race.tasks)}
+    return {
+        "size_difference": _size_difference(race.tasks),
+        "standings": standings(race),
+        "matrix": matrix(race),
+    }
 
 
 def _size_difference(outcomes: Sequence[TaskOutcome]) -> float:
