@@ -143,6 +143,7 @@ class TestPage:
             "Scores",
             "Learning curves",
             "Score against tuning budget",
+            "Score against learning rate",
             "Speed of learning",
             "Score against difficulty",
             "Size and cost",
