@@ -342,8 +342,24 @@ class TestNextStep:
         needed = outcome.duels[0].tasks[0].evidence.seeds_needed
         assert outcome.duels[0].tasks[0].verdict == "undecided"
         assert words.next_step(outcome) == (
-            f"Next: hold a new race of about {max(needed, 8)} fresh seeds "
-            f"(--seeds {max(needed, 8)} --first-seed 8), which would probably decide made-up."
+            f"Next: hold a new race on fresh seeds (--seeds {max(needed, 8)} --first-seed 8): "
+            f"about {max(needed, 8)} would probably decide made-up."
+        )
+
+    def test_the_task_that_fewest_seeds_decide_comes_first(self):
+        rng = np.random.default_rng(6)
+
+        def about(mean):
+            return [run(mean + 0.05 * rng.standard_normal()) for _ in range(8)]
+
+        tasks = [LadderTask(name="hard"), LadderTask(name="easy")]
+        given = {"lstm": [about(0.7), about(0.7)], "mine": [about(0.74), about(0.76)]}
+        outcome = race(given, *tasks)
+        hard, easy = (task.evidence.seeds_needed for task in outcome.duels[0].tasks)
+        assert 8 < easy < hard
+        assert words.next_step(outcome) == (
+            f"Next: hold a new race on fresh seeds (--seeds {easy} --first-seed 8): about {easy} "
+            f"would probably decide easy, about {hard} hard."
         )
 
     def test_with_too_few_seeds_for_anything(self):

@@ -271,12 +271,15 @@ def _more_seeds(race: RaceOutcome) -> list[str]:
     ]
     if not needed:
         return []
-    most = max(number for number, _ in needed)
-    on = _some(list(dict.fromkeys(title for _, title in needed)), len(race.tasks))
-    fresh = plan.final_seeds.stop
+    least: dict[str, int] = {}
+    for number, title in sorted(needed):
+        least.setdefault(title, number)
+    first, *others = least.items()
+    title, number = first
+    more = "".join(f", about {n} {printable(each)}" for each, n in others[: _MOST_NAMED - 1])
     return [
-        f"hold a new race of about {most} fresh seeds (--seeds {most} --first-seed {fresh}), which "
-        f"would probably decide {on}"
+        f"hold a new race on fresh seeds (--seeds {number} --first-seed {plan.final_seeds.stop}): "
+        f"about {number} would probably decide {printable(title)}{more}"
     ]
 
 
