@@ -98,18 +98,20 @@ def test_still_improving_where_lower_is_better_and_without_a_margin():
     ("score", "other", "expected"),
     [
         (1.0, 0.1, True),
-        (1.0, 0.62, True),  # chance is 0.25: half way is 0.625
-        (1.0, 0.63, False),
+        (1.0, 0.69, True),  # the oracle falls to 0.4: half way is 0.7
+        (1.0, 0.71, False),
         (0.6, 0.6, False),
         (0.2, 0.2, None),  # no better than chance
+        (0.39, 0.3, None),  # less than the oracle has with another question
         (0.6, None, None),
         (None, None, None),
     ],
 )
 def test_who_uses_the_question_falls_with_another_one(score, other, expected):
-    assert scores.uses_question(score, other, LADDER, ACCURACY) is expected
+    assert scores.uses_question(score, other, 0.4, LADDER, ACCURACY) is expected
+    assert scores.uses_question(score, other, None, LADDER, ACCURACY) is None
 
 
 def test_errors_rise_with_another_question():
-    assert scores.uses_question(0.1, 0.5, ERROR_LADDER, MEAN_SQUARED_ERROR) is True
-    assert scores.uses_question(0.1, 0.2, ERROR_LADDER, MEAN_SQUARED_ERROR) is False
+    assert scores.uses_question(0.1, 0.5, 0.7, ERROR_LADDER, MEAN_SQUARED_ERROR) is True
+    assert scores.uses_question(0.1, 0.2, 0.7, ERROR_LADDER, MEAN_SQUARED_ERROR) is False

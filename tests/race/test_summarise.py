@@ -397,12 +397,15 @@ def test_everyone_gets_twice_the_steps_where_many_reruns_still_improved(improvin
 
 
 def test_a_run_says_whether_it_still_improved_and_used_the_question():
+    task = LadderTask()
+    task.oracle_on_other_questions = lambda: 0.0
     given = contestant(
         [
             run(0.9, history=[0.2, 0.5, 0.5, 0.9], other_question_score=0.1),
             run(0.6, history=[0.2, 0.6, 0.6, 0.6], other_question_score=0.6),
             run(None, history=[0.2, 0.5, 0.5, 0.9]),
-        ]
+        ],
+        task,
     )
     assert [seed.still_improved for seed in given.seeds] == [True, False, False]
     assert [seed.uses_question for seed in given.seeds] == [True, False, None]

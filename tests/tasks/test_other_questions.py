@@ -188,3 +188,14 @@ def test_without_a_second_question_there_is_no_control(name, arguments):
     task = make_task(name, **arguments)
     batch = task.sample(3, np.random.default_rng(0))
     assert task.with_other_questions(batch, np.random.default_rng(0)) is None
+
+
+def test_what_the_oracle_scores_on_other_questions_is_what_two_questions_share():
+    # With two persons and two objects, both are in one place as often as one person has both, or
+    # two persons are in one of five places.
+    shared = 1 / 2 + 1 / 2 * 1 / 5
+    small = make_task("qa", num_persons=2, num_objects=2, num_places=5, num_facts=7)
+    assert small.oracle_on_other_questions() == pytest.approx(shared, abs=0.01)
+    # Pairs are of different symbols, so two questions never share an answer.
+    assert make_task("pair-matching").oracle_on_other_questions() == 0
+    assert make_task("adding").oracle_on_other_questions() is None

@@ -6,8 +6,8 @@
 - A run *still improved* if it used up its steps and the last fifth of them brought its best
   validation up by more than the margin, in normalised score. Its score then says what it reaches at
   this budget. One that patience stopped, or that failed, did not improve any more.
-- With another question put to each sample, a model that *uses the question* answers that one, and
-  falls more than half of the way from its score to chance.
+- With another question put to each sample, a model that *uses the question* answers that one: its
+  score falls by more than half of the way to what the oracle scores so.
 - The *threshold* is the score half way from the best heuristic to the oracle, or the score of the
   best heuristic where there is no oracle. A run reaches it at its first validation in training that
   is at least as good; a run that failed has not reached it. Medians over seeds count a run that has
@@ -84,7 +84,11 @@ def still_improved(
 
 
 def uses_question(
-    score: float | None, other: float | None, ladder: Sequence[Rung], metric: Metric
+    score: float | None,
+    other: float | None,
+    oracle: float | None,
+    ladder: Sequence[Rung],
+    metric: Metric,
 ) -> bool | None:
     """Return whether a run's answers depend on the question.
 
@@ -94,19 +98,20 @@ def uses_question(
         Its test score.
     other
         The same with another question put to each sample.
+    oracle
+        What the oracle scores with another question put to each sample.
     ladder, metric
         Those of its task.
 
     Returns
     -------
-    None where the task has no question, or the run is no better than chance.
+    None where the task has no question, or the run's score is so low that there is nowhere to fall.
     """
-    if score is None or other is None or not ladder:
+    if score is None or other is None or oracle is None or not ladder:
         return None
-    chance = ladder[0].score
-    if not is_better(score, chance, metric):
+    if not (is_better(score, ladder[0].score, metric) and is_better(score, oracle, metric)):
         return None
-    return (score - other) / (score - chance) > 0.5
+    return (score - other) / (score - oracle) > 0.5
 
 
 def first_reached(

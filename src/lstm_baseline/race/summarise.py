@@ -138,10 +138,11 @@ def summarise(plan: Plan, finals: Runs, trials: Runs = (), reruns: Runs = ()) ->
     for task, title in zip(plan.tasks, titles(plan.tasks), strict=True):
         of_task = [(spec, result) for spec, result in finals if spec.task is task]
         ladders = _ladders(task, {spec.seed for spec, _ in of_task})
+        oracle_on_others = task.oracle_on_other_questions()
         contestants = tuple(
             _contestant(
                 [
-                    _seed_outcome(plan, spec, result, ladders[spec.seed])
+                    _seed_outcome(plan, spec, result, ladders[spec.seed], oracle_on_others)
                     for spec, result in of_task
                     if spec.model == model
                 ],
@@ -228,7 +229,11 @@ def titles(tasks: Sequence[Task]) -> list[str]:
 
 
 def _seed_outcome(
-    plan: Plan, spec: RunSpec, result: RunResult, ladder: Sequence[Rung]
+    plan: Plan,
+    spec: RunSpec,
+    result: RunResult,
+    ladder: Sequence[Rung],
+    oracle_on_others: float | None = None,
 ) -> SeedOutcome:
     metric, score = spec.task.metric, result.score
     normalised = normalise(score, ladder, metric)
@@ -244,7 +249,9 @@ def _seed_outcome(
         steps=steps,
         seconds=seconds,
         still_improved=still_improved(plan, spec, result, ladder),
-        uses_question=scores.uses_question(score, result.other_question_score, ladder, metric),
+        uses_question=scores.uses_question(
+            score, result.other_question_score, oracle_on_others, ladder, metric
+        ),
     )
 
 

@@ -108,6 +108,14 @@ class Task(ABC):
         """
         return ""
 
+    def oracle_on_other_questions(self) -> float | None:
+        """Return what the oracle scores with another question put to each sample.
+
+        It answers that question, so it scores only where the answers to both are the same. None
+        where no question can be put, or no oracle is known.
+        """
+        return None
+
     def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
         """Score every rule on one batch, worst first."""
         rungs = [
@@ -154,6 +162,16 @@ class GeneratedTask(Task):
         """Measure every rule on fresh samples, worst first."""
         batch = self.sample(self.ladder_size, np.random.default_rng([seed, _LADDER]))
         return self._measure(self.predictors(), batch)
+
+    def oracle_on_other_questions(self) -> float | None:
+        """Measure the oracle on fresh samples, with another question put to each."""
+        rng = np.random.default_rng([0, _LADDER])
+        batch = self.sample(self.ladder_size, rng)
+        other = self.with_other_questions(batch, rng)
+        oracle = next((rule for rule in self.predictors() if rule.kind == "oracle"), None)
+        if other is None or oracle is None:
+            return None
+        return self.metric.measure(oracle.predict(other.x), batch)
 
     def config(self) -> dict[str, Any]:
         """Return the name and the constructor's arguments."""

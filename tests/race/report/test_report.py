@@ -238,10 +238,12 @@ class TestWords:
         text = written(tmp_path, race(runs, rule=QUICK)).words
         sentence = "mine wins against the LSTM: better on made-up (8 paired seeds, 300 steps)."
         start, _, _ = text.partition(f"{sentence} A contestant is better on a task if")
-        assert "mine ↑ wins against the LSTM ↑ 1 better : made-up" in start
+        assert "mine ↑ wins against the LSTM 8 paired seeds: a first look; nothing tuned; no run failed. "
+            "↑ 1 better : made-up" in start
         assert (
-            "made-up ↑ better 0.400 ✓ p 0.00781 ≤ 0.05 ✓ interval starts at 0.400 > 0.02" in start
-        )
+            "made-up ↑ better 0.400 0.400 to 0.400 ✓ p 0.00781 ≤ 0.05 "
+            "✓ nearer end of the interval 0.400 > 0.02"
+        ) in start
         cells = "0.704 ± 0.002 0.903 ± 0.002 ↑ better best mean"
         assert f"made-up accuracy, higher is better {cells}" in start
         assert (

@@ -88,7 +88,7 @@ class TestStandings:
             p, interval = checks_of(relational, title)
             assert p.startswith("✓ p 0.0")
             assert p.endswith(" ≤ 0.05")
-            assert interval.startswith("✓ interval starts at 0.3")
+            assert interval.startswith("✓ nearer end of the interval 0.3")
             assert interval.endswith(" > 0.02")
         assert checks_of(relational, "failed") == [
             "✗ runs that learned: relational RNN 0 of 10, LSTM 0 of 10; 6 needed"
@@ -98,12 +98,12 @@ class TestStandings:
         common = {"adjusted_p_value": 0.2, "adjusted_equivalence_p_value": 0.3}
         assert changed(mixed, difference=Interval(0.05, -0.01, 0.11), **common) == [
             "✗ p 0.2 > 0.05",
-            "✗ interval starts at −0.010 ≤ 0.02",
+            "✗ nearer end of the interval −0.010 ≤ 0.02",
             "✗ within ±0.02: p 0.3 > 0.05",
         ]
         # Of the baseline, where it is the one ahead.
         found = changed(mixed, difference=Interval(-0.05, -0.11, -0.012), **common)
-        assert found[1] == "✗ interval starts at 0.012 ≤ 0.02"
+        assert found[1] == "✗ nearer end of the interval 0.012 ≤ 0.02"
         unbounded = changed(mixed, difference=Interval(0.05, -math.inf, math.inf), **common)
         assert unbounded[1] == "✗ the interval is unbounded, the margin 0.02"
 
@@ -123,7 +123,7 @@ class TestStandings:
         )
         p, interval = checks_of(standings(found)[0], "made-up")
         assert p.startswith("✗ p ")
-        assert interval.startswith("✗ interval starts at −")
+        assert interval.startswith("✗ nearer end of the interval −")
         assert interval.endswith(" ≤ 0")
 
     def test_a_value_next_to_its_limit_does_not_look_like_it(self, mixed):
@@ -133,7 +133,7 @@ class TestStandings:
             adjusted_p_value=0.05004,
             adjusted_equivalence_p_value=0.5,
         )
-        assert found[:2] == ["✗ p 0.05004 > 0.05", "✓ interval starts at 0.020001 > 0.02"]
+        assert found[:2] == ["✗ p 0.05004 > 0.05", "✓ nearer end of the interval 0.020001 > 0.02"]
 
     def test_what_is_in_the_way_of_a_comparison(self, mixed):
         runs = runs_about(0.8, 0.9, 0.7, num_seeds=1)

@@ -383,3 +383,21 @@ class TestNextStep:
             "widen the search space: on made-up the LSTM took learning rate 0.003, at its edge "
             "(one of 2)"
         ) in found
+
+
+def test_how_far_to_trust_an_outcome_is_said_beside_it():
+    rising = [run(0.9, history=[0.2, 0.5, 0.5, 0.9])] * 3
+    outcome = race({"lstm": [*rising, run(None)], "mine": [run(0.9)] * 4})
+    (given,) = outcome.duels
+    assert words.caveats(outcome, given) == (
+        "4 paired seeds: a first look; nothing tuned; 1 of 8 runs failed; 3 of 8 runs still "
+        "improved when they ended."
+    )
+    assert words.failures_counted(given, outcome.tasks[0]) == "1 failed run counted as chance"
+    tuning = Tuning(trials=1, space={"learning_rate": {"low": 1e-3, "high": 1e-1}})
+    trials = {"lstm": [trial(0.5)], "mine": [trial(0.5)]}
+    runs = {"lstm": [run(0.9)] * 10, "mine": [run(0.9)] * 10}
+    outcome = race(runs, tuning=tuning, trials=trials)
+    (given,) = outcome.duels
+    assert words.caveats(outcome, given) == "10 paired seeds; 1 tuning trial each; no run failed."
+    assert words.failures_counted(given, outcome.tasks[0]) == ""

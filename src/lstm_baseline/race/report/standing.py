@@ -19,6 +19,9 @@ class TaskStanding(NamedTuple):
     mark: Mark
     difference: str
     """Challenger − baseline, in normalised score; empty if they are not compared."""
+    interval: str
+    note: str
+    """Says that a run that failed is in the difference; empty if none is."""
     checks: tuple[Check, ...]
 
 
@@ -30,6 +33,8 @@ class Standing(NamedTuple):
     mark: Mark
     counts: tuple[Count, ...]
     """Number and names of the tasks with each verdict that any has."""
+    caveats: str
+    """How far to trust it, in a few words."""
     tasks: tuple[TaskStanding, ...]
     is_open: bool
     """True if the conditions are few enough to be seen at once."""
@@ -80,6 +85,8 @@ def _standing(race: RaceOutcome, duel: Duel, is_open: bool) -> Standing:
             task.title,
             words.task_mark(task),
             "" if task.evidence is None else words.difference(task.evidence.difference.estimate),
+            "" if task.evidence is None else words.interval(task.evidence.difference),
+            "" if task.evidence is None else words.failures_counted(duel, outcome),
             tuple(words.checks(race.plan, duel, task, outcome)),
         )
         for task, outcome in zip(duel.tasks, race.tasks, strict=True)
@@ -89,6 +96,7 @@ def _standing(race: RaceOutcome, duel: Duel, is_open: bool) -> Standing:
         duel.baseline,
         words.race_mark(duel),
         tuple(words.counts(duel)),
+        words.caveats(race, duel),
         tuple(tasks),
         is_open,
     )

@@ -36,6 +36,7 @@ TIME_AXES: dict[Against, str] = {
 """Axes that learning curves are drawn against, with their labels."""
 
 _MOST_NAMED = 3
+_FEW_SEEDS = 10
 _MOST_SEEDS = 200
 """Estimates of seeds needed beyond this one say no more than that it is out of reach."""
 
@@ -530,6 +531,30 @@ def counts(duel: Duel) -> list[Count]:
     return found
 
 
+def failures_counted(duel: Duel, outcome: TaskOutcome) -> str:
+    """Return how many failed runs are in a difference, as chance; empty if there is none."""
+    both = outcome.of(duel.challenger), outcome.of(duel.baseline)
+    failed = sum(len(each.failures) for each in both)
+    return f"{counted(failed, 'failed run')} counted as chance" if failed else ""
+
+
+def caveats(race: RaceOutcome, duel: Duel) -> str:
+    """Return how far to trust the outcome of a duel: seeds, tuning, failures, budget."""
+    plan = race.plan
+    both = [task.of(name) for task in race.tasks for name in (duel.challenger, duel.baseline)]
+    runs = sum(len(each.seeds) for each in both)
+    failed = sum(len(each.failures) for each in both)
+    improved = sum(each.num_still_improved for each in both)
+    parts = [counted(plan.seeds, "paired seed")]
+    parts[0] += ": a first look" if plan.seeds < _FEW_SEEDS else ""
+    trials = counted(plan.tuning.trials, "tuning trial")
+    parts.append(f"{trials} each" if plan.tuning.trials else "nothing tuned")
+    parts.append(f"{failed} of {runs} runs failed" if failed else "no run failed")
+    if improved:
+        parts.append(f"{improved} of {runs} runs still improved when they ended")
+    return f"{'; '.join(parts)}."
+
+
 def checks(plan: Plan, duel: Duel, task: Comparison, outcome: TaskOutcome) -> list[Check]:
     """Return the conditions that the verdict on a task rests on, of whoever is ahead.
 
@@ -554,7 +579,7 @@ def _better(rule: VerdictRule, evidence: Evidence) -> list[Check]:
     if math.isfinite(start):
         sign = ">" if is_beyond else "≤"
         value = _apart(start, rule.margin, difference(start))
-        beyond = f"interval starts at {value} {sign} {rule.margin:g}"
+        beyond = f"nearer end of the interval {value} {sign} {rule.margin:g}"
     return [
         _p_check("p", evidence.adjusted_p_value, rule, "significance" not in unmet),
         Check(is_beyond, beyond),
@@ -609,7 +634,8 @@ def matrix_key(plan: Plan, duels: Sequence[Duel], outcomes: Sequence[TaskOutcome
         baseline = the(duels[0].baseline)
         parts += [
             f"Arrows and signs: the verdict by the rule, against {baseline}.",
-            f"Bold: better by the rule, a challenger than {baseline}, {baseline} than all others.",
+            f"Bold: a challenger that is better than {baseline} by the rule, and {baseline} where "
+            "it is better than every challenger.",
         ]
     if duels:
         best = best_mean(plan)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from lstm_baseline.engine.models import LineStyle
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
-from lstm_baseline.plots.drawing import BLUE, FAINT, INK, MUTED, add_legend, styled
-from lstm_baseline.plots.palette import RED
+from lstm_baseline.plots.drawing import FAINT, INK, MUTED, add_legend, styled
 from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome, TaskOutcome
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
@@ -31,11 +30,12 @@ from lstm_baseline.race.verdict import TaskVerdict
 _BAND = 0.6
 """Opacity of the margin's band."""
 _STYLES: dict[TaskVerdict, LineStyle] = {
-    "challenger better": LineStyle(BLUE, "-", ">"),
-    "baseline better": LineStyle(RED, "-", "<"),
+    "challenger better": LineStyle(INK, "-", ">"),
+    "baseline better": LineStyle(INK, "-", "<"),
     "equivalent": LineStyle(INK, "-", "s"),
     "undecided": LineStyle(MUTED, "-", "o"),
 }
+"""Styles of verdicts, in none of the contestants' colours."""
 _DESCRIBES = LineStyle(MUTED, "-", "|")
 """Style of the mean over tasks, by which nothing is decided."""
 
