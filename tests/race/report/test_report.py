@@ -238,8 +238,10 @@ class TestWords:
         text = written(tmp_path, race(runs, rule=QUICK)).words
         sentence = "mine wins against the LSTM: better on made-up (8 paired seeds, 300 steps)."
         start, _, _ = text.partition(f"{sentence} A contestant is better on a task if")
-        assert "mine ↑ wins against the LSTM 8 paired seeds: a first look; nothing tuned; no run failed. "
-            "↑ 1 better : made-up" in start
+        assert (
+            "mine ↑ wins against the LSTM 8 paired seeds: a first look; nothing tuned; no run "
+            "failed. ↑ 1 better : made-up"
+        ) in start
         assert (
             "made-up ↑ better 0.400 0.400 to 0.400 ✓ p 0.00781 ≤ 0.05 "
             "✓ nearer end of the interval 0.400 > 0.02"
