@@ -10,12 +10,14 @@ import pytest
 from matplotlib.image import imread
 
 from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.plots.drawing import to_pdf
 from lstm_baseline.race.report.exports import (
     COLUMNS,
     results_csv,
     write_exports,
 )
 from lstm_baseline.race.report.page import draw_all
+from lstm_baseline.race.report.sections import section
 from lstm_baseline.race.report.sections.section import file_name
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.saved_model import MODEL
@@ -106,7 +108,8 @@ class TestCSV:
 
 
 class TestFigures:
-    def test_each_is_a_png_a_pdf_and_an_svg_on_white(self, tmp_path):
+    def test_each_is_a_png_a_pdf_and_an_svg_on_white(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(section, "to_pdf", to_pdf)
         outcome = hostile()
         pictures = draw_all(outcome, tmp_path / "runs")
         write_exports(outcome, pictures, tmp_path)

@@ -194,7 +194,7 @@ class TestPage:
             assert fact in text, fact
 
     def test_the_inside_of_models_is_folded(self, html):
-        inside = html[html.index('<section id="inside">') : html.index('<section id="failures">')]
+        inside = html[html.index('<section id="inside">') : html.index('<section id="wrong">')]
         folded = re.sub(r"<details.*?</details>", "", inside, flags=re.DOTALL)
         assert "<img" in inside
         assert "<img" not in folded
