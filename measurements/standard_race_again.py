@@ -26,7 +26,8 @@ def judged_again(folder: Path = FOLDER) -> RaceOutcome:
     if not found.is_unchanged:
         raise SystemExit(f"{folder / PLAN} was changed: its hash is another one")
     rule = {key: value for key, value in found.config["verdict"].items() if key != "probability"}
-    plan = plan_of(found.config | {"verdict": rule})
+    # Sweeps decide nothing.
+    plan = plan_of(found.config | {"verdict": rule, "sweeps": []})
     with (folder / "results.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["stage"] == "final"]
     results = {(row["task_arguments"], row["contestant"], int(row["seed"])): row for row in rows}
