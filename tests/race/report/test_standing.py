@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from lstm_baseline.race.race_statistics import Interval
-from lstm_baseline.race.report import words
+from lstm_baseline.race.report import marks, words
 from lstm_baseline.race.report.standing import matrix, standings
 from lstm_baseline.race.verdict import VerdictRule
 from tests.support.figure_races import HOSTILE, mixed_race, race, runs_about, tasks_named
@@ -30,7 +30,7 @@ def changed(outcome, **evidence):
     duel, plan = outcome.duels[0], outcome.plan
     found = replace(duel.tasks[0].evidence, **evidence)
     task = replace(duel.tasks[0], evidence=found, verdict=plan.rule.verdict(found))
-    checks = words.checks(plan, duel, task, outcome.tasks[0])
+    checks = marks.checks(plan, duel, task, outcome.tasks[0])
     return [f"{check.symbol} {check.text}" for check in checks]
 
 
@@ -60,24 +60,24 @@ class TestStandings:
 
     def test_verdicts_differ_in_symbol_and_word(self, mixed):
         duel = mixed.duels[0]
-        marks = [
-            words.race_mark(replace(duel, verdict=verdict))
+        found = [
+            marks.race_mark(replace(duel, verdict=verdict))
             for verdict in (
                 *("challenger wins", "challenger ahead", "equivalent", "mixed", "open"),
                 *("baseline ahead", "baseline wins"),
             )
         ]
-        assert [mark.word for mark in marks] == [
+        assert [mark.word for mark in found] == [
             *("wins", "ahead", "equivalent", "mixed", "open", "behind", "loses")
         ]
-        assert len({mark.symbol for mark in marks}) == 7
-        assert len({mark.kind for mark in marks}) == 7
-        nothing = words.race_mark(replace(duel, tasks=duel.tasks[-1:], verdict="open"))
+        assert len({mark.symbol for mark in found}) == 7
+        assert len({mark.kind for mark in found}) == 7
+        nothing = marks.race_mark(replace(duel, tasks=duel.tasks[-1:], verdict="open"))
         assert nothing.word == "no verdict"
         css = (resources.files("lstm_baseline.race.report") / "templates" / "report.css").read_text(
             encoding="utf-8"
         )
-        for mark in (*marks, nothing, *map(words.task_mark, duel.tasks)):
+        for mark in (*found, nothing, *map(marks.task_mark, duel.tasks)):
             assert re.search(
                 rf"^[^{{]*\.{mark.kind}\b[^{{]*\{{[^}}]*color", css, flags=re.MULTILINE
             )
@@ -142,7 +142,7 @@ class TestStandings:
             assert found.mark.word == "no verdict"
         duel = mixed.duels[0]
         full = replace(duel.tasks[0], evidence=None, barrier="no ceiling")
-        (check,) = words.checks(mixed.plan, duel, full, mixed.tasks[0])
+        (check,) = marks.checks(mixed.plan, duel, full, mixed.tasks[0])
         assert check == (False, "its best heuristic is perfect already")
 
     def test_many_conditions_are_folded(self):

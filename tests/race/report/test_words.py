@@ -9,7 +9,8 @@ import pytest
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import Comparison, Duel
 from lstm_baseline.race.race_statistics import Interval
-from lstm_baseline.race.report import words
+from lstm_baseline.race.report import marks, words
+from lstm_baseline.race.report.next_step import next_step
 from lstm_baseline.race.scores import Spread
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import Evidence, OverTasks, VerdictRule, race_verdict
@@ -330,7 +331,7 @@ def test_a_real_judgement_is_put_into_words():
 class TestNextStep:
     def test_nothing_is_left_to_do(self):
         runs = {"lstm": [run(0.7 + k / 1000) for k in range(8)], "mine": [run(0.9)] * 8}
-        assert words.next_step(race(runs)) == ""
+        assert next_step(race(runs)) == ""
 
     def test_more_and_fresh_seeds_where_something_is_undecided(self):
         rng = np.random.default_rng(4)
@@ -341,7 +342,7 @@ class TestNextStep:
         outcome = race(runs)
         needed = outcome.duels[0].tasks[0].evidence.seeds_needed
         assert outcome.duels[0].tasks[0].verdict == "undecided"
-        assert words.next_step(outcome) == (
+        assert next_step(outcome) == (
             f"Next: hold a new race on fresh seeds (--seeds {max(needed, 8)} --first-seed 8): "
             f"about {max(needed, 8)} would probably decide made-up."
         )
@@ -357,26 +358,24 @@ class TestNextStep:
         outcome = race(given, *tasks)
         hard, easy = (task.evidence.seeds_needed for task in outcome.duels[0].tasks)
         assert 8 < easy < hard
-        assert words.next_step(outcome) == (
+        assert next_step(outcome) == (
             f"Next: hold a new race on fresh seeds (--seeds {easy} --first-seed 8): about {easy} "
             f"would probably decide easy, about {hard} hard."
         )
 
     def test_with_too_few_seeds_for_anything(self):
         runs = {"lstm": [run(0.7)] * 3, "mine": [run(0.9)] * 3}
-        assert "hold a race of 6 seeds: fewer can decide nothing" in words.next_step(race(runs))
+        assert "hold a race of 6 seeds: fewer can decide nothing" in next_step(race(runs))
         runs = {"lstm": [run(0.7)], "mine": [run(0.9)]}
-        assert "give at least two seeds" in words.next_step(race(runs))
-        assert words.next_step(race({"lstm": [run(0.7)]})) == ""
+        assert "give at least two seeds" in next_step(race(runs))
+        assert next_step(race({"lstm": [run(0.7)]})) == ""
 
     def test_what_failed_still_improved_or_lies_at_an_edge(self):
         rising = [run(0.9, history=[0.2, 0.5, 0.5, 0.9])] * 8
         failed = [run(None), *[run(0.9)] * 7]
         tuning = Tuning(trials=1, space={"learning_rate": {"low": 3e-3, "high": 1e-1}})
         trials = {"lstm": [trial(0.5)], "mine": [trial(0.5)]}
-        found = words.next_step(
-            race({"lstm": rising, "mine": failed}, tuning=tuning, trials=trials)
-        )
+        found = next_step(race({"lstm": rising, "mine": failed}, tuning=tuning, trials=trials))
         assert "look at why mine failed on made-up with seed 0: loss is nan at step 7" in found
         assert "train longer on made-up, where most runs of a contestant still improved" in found
         assert (
@@ -389,15 +388,15 @@ def test_how_far_to_trust_an_outcome_is_said_beside_it():
     rising = [run(0.9, history=[0.2, 0.5, 0.5, 0.9])] * 3
     outcome = race({"lstm": [*rising, run(None)], "mine": [run(0.9)] * 4})
     (given,) = outcome.duels
-    assert words.caveats(outcome, given) == (
+    assert marks.caveats(outcome, given) == (
         "4 paired seeds: a first look; nothing tuned; 1 of 8 runs failed; 3 of 8 runs still "
         "improved when they ended."
     )
-    assert words.failures_counted(given, outcome.tasks[0]) == "1 failed run counted as chance"
+    assert marks.failures_counted(given, outcome.tasks[0]) == "1 failed run counted as chance"
     tuning = Tuning(trials=1, space={"learning_rate": {"low": 1e-3, "high": 1e-1}})
     trials = {"lstm": [trial(0.5)], "mine": [trial(0.5)]}
     runs = {"lstm": [run(0.9)] * 10, "mine": [run(0.9)] * 10}
     outcome = race(runs, tuning=tuning, trials=trials)
     (given,) = outcome.duels
-    assert words.caveats(outcome, given) == "10 paired seeds; 1 tuning trial each; no run failed."
-    assert words.failures_counted(given, outcome.tasks[0]) == ""
+    assert marks.caveats(outcome, given) == "10 paired seeds; 1 tuning trial each; no run failed."
+    assert marks.failures_counted(given, outcome.tasks[0]) == ""

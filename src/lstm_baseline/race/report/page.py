@@ -18,6 +18,7 @@ from lstm_baseline.race.plan import PLAN, RUNS, Plan
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.environment import describe_environment
 from lstm_baseline.race.report.exports import CSV, FIGURES, LATEX, VERDICT, write_exports
+from lstm_baseline.race.report.next_step import next_step
 from lstm_baseline.race.report.paper import CHECKLIST, METHODS, REFERENCES, write_paper
 from lstm_baseline.race.report.sections import HEAD, SECTIONS, Picture
 
@@ -72,6 +73,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         "environment": environment.facts()
         | {"report written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"},
         "command": command,
+        "next_step": next_step(race),
         "files": [
             *(CSV, VERDICT, LATEX, f"{FIGURES}/"),
             *(METHODS, CHECKLIST, REFERENCES),

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from lstm_baseline.plots.formats import seeds
 from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome, TaskOutcome
-from lstm_baseline.race.report import words
-from lstm_baseline.race.report.words import Check, Count, Mark
+from lstm_baseline.race.report import marks, words
+from lstm_baseline.race.report.marks import Check, Count, Mark
 
 _MOST_OPEN = 6
 """Rows of conditions on a page, of all challengers together, up to which they are not folded."""
@@ -83,20 +83,20 @@ def _standing(race: RaceOutcome, duel: Duel, is_open: bool) -> Standing:
     tasks = [
         TaskStanding(
             task.title,
-            words.task_mark(task),
+            marks.task_mark(task),
             "" if task.evidence is None else words.difference(task.evidence.difference.estimate),
             "" if task.evidence is None else words.interval(task.evidence.difference),
-            "" if task.evidence is None else words.failures_counted(duel, outcome),
-            tuple(words.checks(race.plan, duel, task, outcome)),
+            "" if task.evidence is None else marks.failures_counted(duel, outcome),
+            tuple(marks.checks(race.plan, duel, task, outcome)),
         )
         for task, outcome in zip(duel.tasks, race.tasks, strict=True)
     ]
     return Standing(
         duel.challenger,
         duel.baseline,
-        words.race_mark(duel),
-        tuple(words.counts(duel)),
-        words.caveats(race, duel),
+        marks.race_mark(duel),
+        tuple(marks.counts(duel)),
+        marks.caveats(race, duel),
         tuple(tasks),
         is_open,
     )
@@ -111,7 +111,7 @@ def _cells(race: RaceOutcome, place: int, outcome: TaskOutcome) -> list[Cell]:
             f"{len(each.seeds) - len(each.failures)} of {seeds(len(each.seeds))}"
             if each.failures
             else "",
-            words.task_mark(found[each.model]) if each.model in found else None,
+            marks.task_mark(found[each.model]) if each.model in found else None,
             each.learned,
             race.is_better(each.model, place),
             each.learned and each.score is not None and each.score.mean == best,

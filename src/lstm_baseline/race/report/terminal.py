@@ -8,6 +8,7 @@ from rich.text import Text
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import RaceOutcome, TaskOutcome
 from lstm_baseline.race.report import words
+from lstm_baseline.race.report.next_step import next_step
 
 _NARROW = 72
 """Columns of a terminal below which the table leaves out what runs cost; the report has it."""
@@ -36,7 +37,7 @@ def print_table(race: RaceOutcome, console: Console) -> None:
     for duel in race.duels:
         if found := words.over_tasks(race.plan, duel):
             console.print(Text(found, style="dim"))
-    if found := words.next_step(race):
+    if found := next_step(race):
         console.print(Text(found))
 
 

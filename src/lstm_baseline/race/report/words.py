@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.formats import (
     NOTHING,
     duration,
     listing,
-    model_label,
     number,
     printable,
     seeds,
@@ -19,14 +18,13 @@ from lstm_baseline.race.outcomes import (
     Comparison,
     ContestantOutcome,
     Duel,
-    RaceOutcome,
     TaskOutcome,
     Trial,
 )
 from lstm_baseline.race.plan import Chosen, Plan, Shortage
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.scores import Spread
-from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, Verdict, VerdictRule
+from lstm_baseline.race.verdict import Condition, Evidence, TaskVerdict, VerdictRule
 
 Against = Literal["steps", "seconds"]
 TIME_AXES: dict[Against, str] = {
@@ -35,9 +33,8 @@ TIME_AXES: dict[Against, str] = {
 }
 """Axes that learning curves are drawn against, with their labels."""
 
-_MOST_NAMED = 3
-_FEW_SEEDS = 10
-_MOST_SEEDS = 200
+MOST_NAMED = 3
+MOST_SEEDS = 200
 """Estimates of seeds needed beyond this one say no more than that it is out of reach."""
 
 
@@ -201,87 +198,8 @@ def _budget(duel: Duel) -> str:
     most = f"{budgets[-1]:,}"
     steps = most if len(budgets) == 1 else f"{budgets[0]:,} to {most}"
     still = [task.title for task in duel.tasks if task.still_improved]
-    at_least = f"; at this budget: many runs on {_some(still, len(duel.tasks))} still improved"
+    at_least = f"; at this budget: many runs on {some(still, len(duel.tasks))} still improved"
     return f"{steps} steps{at_least if still else ''}"
-
-
-def next_step(race: RaceOutcome) -> str:
-    """Return what to do after a race in one line: for what is undecided, at an edge, or failed."""
-    parts = [*_failed(race), *_longer(race), *_wider(race), *_more_seeds(race)]
-    return f"Next: {'; '.join(parts)}." if parts else ""
-
-
-def _failed(race: RaceOutcome) -> list[str]:
-    found = [
-        (task, contestant, seed)
-        for task in race.tasks
-        for contestant in task.contestants
-        for seed in contestant.failures
-    ]
-    if not found:
-        return []
-    task, contestant, seed = found[0]
-    others = f" (one of {len(found)})" if len(found) > 1 else ""
-    return [
-        f"look at why {printable(contestant.model)} failed on {printable(task.title)} with "
-        f"{printable(seed.spec.title)}{others}: {printable(seed.result.reason)}"
-    ]
-
-
-def _longer(race: RaceOutcome) -> list[str]:
-    titles = [
-        task.title
-        for task in race.tasks
-        if any(2 * each.num_still_improved > len(each.seeds) for each in task.contestants)
-    ]
-    if not titles:
-        return []
-    on = _some(titles, len(race.tasks))
-    return [f"train longer on {on}, where most runs of a contestant still improved"]
-
-
-def _wider(race: RaceOutcome) -> list[str]:
-    found = [
-        (task, contestant, text)
-        for task in race.tasks
-        for contestant in task.contestants
-        if (text := edges(race.plan, contestant))
-    ]
-    if not found:
-        return []
-    task, contestant, text = found[0]
-    others = f" (one of {len(found)})" if len(found) > 1 else ""
-    return [
-        f"widen the search space: on {printable(task.title)} {the(contestant.model)} took "
-        f"{text}, at its edge{others}"
-    ]
-
-
-def _more_seeds(race: RaceOutcome) -> list[str]:
-    plan = race.plan
-    if plan.seeds < 2:
-        return ["give at least two seeds: --seeds 10, say"] if race.duels else []
-    if (short := plan.shortage()) is not None:
-        return [f"hold a race of {seeds(short.needed_seeds)}: fewer can decide nothing"]
-    needed = [
-        (max(number, plan.seeds), task.title)
-        for duel in race.duels
-        for task in duel.tasks
-        if task.verdict == "undecided" and task.evidence is not None
-        if (number := task.evidence.seeds_needed) is not None and number <= _MOST_SEEDS
-    ]
-    if not needed:
-        return []
-    least: dict[str, int] = {}
-    for number, title in sorted(needed):
-        least.setdefault(title, number)
-    first, *others = least.items()
-    title, number = first
-    more = "".join(f", about {n} {printable(each)}" for each, n in others[: _MOST_NAMED - 1])
-    return [
-        f"hold a new race on fresh seeds (--seeds {number} --first-seed {plan.final_seeds.stop}): "
-        f"about {number} would probably decide {printable(title)}{more}"
-    ]
 
 
 _DECIDED: tuple[tuple[TaskVerdict, str], ...] = (
@@ -329,16 +247,16 @@ def task_reason(plan: Plan, duel: Duel, task: Comparison) -> str:
 
 
 def _task_reason(plan: Plan, duel: Duel, task: Comparison, evidence: Evidence) -> str:
-    lead = _lead(evidence.difference)
-    figures = f"{confidence(plan.rule)} interval {interval(lead)}, {_p(evidence)}"
-    by = f"by {difference(lead.estimate)} ({figures})"
+    found = lead(evidence.difference)
+    figures = f"{confidence(plan.rule)} interval {interval(found)}, {_p(evidence)}"
+    by = f"by {difference(found.estimate)} ({figures})"
     if task.verdict == "equivalent":
-        apart = f"{difference(lead.estimate)} apart"
+        apart = f"{difference(found.estimate)} apart"
         return f"{apart}, {confidence(plan.rule)} interval within ±{plan.rule.margin:g}"
     if task.verdict != "undecided":
         return by
     leads = f"level ({figures})"
-    if lead.estimate != 0:
+    if found.estimate != 0:
         leads = f"{_ahead(duel, evidence)[0]} leads {by}, but {unmet(plan, task)}"
     return f"{leads}; {_seeds_needed(plan, evidence)}"
 
@@ -404,7 +322,7 @@ def _ahead(duel: Duel, evidence: Evidence) -> tuple[str, str]:
     return (one, other) if evidence.difference.estimate >= 0 else (other, one)
 
 
-def _lead(values: Interval) -> Interval:
+def lead(values: Interval) -> Interval:
     """Return a difference from the point of view of the one who is ahead."""
     if values.estimate >= 0:
         return values
@@ -414,15 +332,15 @@ def _lead(values: Interval) -> Interval:
 def _seeds_needed(plan: Plan, evidence: Evidence) -> str:
     """Return how many seeds would probably decide a task."""
     needed = evidence.seeds_needed
-    if needed is None or needed > _MOST_SEEDS:
-        return f"more than {_MOST_SEEDS} seeds would be needed, by the spread seen"
+    if needed is None or needed > MOST_SEEDS:
+        return f"more than {MOST_SEEDS} seeds would be needed, by the spread seen"
     more = max(needed, plan.seeds + 1)
     return f"about {more} seeds would probably decide, by the spread seen"
 
 
 def _titles(duel: Duel, kind: TaskVerdict) -> str:
     """Return the tasks with a verdict, named, or counted if there are many."""
-    return _some([task.title for task in duel.compared if task.verdict == kind], len(duel.tasks))
+    return some([task.title for task in duel.compared if task.verdict == kind], len(duel.tasks))
 
 
 def _barred(duel: Duel) -> list[str]:
@@ -434,7 +352,7 @@ def _barred(duel: Duel) -> list[str]:
     ):
         titles = [task.title for task in duel.tasks if task.barrier == kind]
         if titles:
-            named = _some(titles, len(duel.tasks), negated=kind == "neither learned")
+            named = some(titles, len(duel.tasks), negated=kind == "neither learned")
             parts.append(f"{text} {named}")
     return parts
 
@@ -445,174 +363,16 @@ def _why_not_compared(plan: Plan, duel: Duel) -> str:
     return ", ".join(_barred(duel))
 
 
-def _some(titles: Sequence[str], total: int, *, negated: bool = False) -> str:
+def some(titles: Sequence[str], total: int, *, negated: bool = False) -> str:
     """Return the names of tasks, or their number if there are many; nothing without any."""
     if not titles:
         return ""
-    if len(titles) <= _MOST_NAMED:
+    if len(titles) <= MOST_NAMED:
         *others, last = map(printable, titles)
         return f"{', '.join(others)} {'or' if negated else 'and'} {last}" if others else last
     if len(titles) < total:
         return f"{len(titles)} of {total} tasks"
     return f"any of the {total} tasks" if negated else f"all {total} tasks"
-
-
-class Mark(NamedTuple):
-    """A verdict as a symbol with a word, so that it can be told without its colour."""
-
-    kind: str
-    """Name by which a page styles it."""
-    symbol: str
-    word: str
-
-
-class Count(NamedTuple):
-    """Tasks with one verdict."""
-
-    mark: Mark
-    number: int
-    names: str
-    """Names of the first few."""
-
-
-class Check(NamedTuple):
-    """A condition with its value against its limit."""
-
-    is_met: bool
-    text: str
-
-    @property
-    def symbol(self) -> str:
-        """A tick or a cross."""
-        return "✓" if self.is_met else "✗"
-
-
-_NO_VERDICT = Mark("none", "–", "no verdict")
-_RACE_MARKS: dict[Verdict, Mark] = {
-    "challenger wins": Mark("wins", "↑", "wins"),
-    "challenger ahead": Mark("ahead", "↗", "ahead"),
-    "equivalent": Mark("equivalent", "=", "equivalent"),
-    "mixed": Mark("mixed", "↕", "mixed"),
-    "open": Mark("open", "?", "open"),
-    "baseline ahead": Mark("behind", "↘", "behind"),
-    "baseline wins": Mark("loses", "↓", "loses"),
-}
-_NOT_COMPARED = Mark("none", "–", "not compared")
-_TASK_MARKS: dict[TaskVerdict, Mark] = {
-    "challenger better": Mark("better", "↑", "better"),
-    "baseline better": Mark("worse", "↓", "worse"),
-    "equivalent": Mark("equivalent", "=", "equivalent"),
-    "undecided": Mark("undecided", "?", "undecided"),
-}
-_MOST_LISTED = 4
-"""Tasks of one verdict that are named next to their count."""
-
-
-def race_mark(duel: Duel) -> Mark:
-    """Return the verdict of the race on a challenger."""
-    return _RACE_MARKS[duel.verdict] if duel.compared else _NO_VERDICT
-
-
-def task_mark(task: Comparison) -> Mark:
-    """Return the verdict of a task on a challenger."""
-    return _NOT_COMPARED if task.evidence is None else _TASK_MARKS[task.verdict]
-
-
-def counts(duel: Duel) -> list[Count]:
-    """Return how many tasks have each verdict, and which."""
-    found = []
-    for mark in (*_TASK_MARKS.values(), _NOT_COMPARED):
-        titles = [printable(task.title) for task in duel.tasks if task_mark(task) == mark]
-        named = titles[:_MOST_LISTED]
-        if len(titles) > _MOST_LISTED:
-            named.append(f"{len(titles) - _MOST_LISTED} more")
-        if titles:
-            found.append(Count(mark, len(titles), ", ".join(named)))
-    return found
-
-
-def failures_counted(duel: Duel, outcome: TaskOutcome) -> str:
-    """Return how many failed runs are in a difference, as chance; empty if there is none."""
-    both = outcome.of(duel.challenger), outcome.of(duel.baseline)
-    failed = sum(len(each.failures) for each in both)
-    return f"{counted(failed, 'failed run')} counted as chance" if failed else ""
-
-
-def caveats(race: RaceOutcome, duel: Duel) -> str:
-    """Return how far to trust the outcome of a duel: seeds, tuning, failures, budget."""
-    plan = race.plan
-    both = [task.of(name) for task in race.tasks for name in (duel.challenger, duel.baseline)]
-    runs = sum(len(each.seeds) for each in both)
-    failed = sum(len(each.failures) for each in both)
-    improved = sum(each.num_still_improved for each in both)
-    parts = [counted(plan.seeds, "paired seed")]
-    parts[0] += ": a first look" if plan.seeds < _FEW_SEEDS else ""
-    trials = counted(plan.tuning.trials, "tuning trial")
-    parts.append(f"{trials} each" if plan.tuning.trials else "nothing tuned")
-    parts.append(f"{failed} of {runs} runs failed" if failed else "no run failed")
-    if improved:
-        parts.append(f"{improved} of {runs} runs still improved when they ended")
-    return f"{'; '.join(parts)}."
-
-
-def checks(plan: Plan, duel: Duel, task: Comparison, outcome: TaskOutcome) -> list[Check]:
-    """Return the conditions that the verdict on a task rests on, of whoever is ahead.
-
-    Undecided: all. Equivalent: the one that says so. Not compared: what is in the way.
-    """
-    evidence = task.evidence
-    if evidence is None:
-        return [Check(False, _in_the_way(plan, duel, task, outcome))]
-    if task.verdict == "equivalent":
-        return [_equivalence(plan.rule, evidence)]
-    found = _better(plan.rule, evidence)
-    if task.verdict == "undecided" and plan.rule.margin:
-        found.append(_equivalence(plan.rule, evidence))
-    return found
-
-
-def _better(rule: VerdictRule, evidence: Evidence) -> list[Check]:
-    unmet = rule.unmet(evidence)
-    start = _lead(evidence.difference).low
-    is_beyond = "margin" not in unmet
-    beyond = f"the interval is unbounded, the margin {rule.margin:g}"
-    if math.isfinite(start):
-        sign = ">" if is_beyond else "≤"
-        value = _apart(start, rule.margin, difference(start))
-        beyond = f"nearer end of the interval {value} {sign} {rule.margin:g}"
-    return [
-        _p_check("p", evidence.adjusted_p_value, rule, "significance" not in unmet),
-        Check(is_beyond, beyond),
-    ]
-
-
-def _equivalence(rule: VerdictRule, evidence: Evidence) -> Check:
-    p = evidence.adjusted_equivalence_p_value
-    return _p_check(f"within ±{rule.margin:g}: p", p, rule, p <= rule.level)
-
-
-def _p_check(lead: str, p: float, rule: VerdictRule, is_met: bool) -> Check:
-    value = _apart(p, rule.level, f"{p:.3g}") if p >= 1e-4 else "< 0.0001"
-    return Check(is_met, f"{lead} {value} {'≤' if is_met else '>'} {rule.level:g}")
-
-
-def _apart(value: float, limit: float, text: str) -> str:
-    """Return a value with digits enough to tell it from a limit that it is not."""
-    if float(text.replace("−", "-").replace(",", "")) == limit != value:
-        return f"{value:.6g}".replace("-", "−")
-    return text
-
-
-def _in_the_way(plan: Plan, duel: Duel, task: Comparison, outcome: TaskOutcome) -> str:
-    if task.barrier is None:
-        return f"{counted(plan.seeds, 'paired seed')}, 2 needed"
-    if task.barrier == "no ceiling":
-        return barrier(task)
-    learned = [
-        f"{model_label(name)} {outcome.of(name).num_learned} of {plan.seeds}"
-        for name in (duel.challenger, duel.baseline)
-    ]
-    return f"runs that learned: {', '.join(learned)}; {plan.seeds // 2 + 1} needed"
 
 
 def _spread_of(plan: Plan) -> str:
