@@ -246,10 +246,10 @@ def _refuse_mixed(
 
 def made_with(plan: Plan) -> dict[str, str]:
     """Return everything besides the plan that results depend on."""
-    made_with = results_depend_on()
+    found = results_depend_on()
     if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:
-        made_with["PyTorch"] = version("torch")
-    return made_with
+        found["PyTorch"] = version("torch")
+    return found
 
 
 def _listed(made_with: dict[str, Any]) -> str:

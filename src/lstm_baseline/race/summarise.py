@@ -67,19 +67,19 @@ def still_improved(plan: Plan, spec: RunSpec, result: RunResult, ladder: Sequenc
 def _ranked(plan: Plan, trials: Runs) -> dict[tuple[int, str], list[TrainingSettings]]:
     """Return the settings of the trials that finished, best first."""
     drawn = plan.tuning.settings(plan.settings)
-    scores: dict[tuple[int, str], dict[int, ValidationScore]] = {
+    finished: dict[tuple[int, str], dict[int, ValidationScore]] = {
         (place, name): {} for place in range(len(plan.tasks)) for name in plan.models
     }
     for spec, result in trials:
         if (score := _validation_score(result)) is not None:
             of = plan.tasks.index(spec.task), spec.model
-            scores[of][spec.seed - FIRST_TRIAL_SEED] = score
+            finished[of][spec.seed - FIRST_TRIAL_SEED] = score
     return {
         (place, name): [
             drawn[k]
             for k in rank(found, higher_is_better=plan.tasks[place].metric.higher_is_better)
         ]
-        for (place, name), found in scores.items()
+        for (place, name), found in finished.items()
     }
 
 
