@@ -282,3 +282,10 @@ class TestMarkdown:
             "1e-08",
         ]
         assert value({"a": [1, 2]}) == '\\{"a": \\[1, 2\\]\\}'
+
+
+def test_the_question_control_is_told_where_a_task_asks(tmp_path):
+    asked = race({"lstm": [run(0.9, other_question_score=0.0)]}, rule=QUICK)
+    assert "another question" in text_of(asked, tmp_path)
+    unasked = race({"lstm": [run(0.9)]}, rule=QUICK)
+    assert "another question" not in text_of(unasked, tmp_path)

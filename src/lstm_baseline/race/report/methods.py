@@ -352,6 +352,24 @@ def _scores(race: RaceOutcome, citations: Citations) -> list[str]:
         "memory, an error) counts with the score of chance and is never left out; a run that ends "
         f"below chance counts as chance too. Of all {len(every_run(race))} runs, trials and sweeps "
         f"included, {failed} failed.",
+        *_question_control(race),
+    ]
+
+
+def _question_control(race: RaceOutcome) -> list[str]:
+    asking = dict.fromkeys(
+        each.spec.task.config()["task"]
+        for each in every_run(race)
+        if each.result.other_question_score is not None
+    )
+    if not asking:
+        return []
+    tasks = formats.listing([value(name) for name in asking])
+    return [
+        f"As a control, on {tasks} each trained model also got the test samples with another "
+        "question put to each. A model uses the question if its score on the true answers then "
+        "falls by more than half of the way to what the oracle scores so. The control decides "
+        "nothing in the verdict."
     ]
 
 
