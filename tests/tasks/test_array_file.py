@@ -552,3 +552,93 @@ def test_validation_rows_are_few_enough_to_be_repeated(save):
     task = ArrayFile(save(X=x, y=x[:, 0, 0]))
     assert len(task.validation(0).x) == 2000
     assert len(task.test(0).x) == 3000
+
+
+def saved(folder, name="mine", **arrays):
+    """Write arrays into a file of that name."""
+    path = folder / f"{name}.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+class TestMask:
+    """Targets that do not count, by a mask or by the label −100."""
+
+    STEPS = 6
+
+    def arrays(self, kind="labels"):
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((40, self.STEPS, 2)).astype(np.float32)
+        mask = rng.random((40, self.STEPS)) < 0.5
+        mask[:, 2] = True
+        y = (x[..., 0] > 0).astype(np.int64) if kind == "labels" else x[..., :1] * 3
+        return {"X": x, "y": y, "mask": mask}
+
+    @pytest.mark.parametrize("kind", ["labels", "values"])
+    def test_only_the_targets_of_the_mask_count(self, tmp_path, kind):
+        arrays = self.arrays(kind)
+        mask = arrays["mask"]
+        task = ArrayFile(saved(tmp_path, **arrays))
+        garbage = np.where(mask if kind == "labels" else mask[..., None], arrays["y"], 77)
+        other = ArrayFile(saved(tmp_path, "other", **(arrays | {"y": garbage})))
+        for mine, its in ((task.test(0), other.test(0)), (task.train_batch(3, 8, 0),) * 2):
+            np.testing.assert_array_equal(mine.mask, its.mask)
+            np.testing.assert_array_equal(mine.y[mine.mask], its.y[its.mask])
+        assert task.output_size == other.output_size
+        assert [rung.score for rung in task.ladder(0)] == [r.score for r in other.ladder(0)]
+        wanted = mask[task.rows(0)["test"]].tolist()
+        assert sorted(task.test(0).mask.tolist()) == sorted(wanted)
+
+    def test_the_ignored_label_of_pytorch_is_a_mask(self, tmp_path):
+        arrays = self.arrays()
+        mask = arrays.pop("mask")
+        masked = ArrayFile(saved(tmp_path, mask=mask, **arrays))
+        for name, dtype in (("ints", np.int32), ("floats", np.float32)):
+            y = np.where(mask, arrays["y"], -100).astype(dtype)
+            target = "classification" if name == "floats" else "auto"
+            task = ArrayFile(saved(tmp_path, name, X=arrays["X"], y=y), target)
+            assert task.classes.tolist() == [0, 1]
+            np.testing.assert_array_equal(task.test(0).mask, masked.test(0).mask)
+            counted = masked.test(0).mask
+            np.testing.assert_array_equal(task.test(0).y[counted], masked.test(0).y[counted])
+
+    def test_a_value_of_minus_100_is_a_value(self, tmp_path):
+        arrays = self.arrays("values")
+        arrays["y"][5, 2] = -100
+        del arrays["mask"]
+        assert ArrayFile(saved(tmp_path, **arrays)).test(0).mask is None
+        whole = np.round(arrays["y"][..., 0]).astype(np.int64)
+        task = ArrayFile(saved(tmp_path, "whole", X=arrays["X"], y=whole), "regression")
+        assert task.test(0).mask is None
+
+    def test_padding_never_counts(self, tmp_path):
+        arrays = self.arrays() | {"lengths": np.full(40, 4)}
+        batch = ArrayFile(saved(tmp_path, **arrays)).test(0)
+        assert batch.mask[:, :4].any()
+        assert not batch.mask[:, 4:].any()
+
+    def test_parts_have_masks_of_their_own(self, tmp_path):
+        arrays, test = self.arrays(), self.arrays()
+        parts = {f"{name}_test": value for name, value in test.items()}
+        task = ArrayFile(saved(tmp_path, **arrays, **parts))
+        np.testing.assert_array_equal(task.test(0).mask, test["mask"])
+        del parts["mask_test"]
+        assert ArrayFile(saved(tmp_path, "none", **arrays, **parts)).test(0).mask.all()
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            (
+                {"mask": np.ones((40, 5), bool)},
+                r"expected booleans, or 0 and 1, of shape \(40, 6\)",
+            ),
+            ({"mask": np.full((40, 6), 2)}, "expected booleans, or 0 and 1"),
+            ({"mask": np.arange(40)[:, None] > np.zeros(6)}, "no target of row 0 counts"),
+            ({"y": np.arange(40) % 2}, r"y has shape \(40,\); expected a target for each step"),
+            ({"y": np.arange(40) % 2 * -100, "mask": None}, r"y\[1\] is -100, the label of a step"),
+        ],
+    )
+    def test_what_cannot_be_right_is_refused(self, tmp_path, change, problem):
+        arrays = {name: a for name, a in (self.arrays() | change).items() if a is not None}
+        with pytest.raises(FileError, match=problem):
+            ArrayFile(saved(tmp_path, **arrays))

@@ -2,6 +2,10 @@
 
 The package's own models keep it, and so can any class, which need not inherit anything.
 B rows, T steps, I input features, O outputs.
+
+Where the targets of some steps alone count, ``forward`` and ``forward_with_cache`` may take
+``at``, (B, T) booleans, and return the outputs at these steps, (N, O), row by row; ``d_outputs``
+then is (N, O), too. Of a model without this argument, outputs are computed at all steps.
 """
 
 from typing import Protocol, TypeVar

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray, NDArray
 from lstm_baseline.engine.wording import counted, did_you_mean
 
 RandomSource = np.random.Generator | int | None
@@ -113,6 +113,19 @@ def as_lengths(lengths: object, num_rows: int, num_steps: int) -> IntArray:
             f"so give 0 to {num_steps}"
         )
     return array.astype(np.int64)
+
+
+def as_steps(at: object, num_rows: int, num_steps: int, lengths: IntArray | None) -> NDArray:
+    """Return chosen steps as (B, T) booleans, none of them beyond its row's length."""
+    array = np.asarray(at)
+    if array.dtype.kind != "b" or array.shape != (num_rows, num_steps):
+        raise InputError(
+            f"at is {array.dtype} of shape {array.shape}; give booleans, one a step, "
+            f"({num_rows}, {num_steps})"
+        )
+    if lengths is not None and (array & (np.arange(num_steps) >= lengths[:, None])).any():
+        raise InputError("at is True beyond a row's length; choose steps within it")
+    return array
 
 
 def as_state_parts(

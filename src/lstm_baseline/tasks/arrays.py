@@ -2,10 +2,12 @@
 
 The file holds ``X`` (N, T, I), numbers; ``y``; and, where rows differ in length, ``lengths`` (N,),
 the valid steps of each row, 1 … T. Steps beyond a row's length are ignored, whatever they hold.
+Where steps have targets of their own but not all of them count, ``mask`` (N, T) says which do; or
+a label is −100, the ignored label of PyTorch.
 
 It may also say how its rows are to be split: ``X_test`` and ``y_test``, ``X_val`` and ``y_val``,
-with ``lengths_test`` and ``lengths_val`` where rows differ; or ``split`` (N,), the words "train",
-"val" and "test"; or ``groups`` (N,), whose rows stay together. Other arrays are ignored.
+with lengths and masks of the same endings; or ``split`` (N,), the words "train", "val" and "test";
+or ``groups`` (N,), whose rows stay together. Other arrays are ignored.
 """
 
 import io
@@ -24,6 +26,8 @@ from lstm_baseline.tasks.splits import PARTS
 from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
 _MIN_ROWS = 10
+IGNORED_LABEL = -100
+"""A label that says that a step has no target, as PyTorch's losses have it."""
 _LARGEST = np.float64(np.finfo(np.float32).max)
 _NPY = b"\x93NUMPY"
 _OF_PART = {"X": "", "X_val": "_val", "X_test": "_test"}
@@ -58,6 +62,8 @@ class Labelled(NamedTuple):
     """(N,) index into ``splits.PARTS`` where the file says which rows are for what."""
     groups: NDArray | None
     """(N,) groups whose rows stay together, if the file has any."""
+    mask: NDArray | None
+    """(N, T) True at the steps whose target counts, none beyond a row's length; None for all."""
     remarks: tuple[str, ...]
     """How y was read, where that is not plain."""
 
@@ -71,6 +77,8 @@ class Sequences(NamedTuple):
     """(N,) valid steps of each row, 0 … T; None where all are T."""
     y: NDArray | None
     """Targets as the file has them; None if it has none, or none that can be read."""
+    mask: NDArray | None
+    """(N, T) True at the steps whose target counts; None for all, and if it cannot be read."""
     sha256: str
     """Digest of the file."""
 
@@ -91,8 +99,9 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
     FileError
         The file is damaged, or holds other arrays than the module says.
     """
-    names = [f"{name}{ending}" for ending in ("_val", "_test") for name in ("X", "y", "lengths")]
-    arrays = _load(file, ("X", "y"), (*names, "split", "groups"), all_sound=True)
+    kinds = ("X", "y", "lengths", "mask")
+    names = [f"{name}{ending}" for ending in ("_val", "_test") for name in kinds]
+    arrays = _load(file, ("X", "y"), (*names, "mask", "split", "groups"), all_sound=True)
     try:
         arrays, part_of_row = _joined(arrays)
         x, lengths = _checked_inputs(arrays)
@@ -106,7 +115,10 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
         if "split" in arrays:
             part_of_row = _checked_split(arrays["split"], len(x), part_of_row)
         groups = _checked_groups(arrays.get("groups"), len(x), part_of_row)
-        valid = valid_steps(x, lengths)
+        of_labels = target == "classification" or (target == "auto" and y.dtype.kind == "i")
+        mask = _checked_mask(arrays.get("mask"), y, x, lengths, of_labels=of_labels)
+        _refuse_rows_without_targets(mask)
+        valid = valid_steps(x, lengths) if mask is None else mask
         remarks: tuple[str, ...] = ()
         classes: NDArray | None = None
         labels = None if target == "regression" else _from_one_hot(y, x, valid)
@@ -118,7 +130,7 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
             classes, y = _checked_labels(y, x, valid)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
-    return Labelled(x, y, lengths, classes, part_of_row, groups, remarks)
+    return Labelled(x, y, lengths, classes, part_of_row, groups, mask, remarks)
 
 
 def read_sequences(path: str | PathLike[str]) -> Sequences:
@@ -133,20 +145,23 @@ def read_sequences(path: str | PathLike[str]) -> Sequences:
     arrays = (
         _load_array(file)
         if file.content.startswith(_NPY)
-        else _load(file, ("X",), ("y",), all_sound=False)
+        else _load(file, ("X",), ("y", "mask"), all_sound=False)
     )
+    y, mask = arrays.get("y"), None
     try:
         x, lengths = _checked_inputs(arrays, shortest=0)
+        if y is not None:
+            mask = _checked_mask(arrays.get("mask"), y, x, lengths, of_labels=False)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
-    return Sequences(x, lengths, arrays.get("y"), file.sha256)
+    return Sequences(x, lengths, y, mask, file.sha256)
 
 
 def _joined(arrays: dict[str, NDArray]) -> tuple[dict[str, NDArray], IntArray | None]:
     """Put the rows of X, X_val and X_test below each other, and say which part each belongs to."""
     present = [ending for name, ending in _OF_PART.items() if name in arrays]
     for ending in ("_val", "_test"):
-        for name in ("y", "lengths"):
+        for name in ("y", "lengths", "mask"):
             if f"{name}{ending}" in arrays and ending not in present:
                 raise InputError(f"there is {name}{ending}, but no X{ending}; give both")
         if ending in present and f"y{ending}" not in arrays:
@@ -186,6 +201,13 @@ def _joined(arrays: dict[str, NDArray]) -> tuple[dict[str, NDArray], IntArray | 
         joined["lengths"] = np.concatenate(
             [
                 arrays.get(f"lengths{ending}", np.full(size, x.shape[1]))
+                for ending, size in zip(present, sizes, strict=True)
+            ]
+        )
+    if any(f"mask{ending}" in arrays for ending in present):
+        joined["mask"] = np.concatenate(
+            [
+                arrays.get(f"mask{ending}", np.ones((size, x.shape[1]), bool))
                 for ending, size in zip(present, sizes, strict=True)
             ]
         )
@@ -347,6 +369,43 @@ def _checked_lengths(arrays: dict[str, NDArray], x: NDArray, shortest: int) -> I
             f"{what_to_do}"
         )
     return lengths.astype(np.int64)
+
+
+def _checked_mask(
+    mask: NDArray | None, y: NDArray, x: NDArray, lengths: IntArray | None, *, of_labels: bool
+) -> NDArray | None:
+    """Return the steps whose target counts, (N, T), by the mask and by y; None for all."""
+    per_step = y.ndim in (2, 3) and y.shape[:2] == x.shape[:2]
+    counts = None
+    if mask is not None:
+        if not per_step:
+            raise InputError(
+                f"mask says which steps count, but y has shape {y.shape}; expected a target for"
+                f" each step, {x.shape[:2]}"
+            )
+        if mask.shape != x.shape[:2] or not np.isin(mask, (0, 1)).all():
+            raise InputError(
+                f"mask is {mask.dtype} of shape {mask.shape}; expected booleans, or 0 and 1, of"
+                f" shape {x.shape[:2]}"
+            )
+        counts = mask == 1
+    if of_labels and y.dtype.kind in "if":
+        ignored = y == IGNORED_LABEL
+        if ignored.any() and not per_step:
+            raise InputError(
+                f"y[{ignored.argmax()}] is {IGNORED_LABEL}, the label of a step that does not"
+                " count, but labels are those of rows; leave out the row"
+            )
+        if ignored.any():
+            labelled = ~(ignored[..., 0] if y.ndim == 3 else ignored)
+            counts = labelled if counts is None else counts & labelled
+    return None if counts is None else counts & valid_steps(x, lengths)
+
+
+def _refuse_rows_without_targets(mask: NDArray | None) -> None:
+    if mask is not None and not mask.any(axis=1).all():
+        row = mask.any(axis=1).argmin()
+        raise InputError(f"no target of row {row} counts; leave out the row")
 
 
 def _checked_values(y: NDArray, x: NDArray, valid: NDArray) -> NDArray:

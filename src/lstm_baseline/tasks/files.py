@@ -14,6 +14,7 @@ regression      floats (N,), or (N, T) with one value a      values, standardise
 `splits.py` says which rows are for training, validation and test; nothing is ever chosen on test
 rows. Inputs and values to predict are standardised by the mean and the scale (standard deviation)
 of a seed's training rows, feature by feature; a feature that is constant in them is 0.
+Where a `mask` leaves targets out, they count nowhere.
 `ArrayFile.scaling` and `ArrayFile.target_scaling` return both, so that a trained model can take
 them into its weights. The mean squared error is reported in the units of the file.
 
@@ -97,6 +98,7 @@ class ArrayFile(Task):
         file = read_user_file(path)
         data = read_labelled(file, target)
         self._x, self._y, self._lengths, self.classes = data.x, data.y, data.lengths, data.classes
+        self._mask = data.mask
         self._part_of_row, self._groups = data.part_of_row, data.groups
         self.name, rows = file.path.stem, len(data.x)
         self._config = {
@@ -130,6 +132,7 @@ class ArrayFile(Task):
             self.per_step = self._y.ndim == 2
             asked = f"one of {self.output_size} classes"
         self._valid = valid_steps(self._x, self._lengths)
+        self._counts = self._valid if self._mask is None else self._mask
         self._still_targets()
         self._splits: dict[int, _Split] = {}
         self._shuffled: tuple[tuple[int, int], IntArray] | None = None
@@ -150,7 +153,7 @@ class ArrayFile(Task):
         """Take the rounding out of components of y that are constant but for it."""
         if self.classes is not None:
             return
-        values = self._y[self._valid] if self.per_step else self._y
+        values = self._y[self._counts] if self.per_step else self._y
         constant = scaling.is_constant(values)
         if constant.all():
             raise FileError(
@@ -213,8 +216,7 @@ class ArrayFile(Task):
                 [Predictor("mean", "chance", "the training rows' mean", lambda x: mean)], test
             )
         train = self._split(seed).train
-        valid = self._valid[train]
-        labels = self._y[train][valid] if self.per_step else self._y[train]
+        labels = self._y[train][self._counts[train]] if self.per_step else self._y[train]
         counts = np.bincount(labels, minlength=self.output_size)
         majority = log_probabilities(counts / counts.sum())
         return self._measure(
@@ -269,10 +271,13 @@ class ArrayFile(Task):
             y_scaling = None
             if self.classes is None:
                 y = self._y[train]
-                y_scaling = self._checked_scaling("y", y[valid] if self.per_step else y, 1.0)
-                self._check_spread("y", self._y, y_scaling, self.per_step)
+                values = y[self._counts[train]] if self.per_step else y
+                y_scaling = self._checked_scaling("y", values, 1.0)
+                self._check_spread(
+                    "y", self._y[self._counts] if self.per_step else self._y, y_scaling
+                )
             x_scaling = self._checked_scaling("X", self._x[train][valid], np.inf)
-            self._check_spread("X", self._x, x_scaling, True)
+            self._check_spread("X", self._x[self._valid], x_scaling)
             self._splits[seed] = _Split(train, validation, test, x_scaling, y_scaling)
         return self._splits[seed]
 
@@ -300,10 +305,8 @@ class ArrayFile(Task):
             )
         return found
 
-    def _check_spread(self, name: str, values: NDArray, found: Scaling, per_step: bool) -> None:
+    def _check_spread(self, name: str, values: NDArray, found: Scaling) -> None:
         """Refuse values so far from the training rows' that standardised they mean nothing."""
-        if per_step:
-            values = values[self._valid]
         ends = np.stack([values.min(axis=0), values.max(axis=0)])
         deviations = np.abs(ends - found.mean).max(axis=0) / found.scale
         if deviations.max() > _MOST_DEVIATIONS:
@@ -324,10 +327,11 @@ class ArrayFile(Task):
         split = self._split(seed)
         x, y = self._x[rows], self._y[rows]
         lengths = None if self._lengths is None else self._lengths[rows]
+        mask = None if self._mask is None else self._mask[rows]
         padding = ~self._valid[rows]
         x = split.x_scaling.apply(np.where(padding[..., None], split.x_scaling.mean, x))
         if split.y_scaling is None:
-            return Batch(x, y, lengths)
+            return Batch(x, y, lengths, mask=mask)
         if self.per_step:
-            y = np.where(padding[..., None], split.y_scaling.mean, y)
-        return Batch(x, split.y_scaling.apply(y), lengths, split.y_scaling.scale)
+            y = np.where(~self._counts[rows][..., None], split.y_scaling.mean, y)
+        return Batch(x, split.y_scaling.apply(y), lengths, split.y_scaling.scale, mask)

@@ -99,11 +99,13 @@ def _about_labels_of_steps(y: NDArray, classes: NDArray) -> Iterator[str]:
 
 def _about_labels_not_learned(data: Labelled, classes: NDArray, rows: Rows) -> Iterator[str]:
     """Labels in validation or test that no training row has, as where rows are sorted by class."""
-    valid = valid_steps(data.x, data.lengths) if data.y.ndim == 2 else None
+    counts = data.mask
+    if counts is None and data.y.ndim == 2:
+        counts = valid_steps(data.x, data.lengths)
 
     def labels(part: IntArray) -> NDArray:
         y = data.y[part]
-        return np.unique(y if valid is None else y[valid[part]])
+        return np.unique(y if counts is None else y[counts[part]])
 
     for part in ("validation", "test"):
         unknown = np.setdiff1d(labels(getattr(rows, part)), labels(rows.train))

@@ -3,7 +3,8 @@
 A prediction has the form of a model's output: logits (B, K) or (B, T, K) for classes, values
 (B, O) or (B, T, O) for a regression. A heuristic or an oracle states its beliefs as logarithms of
 probabilities (−inf for what it rules out), which are logits too. Steps beyond a row's length do not
-count.
+count, nor do steps outside a batch's mask. Where there is a mask, a prediction may also have the
+steps that count alone, (N, K), row by row.
 """
 
 import math
@@ -27,6 +28,19 @@ class Batch(NamedTuple):
     """(B,) valid steps of each row; None when all T are."""
     y_scale: NDArray | None = None
     """(O,) what one unit of y is in the data's own units; None when y is in these already."""
+    mask: NDArray | None = None
+    """(B, T) True at the steps whose target counts, none of them beyond a row's length; None when
+    all do. Only where every step has a target; elsewhere y may hold anything."""
+
+    def rows(self, chosen: slice | IntArray | NDArray) -> "Batch":
+        """Return some of the rows."""
+        lengths, mask = self.lengths, self.mask
+        return self._replace(
+            x=self.x[chosen],
+            y=self.y[chosen],
+            lengths=None if lengths is None else lengths[chosen],
+            mask=None if mask is None else mask[chosen],
+        )
 
 
 class Metric(NamedTuple):
@@ -41,12 +55,28 @@ class Metric(NamedTuple):
     """(predictions, batch) -> (B,), or (B, T) where every step has a target."""
 
     def measure(self, predictions: FloatArray, batch: Batch) -> float:
-        """Return the score; steps beyond a row's length do not count."""
-        terms = self.terms(predictions, batch)
-        if terms.ndim == 2:
-            terms = terms[valid_steps(batch.x, batch.lengths)]
+        """Return the score: the mean over all targets that count."""
+        terms, _ = self.terms_that_count(predictions, batch)
         # Added to zero, so that a perfect score is 0 and not −0.
         return 0.0 + float(np.mean(terms, dtype=np.float64))
+
+    def terms_that_count(
+        self, predictions: FloatArray, batch: Batch
+    ) -> tuple[NDArray, NDArray | None]:
+        """Return the terms of all targets that count, row by row, and the steps of these (B, T).
+
+        Terms are (N,); steps are None where a row has one target.
+        """
+        if batch.mask is not None:
+            if predictions.ndim == 3:
+                predictions = predictions[batch.mask]
+            terms = self.terms(predictions, batch._replace(y=batch.y[batch.mask]))
+            return terms, batch.mask
+        terms = self.terms(predictions, batch)
+        if terms.ndim == 1:
+            return terms, None
+        steps = valid_steps(batch.x, batch.lengths)
+        return terms[steps], steps
 
     def standard_error(self, predictions: FloatArray, batch: Batch) -> float:
         """Return how far the score may be off for the samples drawn; rows are independent.
@@ -55,7 +85,7 @@ class Metric(NamedTuple):
         For a share, such as accuracy, two rows that are all right and two that are all wrong are
         added: otherwise a few rows with equal results would give 0 (Agresti and Coull 1998).
         """
-        sums, counts = _row_sums(self.terms(predictions, batch), batch)
+        sums, counts = _row_sums(*self.terms_that_count(predictions, batch))
         if self.perfect == 1:
             size = counts.mean()
             sums = np.concatenate([sums, [size, size, 0.0, 0.0]])
@@ -67,18 +97,21 @@ class Metric(NamedTuple):
 
         Both are predictions for the same samples, so the error is that of the paired differences.
         """
-        terms = self.terms(before, batch).astype(np.float64) - self.terms(after, batch)
-        sums, counts = _row_sums(terms, batch)
+        terms, steps = self.terms_that_count(before, batch)
+        sums, counts = _row_sums(
+            terms.astype(np.float64) - self.terms_that_count(after, batch)[0], steps
+        )
         return float(sums.sum() / counts.sum()), _error_of_mean(sums, counts)
 
 
-def _row_sums(terms: NDArray, batch: Batch) -> tuple[NDArray, NDArray]:
-    """Return each row's sum of terms (B,) or (B, T), and how many count, both (B,) float64."""
+def _row_sums(terms: NDArray, steps: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Return each row's sum of terms (N,), and how many it has, both (B,) float64."""
     terms = terms.astype(np.float64)
-    if terms.ndim == 1:
+    if steps is None:
         return terms, np.ones(len(terms))
-    valid = valid_steps(batch.x, batch.lengths)
-    return np.where(valid, terms, 0).sum(axis=1), valid.sum(axis=1).astype(np.float64)
+    placed = np.zeros(steps.shape)
+    placed[steps] = terms
+    return placed.sum(axis=1), steps.sum(axis=1).astype(np.float64)
 
 
 def _error_of_mean(sums: NDArray, counts: NDArray) -> float:

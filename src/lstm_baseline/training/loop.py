@@ -11,13 +11,14 @@ import numpy as np
 
 from lstm_baseline.engine.contract import Model, StatefulModel
 from lstm_baseline.engine.errors import DivergenceError, InputError
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks.base import Task
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training import selection
 from lstm_baseline.training.checkpoint import Progress, Record
+from lstm_baseline.training.counted_outputs import counted_outputs, forward_where_it_counts
 from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import OPTIMIZERS, clip_by_global_norm
 from lstm_baseline.training.schedules import learning_rate_at
@@ -93,12 +94,14 @@ def evaluate(model: Trainable, task: Task, batch: Batch) -> float:
 
 def predict(model: Trainable, task: Task, batch: Batch) -> FloatArray:
     """Return a model's outputs for some samples, in the form that the task's metric takes."""
-    outputs = []
-    for start in range(0, len(batch.x), _EVALUATION_ROWS):
-        rows = slice(start, start + _EVALUATION_ROWS)
-        lengths = None if batch.lengths is None else batch.lengths[rows]
-        outputs.append(model.forward(batch.x[rows], task.per_step, lengths=lengths))
-    return np.concatenate(outputs)
+    return np.concatenate(
+        [
+            forward_where_it_counts(
+                model, batch.rows(slice(start, start + _EVALUATION_ROWS)), per_step=task.per_step
+            )
+            for start in range(0, len(batch.x), _EVALUATION_ROWS)
+        ]
+    )
 
 
 class _Run:
@@ -173,12 +176,10 @@ class _Run:
         }
         per_step = self.task.per_step
         if self.settings.truncate is None:
-            outputs, cache = self.model.forward_with_cache(
-                batch.x, per_step, lengths=batch.lengths, **options
-            )
-            loss, d_outputs = self.loss(outputs, batch.y, batch.lengths if per_step else None)
+            found = counted_outputs(self.model, batch, per_step=per_step, **options)
+            loss, d_outputs = self.loss(found.outputs, found.targets, found.lengths)
             self._refuse_non_finite("loss", loss, step)
-            gradients = self.model.backward(d_outputs, cache).params
+            gradients = found.backward(d_outputs)
         else:
             stateful = cast(StatefulModel[Any], self.model)  # others are refused below
             loss, gradients = truncated_gradients(
@@ -197,8 +198,7 @@ class _Run:
         outputs = predict(self.model, self.task, self.validation)
         metric = self.task.metric.measure(outputs, self.validation)
         self._refuse_non_finite(f"validation {self.task.metric.name}", metric, step)
-        lengths = self.validation.lengths if self.task.per_step else None
-        loss, _ = self.loss(outputs, self.validation.y, lengths)
+        loss, _ = self.loss(outputs, *self._targets(self.validation))
         self._refuse_non_finite("validation loss", loss, step)
         record = Record(step, seconds, _mean(losses), _mean(norms), rate, metric, loss)
         self.progress.history.append(record)
@@ -211,6 +211,12 @@ class _Run:
             self._write_history()
         if self.on_validation is not None:
             self.on_validation(record)
+
+    def _targets(self, batch: Batch) -> tuple[NDArray, IntArray | None]:
+        """Return targets and lengths as the loss takes them, beside outputs of ``predict``."""
+        if batch.mask is not None:
+            return batch.y[batch.mask], None
+        return batch.y, batch.lengths if self.task.per_step else None
 
     def _replaces_the_kept(self, record: Record) -> bool:
         history, kept_step = self.progress.history, self.progress.best_step

@@ -16,6 +16,7 @@ from lstm_baseline.engine.contract import StatefulModel
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import Array, Params
 from lstm_baseline.tasks.metrics import Batch, valid_steps
+from lstm_baseline.training.counted_outputs import counted_outputs
 
 Loss = Callable[..., tuple[float, Array]]
 
@@ -58,35 +59,40 @@ def truncated_gradients(
     lengths = batch.lengths
     if lengths is None:
         lengths = np.full(len(batch.x), batch.x.shape[1])
-    num_terms = valid_steps(batch.x, batch.lengths).sum() if per_step else len(batch.x)
+    counts = valid_steps(batch.x, batch.lengths) if batch.mask is None else batch.mask
+    num_terms = counts.sum() if per_step else len(batch.x)
     state = None
     for start in range(0, batch.x.shape[1], num_steps):
         x = batch.x[:, start : start + num_steps]
         within = np.clip(lengths - start, 0, x.shape[1])
-        outputs, cache = model.forward_with_cache(
-            x, per_step, initial_state=state, lengths=within, **options
+        window = slice(start, start + num_steps)
+        part = Batch(
+            x,
+            batch.y[:, window] if per_step else batch.y,
+            within,
+            mask=None if batch.mask is None else batch.mask[:, window],
         )
-        state = getattr(cache, "state", None)
+        found = counted_outputs(model, part, per_step=per_step, initial_state=state, **options)
+        state = getattr(found.cache, "state", None)
         if state is None:
             raise InputError(
                 f"{type(model).__name__} cannot be trained on windows: what its "
                 "forward_with_cache keeps has no state"
             )
-        d_outputs = np.zeros_like(outputs)
+        d_outputs = np.zeros_like(found.outputs)
         if per_step:
-            share = within.sum() / num_terms
+            share = counts[:, window].sum() / num_terms
             if not share:
                 continue
-            y = batch.y[:, start : start + num_steps]
-            value, d_outputs = loss(outputs, y, within)
+            value, d_outputs = loss(found.outputs, found.targets, found.lengths)
         else:
             # Rows of length 0 end in the first window.
             ends = (within > 0) & (lengths <= start + num_steps) | (lengths == 0) & (start == 0)
             share = ends.sum() / num_terms
             if not share:
                 continue
-            value, d_outputs[ends] = loss(outputs[ends], batch.y[ends])
+            value, d_outputs[ends] = loss(found.outputs[ends], batch.y[ends])
         total += share * value
-        for name, gradient in model.backward(share * d_outputs, cache).params.items():
+        for name, gradient in found.backward(share * d_outputs).items():
             gradients[name] += gradient
     return total, gradients

@@ -13,7 +13,8 @@ from lstm_baseline.engine.storage import read_json
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.saved_model import SPLIT
-from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, Metric
+from lstm_baseline.tasks.arrays import IGNORED_LABEL
+from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, Metric, valid_steps
 from lstm_baseline.usage.predict import Prediction
 
 
@@ -67,10 +68,7 @@ def describe_score(prediction: Prediction, split: Split | None) -> Iterator[str]
         return
 
     def score(rows: NDArray) -> str:
-        some = Batch(
-            batch.x[rows], batch.y[rows], None if batch.lengths is None else batch.lengths[rows]
-        )
-        return formats.number(metric.measure(outputs[rows], some))
+        return formats.number(metric.measure(outputs[rows], batch.rows(rows)))
 
     everything = np.arange(len(outputs))
     yield f"{metric.name} {score(everything)} over {counted(len(outputs), 'row')}"
@@ -98,13 +96,14 @@ def _comparable(prediction: Prediction, y: NDArray) -> tuple[Metric, NDArray, Ba
     wanted = outputs.shape[:-1]
     steps = outputs if prediction.every_step else outputs[:, None]
     lengths = prediction.lengths if prediction.every_step else None
+    mask = prediction.source.mask if prediction.every_step else None
     if prediction.labels is None:
         if y.dtype.kind not in "biuf":
             raise InputError(f"y is {y.dtype}, and the model predicts numbers")
         values = y[..., None] if y.shape == wanted and outputs.shape[-1] == 1 else y
         if values.shape != outputs.shape:
             raise InputError(f"y has shape {y.shape}, and the outputs {outputs.shape}")
-        return MEAN_SQUARED_ERROR, outputs, Batch(steps, values, lengths)
+        return MEAN_SQUARED_ERROR, outputs, Batch(steps, values, lengths, mask=mask)
     if y.shape == (*wanted, 1):
         y = y[..., 0]
     if y.shape != wanted:
@@ -114,12 +113,17 @@ def _comparable(prediction: Prediction, y: NDArray) -> tuple[Metric, NDArray, Ba
     places = {_key(label): place for place, label in enumerate(prediction.labels)}
     unknown = len(prediction.labels)
     classes = np.array([places.get(_key(label), unknown) for label in y.ravel().tolist()])
+    ignored = y == IGNORED_LABEL if y.dtype.kind in "if" else np.zeros(wanted, bool)
+    if prediction.every_step and ignored.any() and _key(IGNORED_LABEL) not in places:
+        mask = (valid_steps(steps, lengths) if mask is None else mask) & ~ignored
+    if mask is not None and not mask.any():
+        raise InputError("no target counts")
     # A class that the model does not have is one that it never hits.
     more = np.full((*wanted, 1), -np.inf)
     return (
         ACCURACY,
         np.concatenate([outputs, more], -1),
-        Batch(steps, classes.reshape(wanted), lengths),
+        Batch(steps, classes.reshape(wanted), lengths, mask=mask),
     )
 
 

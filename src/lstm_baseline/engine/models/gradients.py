@@ -41,10 +41,12 @@ class ModelCache(NamedTuple):
     """Cache of the layers, with ``x``, the last ``state`` and, unless gates are to be recomputed,
     ``gate(field)``."""
     hidden: FloatArray
-    """Hidden states that the readout saw, (B, T, H) or (B, H)."""
+    """Hidden states that the readout saw, (B, T, H), (B, H), or (N, H) at N chosen steps."""
     live: NDArray | None
     """True at the steps that a readout's gradient counts, (B, T, 1); None for all."""
     return_sequences: bool
+    at: NDArray | None = None
+    """(B, T) True at the steps whose outputs were asked for; None for all."""
 
     @property
     def state(self) -> State:

@@ -25,6 +25,7 @@ from lstm_baseline.engine.inputs import (
     as_sequence,
     as_size,
     as_state_parts,
+    as_steps,
 )
 from lstm_baseline.engine.models.dropout import NO_DROPOUT, DropoutRates, Masks
 from lstm_baseline.engine.models.gradients import Gradients, ModelCache
@@ -247,6 +248,7 @@ class SequenceModel:
         *,
         initial_state: StateLike | None = None,
         lengths: npt.ArrayLike | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> FloatArray: ...
 
     @overload
@@ -258,6 +260,7 @@ class SequenceModel:
         *,
         initial_state: StateLike | None = None,
         lengths: npt.ArrayLike | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> tuple[FloatArray, ...]: ...
 
     @overload
@@ -269,6 +272,7 @@ class SequenceModel:
         return_state: Literal[True],
         initial_state: StateLike | None = None,
         lengths: npt.ArrayLike | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> tuple[FloatArray, ...]: ...
 
     def forward(
@@ -279,6 +283,7 @@ class SequenceModel:
         *,
         initial_state: StateLike | None = None,
         lengths: npt.ArrayLike | None = None,
+        at: npt.ArrayLike | None = None,
     ) -> FloatArray | tuple[FloatArray, ...]:
         """Run the model over a batch of sequences.
 
@@ -294,12 +299,15 @@ class SequenceModel:
             State to start from, as ``return_state`` gives it; the cell's initial state when None.
         lengths
             (B,) valid steps of each row, 0 to T. Later steps do not count: their outputs are 0.
+        at
+            (B, T) booleans: only the outputs at these steps are computed and returned, (N, O), row
+            by row. It goes with ``return_sequences``.
 
         Returns
         -------
-        (B, T, O) or (B, O), with H in place of O if there is no readout. With ``return_state``, a
-        tuple of the outputs and the arrays of the state, each with B rows. The last output of a row
-        of length 0 is that of its initial state.
+        (B, T, O), (B, O) or (N, O), with H in place of O if there is no readout. With
+        ``return_state``, a tuple of the outputs and the arrays of the state, each with B rows. The
+        last output of a row of length 0 is that of its initial state.
 
         Raises
         ------
@@ -307,7 +315,7 @@ class SequenceModel:
             If a shape, dtype or length does not fit; then nothing is computed.
         """
         outputs, state, _ = self._run(
-            x, return_sequences, initial_state, lengths, self.engine, keep=False
+            x, return_sequences, initial_state, lengths, self.engine, keep=False, at=at
         )
         return (outputs, *state) if return_state else outputs
 
@@ -318,6 +326,7 @@ class SequenceModel:
         *,
         initial_state: StateLike | None = None,
         lengths: npt.ArrayLike | None = None,
+        at: npt.ArrayLike | None = None,
         rng: RandomSource = None,
         recompute: bool = False,
     ) -> tuple[FloatArray, ModelCache]:
@@ -338,7 +347,7 @@ class SequenceModel:
         rng = None if rng is None else as_generator(rng)
         engine = recomputing(self.engine) if recompute else self.engine
         outputs, _, cache = self._run(
-            x, return_sequences, initial_state, lengths, engine, keep=True, rng=rng
+            x, return_sequences, initial_state, lengths, engine, keep=True, at=at, rng=rng
         )
         assert cache is not None
         return outputs, cache
@@ -378,6 +387,10 @@ class SequenceModel:
         state, d_last = cache.state, None
         if d_state is not None:
             d_last = self._as_state("d_state", d_state, state[0].shape[self.batch_axis])
+        if cache.at is not None:
+            d_steps = np.zeros((*cache.at.shape, self.width), self.dtype)
+            d_steps[cache.at] = d_hidden
+            d_hidden = d_steps
         d_sequence: FloatArray | None = d_hidden
         if not cache.return_sequences:
             # Only the last output is in the loss: its gradient is that of the last state.
@@ -549,6 +562,7 @@ class SequenceModel:
         engine: Engine,
         *,
         keep: bool,
+        at: npt.ArrayLike | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[FloatArray, State, ModelCache | None]:
         array = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
@@ -558,6 +572,11 @@ class SequenceModel:
             valid = as_lengths(lengths, num_rows, num_steps)
             if (valid == num_steps).all():
                 valid = None
+        chosen = None
+        if at is not None:
+            if not return_sequences:
+                raise InputError("at is given; it chooses steps, so set return_sequences")
+            chosen = as_steps(at, num_rows, num_steps, valid)
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
@@ -569,14 +588,17 @@ class SequenceModel:
         hidden = sequence
         if not return_sequences:
             hidden = self.stack.last_output(last, None if cache is None else cache.output_mask)
+        elif chosen is not None:
+            hidden = sequence[chosen]
         outputs = hidden
         if self.output_size is not None:
             outputs = read_out(hidden, self.params["W_out"], self.params["b_out"])
         live = None
-        if valid is not None and return_sequences and self.output_size is not None:
+        all_steps = return_sequences and chosen is None
+        if valid is not None and all_steps and self.output_size is not None:
             # Without a readout the engine has left the padding at 0, and does not read it.
             live = (np.arange(num_steps) < valid[:, None])[:, :, None]
             outputs = np.where(live, outputs, 0)
         if cache is None:
             return outputs, last, None
-        return outputs, last, ModelCache(cache, hidden, live, return_sequences)
+        return outputs, last, ModelCache(cache, hidden, live, return_sequences, chosen)

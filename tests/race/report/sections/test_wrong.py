@@ -14,7 +14,7 @@ from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.sections import wrong
 from lstm_baseline.race.report.sections.wrong import all_mistakes, mistakes, severity
 from lstm_baseline.runs.saved_model import MODEL, save_trained
-from lstm_baseline.tasks import ACCURACY, Task, make_task
+from lstm_baseline.tasks import ACCURACY, Batch, Task, make_task
 from tests.support.raced import COMMAND, HOSTILE
 from tests.support.races import LadderTask, race, run
 
@@ -141,13 +141,15 @@ class TestMistakes:
     def test_a_position_is_off_by_a_distance(self):
         task = make_task("object-tracking-position")
         y = np.array([[0.25, 0.5]], np.float32)
-        np.testing.assert_allclose(severity(task, y + np.array([0.3, -0.4]), y), [0.5], rtol=1e-6)
+        batch = Batch(np.zeros((1, 3, 2), np.float32), y)
+        found = severity(task, y + np.array([0.3, -0.4]), batch)
+        np.testing.assert_allclose(found, [0.5], rtol=1e-6)
 
     def test_wrong_answers_are_those_that_accuracy_counts(self):
         task = TASKS[0]
         test = task.test(0)
         outputs = LSTM(task.input_size, 4, task.output_size, rng=0).forward(test.x, False)
-        share = np.mean(severity(task, outputs, test.y) == 0)
+        share = np.mean(severity(task, outputs, test) == 0)
         assert share == pytest.approx(ACCURACY.measure(outputs, test))
 
 

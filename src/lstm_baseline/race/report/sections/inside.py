@@ -39,6 +39,7 @@ from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutc
 from lstm_baseline.race.report.sections.section import Picture, Section, draw, task_file
 from lstm_baseline.runs.saved_model import trained_model
 from lstm_baseline.tasks import Task
+from lstm_baseline.tasks.encoding import last_true
 from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training.losses import LOSSES
 
@@ -227,8 +228,10 @@ def attention_figure(data: Inside) -> Figure:
 
 
 def _whole_rows(batch: Batch) -> Batch:
-    """Return the longest rows, at most a hundred, cut to their length."""
+    """Return the longest rows, at most a hundred, cut to their length: to the last target."""
     lengths = np.full(len(batch.x), batch.x.shape[1]) if batch.lengths is None else batch.lengths
+    if batch.mask is not None:
+        lengths = last_true(batch.mask) + 1
     length = int(lengths.max())
     rows = np.flatnonzero(lengths == length)[:_MOST_ROWS]
     return Batch(batch.x[rows, :length], batch.y[rows])

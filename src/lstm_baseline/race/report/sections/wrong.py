@@ -8,14 +8,14 @@ import numpy as np
 
 from lstm_baseline.engine.activations import log_softmax
 from lstm_baseline.engine.errors import LSTMBaselineError
-from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.plots.formats import number
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
 from lstm_baseline.race.report.sections.section import Section
 from lstm_baseline.runs.saved_model import saved_model
 from lstm_baseline.tasks import Batch, GeneratedTask, Task
-from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.tasks.metrics import Metric, valid_steps
 from lstm_baseline.training import Trainable, predict
 
 SHOWN = 3
@@ -57,18 +57,29 @@ class TaskMistakes(NamedTuple):
     contestants: tuple[Mistakes, ...]
 
 
-def severity(task: Task, outputs: FloatArray, y: NDArray) -> NDArray:
+def severity(task: Task, outputs: FloatArray, batch: Batch) -> NDArray:
     """Return how wrong each answer is, (B,): 0 where it is right.
 
     Of classes it is the probability that the model gives to what it answers, the largest over wrong
     steps where every step has a target; of values, the distance from the target.
     """
+    rows, outputs, y = _targets(task, outputs, batch)
+    worst = np.zeros(len(batch.x))
     if task.loss == "mean_squared_error":
-        distance: NDArray = np.linalg.norm((outputs - y).reshape(len(y), -1), axis=1)
-        return distance
+        np.add.at(worst, rows, np.square(outputs - y).sum(axis=1))
+        return np.sqrt(worst)
     probability = np.exp(log_softmax(outputs.astype(np.float64))).max(axis=-1)
-    wrong: NDArray = np.where(outputs.argmax(axis=-1) == y, 0, probability)
-    return np.asarray(wrong.max(axis=1)) if task.per_step else wrong
+    np.maximum.at(worst, rows, np.where(outputs.argmax(axis=-1) == y, 0, probability))
+    return worst
+
+
+def _targets(task: Task, outputs: FloatArray, batch: Batch) -> tuple[IntArray, FloatArray, NDArray]:
+    """Return the row of each target that counts, its output and itself, each (N, …)."""
+    if not task.per_step:
+        return np.arange(len(batch.x)), outputs, batch.y
+    steps = valid_steps(batch.x, batch.lengths) if batch.mask is None else batch.mask
+    at = outputs if outputs.ndim == 2 else outputs[steps]
+    return np.nonzero(steps)[0], at, batch.y[steps]
 
 
 def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> Mistakes:
@@ -79,14 +90,15 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
     test = task.test(seed)
     blocks, num_wrong = [], 0
     for start in range(0, len(test.x), BLOCK):
-        batch = Batch(test.x[start : start + BLOCK], test.y[start : start + BLOCK])
+        batch = test.rows(slice(start, start + BLOCK))
         blocks.append(predict(trained, task, batch))
-        num_wrong += int(np.count_nonzero(severity(task, blocks[-1], batch.y)))
+        num_wrong += int(np.count_nonzero(severity(task, blocks[-1], batch)))
         if num_wrong >= SHOWN:
             break
-    outputs = np.concatenate(blocks)
-    x, y = test.x[: len(outputs)], test.y[: len(outputs)]
-    how_wrong = severity(task, outputs, y)
+    outputs, seen = np.concatenate(blocks), test.rows(slice(len(blocks) * BLOCK))
+    x, num_rows = seen.x, len(seen.x)
+    how_wrong = severity(task, outputs, seen)
+    rows, outputs, y = _targets(task, outputs, seen)
     told: dict[str, int] = {}
     for row in np.argsort(-how_wrong, kind="stable")[:num_wrong]:
         if len(told) == SHOWN:
@@ -94,25 +106,31 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
         told.setdefault(task.tell(x[row]), row)  # no sample twice, however often it was drawn
     worst = list(told.values())
     (oracle,) = [rule for rule in task.predictors() if rule.kind == "oracle"]
-    answers = [
-        WrongAnswer(
-            sample,
-            task.answer(outputs[row]),
-            _extent(task, outputs[row], y[row], how_wrong[row]),
-            task.answer(right),
+    chosen = seen.rows(np.array(worst, np.int64))
+    right_rows, right, _ = _targets(task, oracle.predict(chosen.x), chosen)
+    answers = []
+    for place, (sample, row) in enumerate(told.items()):
+        answer, target, oracle_s = outputs[rows == row], y[rows == row], right[right_rows == place]
+        if not task.per_step:
+            answer, target, oracle_s = answer[0], target[0], oracle_s[0]
+        answers.append(
+            WrongAnswer(
+                sample,
+                task.answer(answer),
+                _extent(task, answer, target, how_wrong[row]),
+                task.answer(oracle_s),
+            )
         )
-        for (sample, row), right in zip(told.items(), oracle.predict(x[worst]), strict=True)
-    ]
-    rows = f"{len(y):,}" if len(y) == len(test.y) else f"the first {len(y):,}"
+    among = f"{num_rows:,}" if num_rows == len(test.x) else f"the first {num_rows:,}"
     if task.loss == "mean_squared_error":
         typical, largest = number(float(np.median(how_wrong))), number(float(how_wrong.max()))
-        found = f"half of {rows} test samples off by {typical} or less"
+        found = f"half of {among} test samples off by {typical} or less"
         brief = f"off by up to {largest}"
     elif num_wrong == 0:
-        found, brief = f"none of {rows} test samples wrong", f"none of {len(y):,} wrong"
+        found, brief = f"none of {among} test samples wrong", f"none of {num_rows:,} wrong"
     else:
-        found = f"{num_wrong:,} of {rows} test samples wrong ({100 * num_wrong / len(y):.3g}%)"
-        brief = f"{num_wrong:,} of {len(y):,} wrong"
+        found = f"{num_wrong:,} of {among} test samples wrong ({100 * num_wrong / num_rows:.3g}%)"
+        brief = f"{num_wrong:,} of {num_rows:,} wrong"
     return Mistakes(model, found=found, brief=brief, answers=tuple(answers))
 
 
