@@ -21,9 +21,9 @@ from lstm_baseline.engine.cells import (
 )
 from lstm_baseline.engine.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import one_of
+from lstm_baseline.engine.inputs import is_tokens, one_of
 from lstm_baseline.engine.native import gru, lstm, lstm_variants, relational
-from lstm_baseline.engine.shapes import Array, FloatArray, IntArray, Params
+from lstm_baseline.engine.shapes import Array, FloatArray, IntArray, Params, Sequences
 
 ENGINES = ("auto", "native", "reference")
 
@@ -34,8 +34,8 @@ class UnrolledCache(Protocol):
     """An engine's record of a forward pass: all that its derivative needs."""
 
     @property
-    def x(self) -> FloatArray:
-        """(B, T, I)."""
+    def x(self) -> Sequences:
+        """The inputs."""
 
     @property
     def state(self) -> State:
@@ -55,7 +55,7 @@ class Unroll(Protocol):
         self,
         cell: Cell[Any, Any],
         params: Params,
-        x: Array,
+        x: Sequences,
         state: State | None,
         lengths: IntArray | None,
         keep_cache: bool,
@@ -125,7 +125,7 @@ def describe() -> dict[str, Any]:
 def _unroll_reference(
     cell: Cell[Any, Any],
     params: Params,
-    x: Array,
+    x: Sequences,
     state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,
@@ -156,7 +156,7 @@ _KERNELS_WITH_REGULARIZATION: dict[type[Cell[Any, Any]], Unroll] = {
 def _unroll_native(
     cell: Cell[Any, Any],
     params: Params,
-    x: Array,
+    x: Sequences,
     state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,
@@ -164,6 +164,8 @@ def _unroll_native(
 ) -> tuple[Array, State, UnrolledCache | None]:
     kernels = _KERNELS if regularization is None else _KERNELS_WITH_REGULARIZATION
     unroll = kernels.get(type(cell), _unroll_reference)
+    if is_tokens(x):
+        unroll = _unroll_reference
     return unroll(cell, params, x, state, lengths, keep_cache, regularization)
 
 

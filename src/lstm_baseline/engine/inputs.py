@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +95,23 @@ def as_sequence(x: object, input_size: int, dtype: FloatDType, model: str) -> Fl
             "(input_size)"
         )
     return array
+
+
+def is_tokens(x: object) -> TypeGuard[NDArray]:
+    """Return True for an array of whole numbers with one axis less than numbers would have."""
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu" and x.ndim in (1, 2)
+
+
+def as_tokens(tokens: NDArray, num_tokens: int, lengths: IntArray | None, model: str) -> IntArray:
+    """Return tokens (B, T) as 32-bit whole numbers, 0 in the padding."""
+    if lengths is not None:
+        tokens = np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, 0)
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= num_tokens):
+        raise InputError(
+            f"x holds tokens from {tokens.min()} to {tokens.max()}; this {model} knows "
+            f"{num_tokens}, 0 to {num_tokens - 1} (input_size)"
+        )
+    return np.ascontiguousarray(tokens, np.int32)
 
 
 def as_lengths(lengths: object, num_rows: int, num_steps: int) -> IntArray:

@@ -17,7 +17,8 @@ import numpy as np
 from lstm_baseline.engine.backend import Engine, UnrolledCache
 from lstm_baseline.engine.cells import Cell, CellGradients, Regularization, State
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.inputs import is_tokens
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, Sequences
 
 
 class RecomputingCache(NamedTuple):
@@ -26,8 +27,7 @@ class RecomputingCache(NamedTuple):
     engine: Engine
     cell: Cell[Any, Any]
     params: Params
-    x: FloatArray
-    """(B, T, I)."""
+    x: Sequences
     state: State
     """The last state."""
     starts: list[State | None]
@@ -43,7 +43,7 @@ class RecomputingCache(NamedTuple):
 
     def backward(self, d_outputs: FloatArray | None, d_state: State | None) -> CellGradients:
         """Run and differentiate every stretch, the last one first."""
-        d_x = np.empty_like(self.x)
+        d_x = None if is_tokens(self.x) else np.empty_like(self.x)
         d_params: Params = {}
         for k in range(len(self.starts) - 1, -1, -1):
             steps = _stretch(k, self.x.shape[1])
@@ -54,8 +54,9 @@ class RecomputingCache(NamedTuple):
             assert kept is not None
             d_y = None if d_outputs is None else d_outputs[:, steps]
             own = kept.backward(d_y, d_state)
-            # Computed now, because computing it later would mean keeping this stretch's record.
-            d_x[:, steps] = own.x()
+            if d_x is not None:
+                # Computed now: computing it later would mean keeping this stretch's record.
+                d_x[:, steps] = own.x()
             d_state = own.initial_state
             d_params = (
                 {n: d_params[n] + d for n, d in own.params.items()} if d_params else own.params
@@ -73,7 +74,7 @@ def _unroll(
     engine: Engine,
     cell: Cell[Any, Any],
     params: Params,
-    x: FloatArray,
+    x: Sequences,
     state: State | None,
     lengths: IntArray | None,
     keep_cache: bool,

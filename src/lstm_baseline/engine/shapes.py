@@ -23,9 +23,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace
+from jaxtyping import Float, Int
 
 Array: TypeAlias = Any
 """An array of any library that follows the array API standard."""
+
+Sequences: TypeAlias = Float[Array, "B T I"] | Int[Array, "B T"]
+"""Inputs over time: numbers (B, T, I), or tokens (B, T), whole numbers 0 … I − 1 that stand for
+one-hot rows of I columns."""
 
 Params: TypeAlias = dict[str, Array]
 """Parameters by name. The arrays are live: an optimizer updates them in place."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from lstm_baseline.engine.contract import Model
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import RandomSource
+from lstm_baseline.engine.inputs import RandomSource, is_tokens
 from lstm_baseline.engine.shapes import FloatArray, IntArray
 
 GradientErrors = dict[str, float]
@@ -17,7 +17,7 @@ GradientErrors = dict[str, float]
 
 def check_gradients(
     model: Model[Any],
-    x: FloatArray,
+    x: FloatArray | IntArray,
     *,
     return_sequences: bool = True,
     initial_state: tuple[FloatArray, ...] | None = None,
@@ -41,7 +41,7 @@ def check_gradients(
     model
         Anything with ``params``, ``forward``, ``forward_with_cache`` and ``backward``, in float64.
     x
-        (B, T, I).
+        (B, T, I), or tokens (B, T).
     return_sequences, initial_state, lengths
         As for ``forward``. The initial state is checked when one is given.
     final_state
@@ -61,7 +61,9 @@ def check_gradients(
     rng = np.random.default_rng(rng)
     if any(value.dtype != np.float64 for value in model.params.values()):
         raise InputError("the model is not in float64; make it with dtype=np.float64")
-    x = np.array(x, dtype=np.float64)
+    numbers = not is_tokens(x)
+    if numbers:
+        x = np.array(x, dtype=np.float64)
     state = None if initial_state is None else tuple(np.array(part) for part in initial_state)
     # Only what is set: a model of somebody else's need not know of all of them.
     given = {"initial_state": state, "lengths": lengths}
@@ -84,7 +86,7 @@ def check_gradients(
     gradients = stateful.backward(weights[0], cache, **d_state)
 
     pairs = {name: (model.params[name], gradients.params[name]) for name in model.params}
-    if hasattr(gradients, "x"):
+    if numbers and hasattr(gradients, "x"):
         pairs["x"] = (x, gradients.x)
     for k, part in enumerate(state or ()):
         pairs[f"initial_state[{k}]"] = (part, gradients.initial_state[k])

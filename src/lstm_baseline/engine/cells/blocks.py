@@ -6,7 +6,8 @@ All of them work on the last axis. Any number of axes may come before it, writte
 import math
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array, is_torch_array
 from jaxtyping import Float
 
 from lstm_baseline.engine.shapes import Array, Params
@@ -15,27 +16,63 @@ _LAYER_NORM_EPSILON = 1e-5
 
 
 def affine(
-    x: Float[Array, "*rows I"], W: Float[Array, "O I"], b: Float[Array, " O"] | None = None
+    x: Array, W: Float[Array, "O I"], b: Float[Array, " O"] | None = None
 ) -> Float[Array, "*rows O"]:
-    """Return y = W x + b for every row; W x without a bias."""
+    """Return y = W x + b for every row; W x without a bias.
+
+    x is (*, I), or tokens (*): whole numbers k that stand for one-hot rows, so that W x is column k
+    of W. No one-hot row is made.
+    """
+    if is_tokens(x):
+        xp = array_namespace(W)
+        y = xp.take(W.T, _reshape(x, (math.prod(x.shape),)), axis=0)
+        return _reshape(y if b is None else y + b, (*x.shape, W.shape[0]))
     y = _as_rows(x) @ W.T
     return _reshape(y if b is None else y + b, (*x.shape[:-1], W.shape[0]))
 
 
 def affine_backward(
     d_y: Float[Array, "*rows O"],
-    x: Float[Array, "*rows I"],
+    x: Array,
     params: Params,
     d_params: Params,
     W: str,
     b: str | None = None,
-) -> Float[Array, "*rows I"]:
-    """Return d_x = Wᵀ d_y; add d_W = Σ d_y xᵀ and d_b = Σ d_y to ``d_params``."""
+) -> Array:
+    """Return d_x = Wᵀ d_y; add d_W = Σ d_y xᵀ and d_b = Σ d_y to ``d_params``.
+
+    Tokens have no gradient, so of them it returns None.
+    """
     d_rows = _as_rows(d_y)
-    d_params[W] += d_rows.T @ _as_rows(x)
     if b is not None:
-        d_params[b] += array_namespace(x).sum(d_rows, axis=0)
+        d_params[b] += array_namespace(d_y).sum(d_rows, axis=0)
+    if is_tokens(x):
+        d_params[W] += sum_by_token(d_rows, x, d_params[W].shape[1]).T
+        return None
+    d_params[W] += d_rows.T @ _as_rows(x)
     return _reshape(d_rows @ params[W], x.shape)
+
+
+def is_tokens(x: Array) -> bool:
+    """Return True for whole numbers, which stand for one-hot rows."""
+    return bool(array_namespace(x).isdtype(x.dtype, "integral"))
+
+
+def sum_by_token(rows: Float[Array, "N O"], tokens: Array, num_tokens: int) -> Array:
+    """Return for each token the sum of the rows of its places, (V, O), in the order of places."""
+    xp = array_namespace(rows)
+    index = _reshape(tokens, (math.prod(tokens.shape),))
+    sums = xp.zeros((num_tokens, rows.shape[1]), dtype=rows.dtype, device=device(rows))
+    if is_numpy_array(rows):
+        np.add.at(sums, index, rows)
+        return sums
+    if is_torch_array(rows):
+        return sums.index_add(0, index, rows)
+    # The standard has no scatter: one token after the other.
+    for token in {int(k) for k in index}:
+        chosen = xp.astype(index == token, rows.dtype)
+        sums[token, :] = chosen @ rows
+    return sums
 
 
 class LayerNormCache(NamedTuple):

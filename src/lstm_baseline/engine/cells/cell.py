@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from lstm_baseline.engine.shapes import Array, Params, Shapes
+from lstm_baseline.engine.shapes import Array, Params, Sequences, Shapes
 
 S = TypeVar("S", bound=tuple[Array, ...])
 K = TypeVar("K")
@@ -71,7 +71,7 @@ class Cell(ABC, Generic[S, K]):
         """Return the operations in the matrix products of one step of one row, forward."""
 
     @abstractmethod
-    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    def input_part(self, params: Params, x: Sequences) -> Float[Array, "B T G"]:
         """Return u, the part of a step that depends on x alone.
 
         The loop over time computes it step by step, the derivative for all steps at once.
@@ -92,10 +92,10 @@ class Cell(ABC, Generic[S, K]):
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
+        x: Sequences,
         d_params: Params,
-    ) -> Float[Array, "B T I"]:
-        """Return the gradient of x; add to ``d_params``."""
+    ) -> Float[Array, "B T I"] | None:
+        """Return the gradient of x, None for tokens; add to ``d_params``."""
 
     @abstractmethod
     def initial_state(self, params: Params, num_rows: int) -> S:

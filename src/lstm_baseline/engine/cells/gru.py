@@ -27,6 +27,7 @@ from lstm_baseline.engine.shapes import (
     GRU_GATES,
     Array,
     Params,
+    Sequences,
     Shapes,
     join_gates,
     split_gates,
@@ -87,7 +88,7 @@ class GRUEquations(Cell[GRUState, GRUStep]):
         """Return 2 · 3H (I + H)."""
         return matrix_flops(self.shapes(input_size))
 
-    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    def input_part(self, params: Params, x: Sequences) -> Float[Array, "B T G"]:
         """Return W x + b of all three gates."""
         return affine(x, params["W"], params["b"])
 
@@ -138,9 +139,9 @@ class GRUEquations(Cell[GRUState, GRUStep]):
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
+        x: Sequences,
         d_params: Params,
-    ) -> Float[Array, "B T I"]:
+    ) -> Float[Array, "B T I"] | None:
         """Differentiate W x + b over all steps in one product."""
         return affine_backward(d_u, x, params, d_params, "W", "b")
 

@@ -48,6 +48,7 @@ from lstm_baseline.engine.shapes import (
     LSTM_GATES,
     Array,
     Params,
+    Sequences,
     Shapes,
     join_gates,
     split_gates,
@@ -246,7 +247,7 @@ class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
         """Return the operations of the products with W, U and W_proj."""
         return matrix_flops(self.shapes(input_size))
 
-    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    def input_part(self, params: Params, x: Sequences) -> Float[Array, "B T G"]:
         """Return N_x(W x) + b."""
         u = affine(x, params["W"])
         if "gain_x" in params:
@@ -332,9 +333,9 @@ class LSTMVariantEquations(Cell[LSTMState, LSTMVariantStep]):
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
+        x: Sequences,
         d_params: Params,
-    ) -> Float[Array, "B T I"]:
+    ) -> Float[Array, "B T I"] | None:
         """Differentiate N_x(W x) + b over all steps in one product."""
         if "b" in params:
             d_params["b"] += array_namespace(d_u).sum(d_u, axis=(0, 1))

@@ -23,7 +23,7 @@ from lstm_baseline.engine.activations import d_sigmoid, sigmoid
 from lstm_baseline.engine.cells.blocks import affine, affine_backward
 from lstm_baseline.engine.cells.cell import Cell, matrix_flops
 from lstm_baseline.engine.initializers import xavier_initializer
-from lstm_baseline.engine.shapes import Array, Params, Shapes, join_gates, split_gates
+from lstm_baseline.engine.shapes import Array, Params, Sequences, Shapes, join_gates, split_gates
 
 MIN_GRU_GATES = ("z", "h")
 """Update gate, candidate: the order of the lanes in W (2H, I), b (2H)."""
@@ -82,7 +82,7 @@ class MinGRUEquations(Cell[MinGRUState, MinGRUStep]):
         """Return 2 · 2H I."""
         return matrix_flops(self.shapes(input_size))
 
-    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    def input_part(self, params: Params, x: Sequences) -> Float[Array, "B T G"]:
         """Return W x + b of gate and candidate."""
         return affine(x, params["W"], params["b"])
 
@@ -117,9 +117,9 @@ class MinGRUEquations(Cell[MinGRUState, MinGRUStep]):
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
+        x: Sequences,
         d_params: Params,
-    ) -> Float[Array, "B T I"]:
+    ) -> Float[Array, "B T I"] | None:
         """Differentiate W x + b over all steps in one product."""
         return affine_backward(d_u, x, params, d_params, "W", "b")
 

@@ -17,17 +17,19 @@ from typing import Any, NamedTuple
 from array_api_compat import array_namespace, device
 from jaxtyping import Bool, Float, Int
 
+from lstm_baseline.engine.cells.blocks import is_tokens
 from lstm_baseline.engine.cells.cell import Cell
 from lstm_baseline.engine.cells.regularization import Regularization, rebuild
-from lstm_baseline.engine.shapes import Array, Params, State
+from lstm_baseline.engine.shapes import Array, Params, Sequences, State
 
 
 class CellGradients(NamedTuple):
     """Gradients of a cell that was run over time."""
 
     params: Params
-    x: Callable[[], Array]
-    """Computes (B, T, I), zero in the padding: training never asks, and it costs a product."""
+    x: Callable[[], Array | None]
+    """Computes (B, T, I), zero in the padding: training never asks, and it costs a product. None
+    for tokens, which have no gradient."""
     initial_state: State
 
 
@@ -37,7 +39,7 @@ class Cache(NamedTuple):
     cell: Cell[Any, Any]
     params: Params
     x: Array
-    """(B, T, I), padding set to zero."""
+    """(B, T, I) or (B, T), padding set to zero."""
     live: Array | None
     """(B, T), True within each row's length; None when all rows have T steps."""
     steps: list[Any]
@@ -60,7 +62,7 @@ class Cache(NamedTuple):
 def unroll(
     cell: Cell[Any, Any],
     params: Params,
-    x: Float[Array, "B T I"],
+    x: Sequences,
     state: State,
     lengths: Int[Array, " B"] | None = None,
     *,
@@ -74,7 +76,7 @@ def unroll(
     cell, params
         The equations and their parameters.
     x
-        (B, T, I) inputs.
+        (B, T, I) inputs, or tokens (B, T): whole numbers that stand for one-hot rows.
     state
         State before the first step.
     lengths
@@ -99,14 +101,14 @@ def unroll(
     if lengths is not None:
         live = xp.arange(num_steps, device=device(x))[None, :] < lengths[:, None]
         # Numbers in the padding, NaN included, must not reach a product.
-        x = xp.where(live[:, :, None], x, xp.zeros_like(x))
+        x = xp.where(live if is_tokens(x) else live[:, :, None], x, xp.zeros_like(x))
     regularization = regularization or Regularization()
     width = math.prod(state[0].shape[1:])
     outputs, steps = [], []
     for t in range(num_steps):
         seen = regularization.before_step(state)
         # Step by step: in one product of all steps, the bits would depend on their number.
-        u_t = cell.input_part(params, x[:, t : t + 1, :])[:, 0, :]
+        u_t = cell.input_part(params, x[:, t : t + 1, ...])[:, 0, :]
         new_state, step_cache = cell.step(params, u_t, seen)
         new_state = regularization.after_step(new_state, state, t)
         state = new_state if live is None else _select(live[:, t], new_state, state)
@@ -116,7 +118,8 @@ def unroll(
     if outputs:
         y = xp.stack(outputs, axis=1)
     else:
-        y = xp.zeros((x.shape[0], 0, width), dtype=x.dtype, device=device(x))
+        dtype = state[0].dtype
+        y = xp.zeros((x.shape[0], 0, width), dtype=dtype, device=device(x))
     if live is not None:
         y = xp.where(live[:, :, None], y, xp.zeros_like(y))
     if not keep_cache:
@@ -130,7 +133,7 @@ def unroll_backward(
     d_outputs: Float[Array, "B T H"] | None,
     cache: Cache,
     d_state: State | None = None,
-) -> tuple[Params, Float[Array, "B T I"], State]:
+) -> tuple[Params, Array | None, State]:
     """Differentiate ``unroll``.
 
     Parameters
@@ -148,7 +151,8 @@ def unroll_backward(
     Returns
     -------
     d_params, d_x, d_initial_state
-        Gradients with the shapes of what they belong to; d_x is zero in the padding.
+        Gradients with the shapes of what they belong to; d_x is zero in the padding, and None for
+        tokens.
     """
     _, _, x, live, steps, last_state, regularization = cache
     xp = array_namespace(x)
@@ -156,7 +160,7 @@ def unroll_backward(
     if d_state is None:
         d_state = rebuild(last_state, [xp.zeros_like(part) for part in last_state])
     if not steps:
-        return d_params, xp.zeros_like(x), d_state
+        return d_params, None if is_tokens(x) else xp.zeros_like(x), d_state
     d_u = []
     for t in range(len(steps) - 1, -1, -1):
         d_new = d_state

@@ -49,7 +49,7 @@ from lstm_baseline.engine.cells.blocks import (
 )
 from lstm_baseline.engine.cells.cell import Cell
 from lstm_baseline.engine.initializers import lecun_initializer
-from lstm_baseline.engine.shapes import Array, Params, Shapes, join_gates, split_gates
+from lstm_baseline.engine.shapes import Array, Params, Sequences, Shapes, join_gates, split_gates
 
 
 class RelationalState(NamedTuple):
@@ -171,7 +171,7 @@ class RelationalEquations(Cell[RelationalState, RelationalStep]):
         gates = (1 + S) * F * self.num_gates
         return 2 * (input_size * F + self.num_blocks * block + gates)
 
-    def input_part(self, params: Params, x: Float[Array, "B T I"]) -> Float[Array, "B T G"]:
+    def input_part(self, params: Params, x: Sequences) -> Float[Array, "B T G"]:
         """Return R1 and the input's part of R8, side by side."""
         # R1
         e = affine(x, params["W_in"], params["b_in"])
@@ -236,9 +236,9 @@ class RelationalEquations(Cell[RelationalState, RelationalStep]):
         self,
         params: Params,
         d_u: Float[Array, "B T G"],
-        x: Float[Array, "B T I"],
+        x: Sequences,
         d_params: Params,
-    ) -> Float[Array, "B T I"]:
+    ) -> Float[Array, "B T I"] | None:
         """Differentiate the input's part of R8, then R1, over all steps in one product."""
         d_e, d_gates_of_e = d_u[..., : self.slot_size], d_u[..., self.slot_size :]
         # R8, input part

@@ -27,7 +27,7 @@ import numpy as np
 
 from lstm_baseline.engine.cells import Regularization, State
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import as_number
+from lstm_baseline.engine.inputs import as_number, is_tokens
 from lstm_baseline.engine.shapes import FloatArray, FloatDType, NDArray, Params
 
 _PARTS = 2**16
@@ -84,6 +84,13 @@ class Masks:
 
     def for_layer_input(self, x: FloatArray, first: bool) -> FloatArray | None:
         """Return what to multiply the input (B, T, ·) of a layer with; None for 1."""
+        if is_tokens(x):
+            if self.rates.input_dropout:
+                raise InputError(
+                    "input_dropout drops numbers, and x holds tokens; give embedding_size, so that "
+                    "it drops those of the embedding"
+                )
+            return None
         mask = None if first else self._dropped("dropout", x.shape, x.dtype)
         held = self._dropped("input_dropout", (len(x), 1, x.shape[2]), x.dtype)
         return held if mask is None else mask if held is None else mask * held

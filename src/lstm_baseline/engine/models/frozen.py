@@ -8,7 +8,15 @@ import numpy.typing as npt
 from lstm_baseline.engine.cells.lstm import LSTMEquations, LSTMState
 from lstm_baseline.engine.core import load_core
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import as_lengths, as_real, as_sequence, as_state_parts
+from lstm_baseline.engine.inputs import (
+    as_lengths,
+    as_real,
+    as_sequence,
+    as_state_parts,
+    as_tokens,
+    is_tokens,
+)
+from lstm_baseline.engine.models.embedding import PLAIN
 from lstm_baseline.engine.models.options import by_layer
 from lstm_baseline.engine.models.sequence_model import SequenceModel, StateLike
 from lstm_baseline.engine.shapes import FloatArray
@@ -34,7 +42,8 @@ class FrozenLSTM:
         self._model = model
         self._core: Any = None
         one_layer = isinstance(model.cell, LSTMEquations) and len(model.suffixes) == 1
-        plain = one_layer and not model.rates.in_evaluation
+        own_start = model.stack.layers.learned_state or model.tokens != PLAIN
+        plain = one_layer and not (own_start or model.rates.in_evaluation)
         if model.engine.name == "native" and plain:
             weights = [model.params.get(name) for name in ("W", "U", "b", "W_out", "b_out")]
             self._core = load_core().freeze_lstm(*weights, LSTMState, _Converter(self))
@@ -58,7 +67,7 @@ class FrozenLSTM:
         Parameters
         ----------
         x_t
-            (B, I) input of this step.
+            (B, I) input of this step, or tokens (B,).
         state
             State after the previous step, in the model's form: (h, c), each (B, H), for one plain
             layer; zeros when None. It is not changed.
@@ -120,7 +129,7 @@ class FrozenLSTM:
         lengths: npt.ArrayLike | None = None,
     ) -> FloatArray | tuple[FloatArray, ...]:
         """Run over a batch of sequences; arguments and returns are those of ``LSTM.forward``."""
-        if self._core is None:
+        if self._core is None or is_tokens(x):
             y, *state = self._model.forward(
                 x, return_sequences, True, initial_state=initial_state, lengths=lengths
             )
@@ -145,9 +154,15 @@ class _Converter:
         self.dtype = frozen.dtype
 
     def __call__(self, x_t: object, state: object) -> tuple[FloatArray, LSTMState | None]:
+        if is_tokens(x_t) and np.ndim(x_t) == 1:
+            tokens = as_tokens(np.asarray(x_t)[:, None], self.input_size, None, "LSTM")[:, 0]
+            # W is packed for products; a token of one step is a row of them.
+            x_t = tokens[:, None] == np.arange(self.input_size)
         rows = as_real("x_t", x_t, self.dtype)
         if rows.ndim != 2:
-            raise InputError(f"x_t has shape {rows.shape}; give two axes (batch, features)")
+            raise InputError(
+                f"x_t has shape {rows.shape}; give two axes (batch, features), or tokens (batch,)"
+            )
         rows = as_sequence(rows[:, None, :], self.input_size, self.dtype, "LSTM")[:, 0]
         start = None if state is None else _as_state("state", state, self, len(rows))
         return np.ascontiguousarray(rows), start

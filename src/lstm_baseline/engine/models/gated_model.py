@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from lstm_baseline.engine.inputs import RandomSource
 from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.embedding import Tokens
 from lstm_baseline.engine.models.options import (
     SequenceKeywords,
     by_layer,
@@ -34,8 +35,10 @@ class GatedModel(SequenceModel):
         Generator or seed of the initial values; fresh entropy when None.
     engine
         "auto", "native" or "reference".
-    num_layers, bidirectional, merge
-        Layers and directions, as for ``LSTM``.
+    num_layers, bidirectional, merge, learned_state
+        Layers, directions and where they start, as for ``LSTM``.
+    embedding_size, tied
+        How tokens are taken, as for ``LSTM``.
     dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
         Rates of dropout in training, as for ``LSTM``; the reference runs a cell with recurrent
         dropout or zoneout.
@@ -56,13 +59,16 @@ class GatedModel(SequenceModel):
         **options: Unpack[SequenceKeywords],
     ) -> None:
         sizes = hidden_sizes(hidden_size, options)
-        layers, rates = sort_keywords({**options, "num_layers": len(sizes)}, Layers, DropoutRates)
+        layers, rates, tokens = sort_keywords(
+            {**options, "num_layers": len(sizes)}, Layers, DropoutRates, Tokens
+        )
         super().__init__(
             [self.cell_type(size) for size in sizes],
             input_size,
             output_size,
             layers=Layers.checked(**layers),
             rates=DropoutRates.checked(**rates),
+            tokens=Tokens.checked(**tokens),
             dtype=dtype,
             rng=rng,
             engine=engine,
@@ -74,4 +80,4 @@ class GatedModel(SequenceModel):
         return by_layer(self.stack.cells)
 
 
-show_keywords(GatedModel, Layers, DropoutRates)
+show_keywords(GatedModel, Layers, DropoutRates, Tokens)

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from lstm_baseline.engine.cells import State
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models.stack import StackCache
-from lstm_baseline.engine.shapes import FloatArray, NDArray, Params
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params
 
 
 class Gradients:
@@ -18,7 +19,7 @@ class Gradients:
     """A state of the model's own type."""
 
     def __init__(
-        self, params: Params, gradient_of_x: Callable[[], FloatArray], initial_state: State
+        self, params: Params, gradient_of_x: Callable[[], FloatArray | None], initial_state: State
     ) -> None:
         self.params = params
         self.initial_state = initial_state
@@ -26,11 +27,23 @@ class Gradients:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle the numbers, that of x among them, and not what would compute it."""
-        return {"params": self.params, "initial_state": self.initial_state, "x": self.x}
+        return {"params": self.params, "initial_state": self.initial_state, "_x": self._x}
+
+    @property
+    def x(self) -> FloatArray:
+        """(B, T, I), zero in the padding; computed when it is first asked for.
+
+        Raises
+        ------
+        InputError
+            If x holds tokens, which have no gradient.
+        """
+        if self._x is None:
+            raise InputError("x holds tokens, and whole numbers have no gradient")
+        return self._x
 
     @cached_property
-    def x(self) -> FloatArray:
-        """(B, T, I), zero in the padding; computed when it is first asked for."""
+    def _x(self) -> FloatArray | None:
         return self._gradient_of_x()
 
 
@@ -45,8 +58,12 @@ class ModelCache(NamedTuple):
     live: NDArray | None
     """True at the steps that a readout's gradient counts, (B, T, 1); None for all."""
     return_sequences: bool
-    at: NDArray | None = None
+    at: NDArray | None
     """(B, T) True at the steps whose outputs were asked for; None for all."""
+    tokens: IntArray | None
+    """(B, T) what an embedding looked up; None without one."""
+    from_learned_state: bool
+    """Whether the pass started from the learned state."""
 
     @property
     def state(self) -> State:

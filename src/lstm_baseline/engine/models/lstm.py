@@ -10,6 +10,7 @@ from lstm_baseline.engine.cells import LSTMVariant, LSTMVariantEquations
 from lstm_baseline.engine.cells.initial_values import Start
 from lstm_baseline.engine.inputs import RandomSource
 from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.embedding import Tokens
 from lstm_baseline.engine.models.frozen import FrozenLSTM
 from lstm_baseline.engine.models.options import (
     LSTMKeywords,
@@ -24,7 +25,7 @@ from lstm_baseline.engine.models.stack import Layers
 
 @final
 class LSTM(SequenceModel):
-    """Long short-term memory over (B, T, I).
+    """Long short-term memory over numbers (B, T, I), or tokens (B, T).
 
     ``cells/lstm.py`` has the six equations, ``cells/lstm_variants.py`` those of the variants. By
     default recurrent weights start orthogonal and input weights Xavier-uniform, each gate on its
@@ -44,6 +45,15 @@ class LSTM(SequenceModel):
     merge
         How the outputs of both directions become one: "concatenate" puts them side by side,
         (B, T, 2H); "sum" and "mean" give (B, T, H).
+    learned_state
+        Whether the state before the first step is learned, one for all rows: h_0 and c_0 (H). It
+        starts at 0.
+    embedding_size
+        D of a table E (V, D) of tokens: x is (B, T), whole numbers 0 … V − 1, V = input_size, and
+        the first layer sees E's rows. Without it x may be tokens too: they count as one-hot rows,
+        and W x is a column of W.
+    tied
+        Whether the readout's weights are the table: y = E h + b_out.
     projection_size
         P of a projection h = W_proj m, so that h is (B, P) while c is (B, H); none when None.
     peepholes
@@ -105,7 +115,7 @@ class LSTM(SequenceModel):
         **options: Unpack[LSTMKeywords],
     ) -> None:
         sizes = hidden_sizes(hidden_size, options)
-        layers, variant, rates = LSTMOptions.checked({**options, "num_layers": len(sizes)})
+        layers, variant, rates, tokens = LSTMOptions.checked({**options, "num_layers": len(sizes)})
         start = Start(initialization, forget_bias)
         super().__init__(
             [variant.cell(size, start) for size in sizes],
@@ -113,6 +123,7 @@ class LSTM(SequenceModel):
             output_size,
             layers=layers,
             rates=rates,
+            tokens=tokens,
             dtype=dtype,
             rng=rng,
             engine=engine,
@@ -137,11 +148,11 @@ class LSTM(SequenceModel):
     @property
     def options(self) -> LSTMOptions:
         """All that this LSTM is besides its sizes."""
-        return LSTMOptions(self.stack.layers, self.variant, self.rates)
+        return LSTMOptions(self.stack.layers, self.variant, self.rates, self.tokens)
 
     def freeze(self) -> FrozenLSTM:
         """Return a copy for streams and inference, which later updates do not reach."""
         return FrozenLSTM(self.astype(self.dtype))
 
 
-show_keywords(LSTM, Layers, LSTMVariant, DropoutRates)
+show_keywords(LSTM, Layers, LSTMVariant, DropoutRates, Tokens)

@@ -8,22 +8,26 @@ from lstm_baseline.engine.cells import LSTMVariant
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_size
 from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.embedding import PLAIN, Tokens
 from lstm_baseline.engine.models.stack import Layers
 from lstm_baseline.engine.wording import did_you_mean
 
 
 class SequenceKeywords(TypedDict, total=False):
-    """Options of every model: ``Layers`` and ``DropoutRates``."""
+    """Options of every model: ``Layers``, ``DropoutRates`` and ``Tokens``."""
 
     num_layers: int
     bidirectional: bool
     merge: str
+    learned_state: bool
     dropout: float
     input_dropout: float
     output_dropout: float
     recurrent_dropout: float
     weight_drop: float
     zoneout: float | Sequence[float]
+    embedding_size: int | None
+    tied: bool
 
 
 class LSTMKeywords(SequenceKeywords, total=False):
@@ -44,6 +48,7 @@ class LSTMOptions(NamedTuple):
     layers: Layers = Layers()
     variant: LSTMVariant = LSTMVariant()
     rates: DropoutRates = DropoutRates()
+    tokens: Tokens = PLAIN
 
     @classmethod
     def checked(cls, given: Mapping[str, object]) -> "LSTMOptions":
@@ -56,9 +61,14 @@ class LSTMOptions(NamedTuple):
         TypeError
             If there is no such keyword.
         """
-        layers, variant, rates = sort_keywords(given, Layers, LSTMVariant, DropoutRates)
+        layers, variant, rates, tokens = sort_keywords(
+            given, Layers, LSTMVariant, DropoutRates, Tokens
+        )
         return cls(
-            Layers.checked(**layers), LSTMVariant.checked(**variant), DropoutRates.checked(**rates)
+            Layers.checked(**layers),
+            LSTMVariant.checked(**variant),
+            DropoutRates.checked(**rates),
+            Tokens.checked(**tokens),
         )
 
     def changed(self) -> dict[str, object]:

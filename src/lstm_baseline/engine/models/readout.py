@@ -12,13 +12,13 @@ def readout_shapes(width: int, output_size: int | None) -> Shapes:
 
 
 def initial_readout(shapes: Shapes, rng: np.random.Generator) -> Params:
-    """Draw W_out Xavier-uniform; b_out starts at 0."""
-    if not shapes:
-        return {}
-    return {
-        "W_out": xavier_initializer(shapes["W_out"], rng=rng),
-        "b_out": np.zeros(shapes["b_out"]),
-    }
+    """Draw W_out Xavier-uniform, where it is there; b_out starts at 0."""
+    values: Params = {}
+    if "W_out" in shapes:
+        values["W_out"] = xavier_initializer(shapes["W_out"], rng=rng)
+    if "b_out" in shapes:
+        values["b_out"] = np.zeros(shapes["b_out"])
+    return values
 
 
 def read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
@@ -34,10 +34,10 @@ def read_out(hidden: FloatArray, W: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def read_out_backward(
-    d_outputs: FloatArray, hidden: FloatArray, params: Params
+    d_outputs: FloatArray, hidden: FloatArray, params: Params, weights: str = "W_out"
 ) -> tuple[FloatArray, Params]:
-    """Return the gradients of the hidden states and of W_out and b_out."""
+    """Return the gradients of the hidden states, and of ``weights`` and b_out."""
     d_rows = d_outputs.reshape(-1, d_outputs.shape[-1])
     rows = hidden.reshape(-1, hidden.shape[-1])
-    d_params = {"W_out": d_rows.T @ rows, "b_out": d_rows.sum(axis=0)}
-    return (d_rows @ params["W_out"]).reshape(hidden.shape), d_params
+    d_params = {weights: d_rows.T @ rows, "b_out": d_rows.sum(axis=0)}
+    return (d_rows @ params[weights]).reshape(hidden.shape), d_params

@@ -9,6 +9,7 @@ from lstm_baseline.engine.cells import RelationalEquations
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import RandomSource, as_number, as_size
 from lstm_baseline.engine.models.dropout import DropoutRates
+from lstm_baseline.engine.models.embedding import Tokens
 from lstm_baseline.engine.models.options import SequenceKeywords, show_keywords, sort_keywords
 from lstm_baseline.engine.models.sequence_model import SequenceModel
 from lstm_baseline.engine.models.stack import Layers
@@ -50,9 +51,11 @@ class RelationalRNN(SequenceModel):
         Generator or seed of the initial values; fresh entropy when None.
     engine
         "auto", "native" or "reference".
-    num_layers, bidirectional, merge
-        Layers and directions, as for ``LSTM``; each further layer sees the flattened memory of the
-        layer before it.
+    embedding_size, tied
+        How tokens are taken, as for ``LSTM``.
+    num_layers, bidirectional, merge, learned_state
+        Layers, directions and where they start, as for ``LSTM``; each further layer sees the
+        flattened memory of the layer before it.
     dropout, input_dropout, output_dropout, recurrent_dropout, weight_drop, zoneout
         Rates of dropout in training, as for ``LSTM``. Recurrent dropout acts on the memory before
         a step, weight drop on U_g; the reference runs recurrent dropout and zoneout.
@@ -97,17 +100,18 @@ class RelationalRNN(SequenceModel):
             forget_bias=as_number("forget_bias", forget_bias),
             input_bias=as_number("input_bias", input_bias),
         )
-        layers, rates = sort_keywords(options, Layers, DropoutRates)
+        layers, rates, tokens = sort_keywords(options, Layers, DropoutRates, Tokens)
         super().__init__(
             cell,
             input_size,
             output_size,
             layers=Layers.checked(**layers),
             rates=DropoutRates.checked(**rates),
+            tokens=Tokens.checked(**tokens),
             dtype=dtype,
             rng=rng,
             engine=engine,
         )
 
 
-show_keywords(RelationalRNN, Layers, DropoutRates)
+show_keywords(RelationalRNN, Layers, DropoutRates, Tokens)

@@ -26,8 +26,18 @@ from lstm_baseline.engine.inputs import (
     as_size,
     as_state_parts,
     as_steps,
+    as_tokens,
+    is_tokens,
 )
 from lstm_baseline.engine.models.dropout import NO_DROPOUT, DropoutRates, Masks
+from lstm_baseline.engine.models.embedding import (
+    PLAIN,
+    TABLE,
+    Tokens,
+    initial_table,
+    look_up,
+    look_up_backward,
+)
 from lstm_baseline.engine.models.gradients import Gradients, ModelCache
 from lstm_baseline.engine.models.model_file import (
     check_configuration,
@@ -44,7 +54,14 @@ from lstm_baseline.engine.models.readout import (
 )
 from lstm_baseline.engine.models.stack import ONE_LAYER, Layers, Stack
 from lstm_baseline.engine.recomputation import recomputing
-from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params, Shapes
+from lstm_baseline.engine.shapes import (
+    FloatArray,
+    IntArray,
+    NDArray,
+    Params,
+    Sequences,
+    Shapes,
+)
 from lstm_baseline.engine.storage import check_arrays
 
 StateLike = State | list[FloatArray] | FloatArray
@@ -52,20 +69,22 @@ StateLike = State | list[FloatArray] | FloatArray
 
 
 class SequenceModel:
-    """Recurrent cells over (B, T, I): layers, directions, dropout and a linear readout.
+    """Recurrent cells over numbers (B, T, I) or tokens (B, T), in layers, with a linear readout.
 
     Parameters
     ----------
     cell
         One cell for all layers, or a sequence with one for each.
     input_size
-        I.
+        I, or V where x holds tokens 0 … V − 1.
     output_size
         O of a linear readout y = W_out h + b_out; no readout when None.
     layers
         Number and directions of the layers.
     rates
         Rates of dropout in training.
+    tokens
+        How tokens are taken: as one-hot rows, or looked up in a table.
     dtype
         float32 or float64.
     rng
@@ -95,6 +114,7 @@ class SequenceModel:
         *,
         layers: Layers = ONE_LAYER,
         rates: DropoutRates = NO_DROPOUT,
+        tokens: Tokens = PLAIN,
         dtype: npt.DTypeLike = np.float32,
         rng: RandomSource = None,
         engine: str = "auto",
@@ -114,10 +134,11 @@ class SequenceModel:
             )
         self.input_size = as_size("input_size", input_size)
         self.output_size = None if output_size is None else as_size("output_size", output_size)
-        self.stack, self.rates = Stack(cells, layers), rates
+        self.stack, self.rates, self.tokens = Stack(cells, layers), rates, tokens
+        tokens.check(self.input_size, self.width, self.output_size)
         self.dtype = as_dtype(dtype)
         self.engine = select_engine(engine)
-        cell_shapes = [own.shapes(size) for own, size in self.stack.inputs(self.input_size)]
+        cell_shapes = [own.shapes(size) for own, size in self.stack.inputs(self._seen_size)]
         self._names_by_layer = [
             {name: f"{name}{suffix}" for name in shapes}
             for suffix, shapes in zip(self.suffixes, cell_shapes, strict=True)
@@ -128,8 +149,14 @@ class SequenceModel:
             for names, shapes in zip(self._names_by_layer, cell_shapes, strict=True)
             for name, shape in shapes.items()
         }
+        if layers.learned_state:
+            self._shapes |= self._state_shapes()
         self._readout_shapes = readout_shapes(self.width, self.output_size)
+        if tokens.tied:
+            del self._readout_shapes["W_out"]
         self._shapes |= self._readout_shapes
+        if tokens.embedding_size is not None:
+            self._shapes[TABLE] = (self.input_size, tokens.embedding_size)
         self.params = {}
         if rng is not NO_DRAWS:
             self._draw(as_generator(rng))
@@ -140,12 +167,48 @@ class SequenceModel:
         self.engine = engine_here(self.engine)
 
     def _draw(self, rng: np.random.Generator) -> None:
-        inputs = self.stack.inputs(self.input_size)
+        inputs = self.stack.inputs(self._seen_size)
         for names, (cell, size) in zip(self._names_by_layer, inputs, strict=True):
             for name, value in cell.initial_params(size, rng).items():
                 self.params[names[name]] = value.astype(self.dtype)
+        if self.stack.layers.learned_state:
+            start = self.stack.initial_state(self._params_by_layer, 1)
+            for fields, own in zip(self._state_names, self.stack.split(start), strict=True):
+                self.params |= {n: part[0].copy() for n, part in zip(fields, own, strict=True)}
         for name, value in initial_readout(self._readout_shapes, rng).items():
             self.params[name] = value.astype(self.dtype)
+        if TABLE in self._shapes:
+            table = initial_table(self.input_size, self.tokens, rng)
+            self.params[TABLE] = table.astype(self.dtype)
+
+    @property
+    def _seen_size(self) -> int:
+        """Features that the first layer sees."""
+        return self.tokens.embedding_size or self.input_size
+
+    @property
+    def _state_names(self) -> list[list[str]]:
+        """Names of the learned state's arrays, by layer and direction."""
+        fields = self.cell.state_type._fields
+        return [[f"{field}_0{suffix}" for field in fields] for suffix in self.suffixes]
+
+    def _state_shapes(self) -> Shapes:
+        """Return the shapes of the learned state's arrays."""
+        shapes: Shapes = {}
+        for names, (cell, size) in zip(
+            self._state_names, self.stack.inputs(self._seen_size), strict=True
+        ):
+            blank = {
+                name: np.broadcast_to(self.dtype.type(0), shape)
+                for name, shape in cell.shapes(size).items()
+            }
+            start = cell.initial_state(blank, 1)
+            shapes |= {n: part.shape[1:] for n, part in zip(names, start, strict=True)}
+        return shapes
+
+    @property
+    def _readout_weights(self) -> str:
+        return TABLE if self.tokens.tied else "W_out"
 
     @classmethod
     def shapes(cls, *sizes: Any, **options: Any) -> Shapes:
@@ -168,6 +231,7 @@ class SequenceModel:
                 for name, value in cells[0].items()
             },
             **changed(self.rates),
+            **changed(self.tokens),
         }
         if not self.stack.is_uniform:
             del options["num_layers"]  # the sizes of the layers tell it
@@ -181,7 +245,7 @@ class SequenceModel:
     @property
     def flops_per_step(self) -> int:
         """Floating-point operations in the matrix products of one step of one row, forward."""
-        inputs = self.stack.inputs(self.input_size)
+        inputs = self.stack.inputs(self._seen_size)
         readout = 2 * (self.output_size or 0) * self.width
         return sum(cell.flops_per_step(size) for cell, size in inputs) + readout
 
@@ -237,7 +301,18 @@ class SequenceModel:
 
     def initial_state(self, num_rows: int) -> Any:
         """Return the state before the first step, for ``num_rows`` rows."""
-        return self.stack.initial_state(self._params_by_layer, num_rows)
+        if not self.stack.layers.learned_state:
+            return self.stack.initial_state(self._params_by_layer, num_rows)
+        return self.stack.join(
+            [
+                self.cell.state_type(*(self._for_rows(name, num_rows) for name in names))
+                for names in self._state_names
+            ]
+        )
+
+    def _for_rows(self, name: str, num_rows: int) -> FloatArray:
+        value = self.params[name]
+        return np.repeat(value[None], num_rows, axis=0)
 
     @overload
     def forward(
@@ -290,7 +365,7 @@ class SequenceModel:
         Parameters
         ----------
         x
-            (B, T, I), real numbers.
+            (B, T, I), real numbers; or tokens (B, T), whole numbers 0 … I − 1.
         return_sequences
             True for the output at every step, False for each row's last one.
         return_state
@@ -383,7 +458,9 @@ class SequenceModel:
             d_hidden = np.where(cache.live, d_hidden, 0)
         d_readout: Params = {}
         if self.output_size is not None:
-            d_hidden, d_readout = read_out_backward(d_hidden, cache.hidden, self.params)
+            d_hidden, d_readout = read_out_backward(
+                d_hidden, cache.hidden, self.params, self._readout_weights
+            )
         state, d_last = cache.state, None
         if d_state is not None:
             d_last = self._as_state("d_state", d_state, state[0].shape[self.batch_axis])
@@ -404,7 +481,21 @@ class SequenceModel:
             for names, values in zip(self._names_by_layer, by_layer, strict=True)
             for name, value in values.items()
         }
-        return Gradients(d_params | d_readout, d_x, d_initial)
+        if self.stack.layers.learned_state:
+            d_starts = self.stack.split(d_initial)
+            for own_names, own in zip(self._state_names, d_starts, strict=True):
+                for name, part in zip(own_names, own, strict=True):
+                    # A pass from a state that was given does not depend on the learned one.
+                    d_part = part.sum(axis=0) if cache.from_learned_state else 0 * part[0]
+                    d_params[name] = np.asarray(d_part, self.dtype)
+        d_params |= d_readout
+        if cache.tokens is None:
+            return Gradients(d_params, d_x, d_initial)
+        d_rows = d_x()
+        assert d_rows is not None
+        d_table = look_up_backward(d_rows, cache.tokens, self.input_size)
+        d_params[TABLE] = d_table + d_params[TABLE] if TABLE in d_params else d_table
+        return Gradients(d_params, lambda: None, d_initial)
 
     def step(
         self, x_t: Float[NDArray, "B I"], state: StateLike | None = None
@@ -414,7 +505,7 @@ class SequenceModel:
         Parameters
         ----------
         x_t
-            (B, I) input of this step.
+            (B, I) input of this step, or tokens (B,).
         state
             State after the previous step; the initial state when None. It is not changed.
 
@@ -435,12 +526,14 @@ class SequenceModel:
                 f"a bidirectional {type(self).__name__} has no step: it needs the whole sequence; "
                 "call forward"
             )
-        x_t = as_real("x_t", x_t, self.dtype)
-        if x_t.ndim != 2:
-            raise InputError(f"x_t has shape {x_t.shape}; give two axes (batch, features)")
-        outputs, new_state, _ = self._run(
-            x_t[:, None, :], True, state, None, self.engine, keep=False
-        )
+        if not (is_tokens(x_t) and x_t.ndim == 1):
+            x_t = as_real("x_t", x_t, self.dtype)
+            if x_t.ndim != 2:
+                raise InputError(
+                    f"x_t has shape {x_t.shape}; give two axes (batch, features), or tokens "
+                    "(batch,)"
+                )
+        outputs, new_state, _ = self._run(x_t[:, None], True, state, None, self.engine, keep=False)
         return outputs[:, 0, :], new_state
 
     def get_params(self) -> Params:
@@ -553,6 +646,18 @@ class SequenceModel:
         found: State = type(own)(*as_state_parts(name, state, own._fields, shapes, self.dtype))
         return found
 
+    def _as_tokens_or_numbers(self, x: npt.ArrayLike) -> NDArray:
+        """Return x as numbers (B, T, I), or as tokens (B, T) that are still to be checked."""
+        name = type(self).__name__
+        if is_tokens(x) and np.ndim(x) == 2:
+            return np.asarray(x)
+        if TABLE in self._shapes:
+            raise InputError(
+                f"x has dtype {np.asarray(x).dtype} and shape {np.shape(x)}; this {name} has an "
+                "embedding, so give tokens, whole numbers (batch, time)"
+            )
+        return as_sequence(x, self.input_size, self.dtype, name)
+
     def _run(
         self,
         x: npt.ArrayLike,
@@ -565,13 +670,19 @@ class SequenceModel:
         at: npt.ArrayLike | None = None,
         rng: np.random.Generator | None = None,
     ) -> tuple[FloatArray, State, ModelCache | None]:
-        array = as_sequence(x, self.input_size, self.dtype, type(self).__name__)
-        num_rows, num_steps, _ = array.shape
+        given = self._as_tokens_or_numbers(x)
+        num_rows, num_steps = given.shape[:2]
         valid: IntArray | None = None
         if lengths is not None:
             valid = as_lengths(lengths, num_rows, num_steps)
             if (valid == num_steps).all():
                 valid = None
+        array: Sequences = given
+        looked_up: IntArray | None = None
+        if given.ndim == 2:
+            array = as_tokens(given, self.input_size, valid, type(self).__name__)
+            if TABLE in self._shapes:
+                looked_up, array = array, look_up(self.params, array)
         chosen = None
         if at is not None:
             if not return_sequences:
@@ -580,6 +691,8 @@ class SequenceModel:
         state = None
         if initial_state is not None:
             state = self._as_state("initial_state", initial_state, num_rows)
+        elif self.stack.layers.learned_state:
+            state = self.initial_state(num_rows)
         drops = self.rates.in_evaluation if rng is None else self.rates != NO_DROPOUT
         masks = Masks(self.rates, rng) if drops else None
         sequence, last, cache = self.stack.unroll(
@@ -592,7 +705,7 @@ class SequenceModel:
             hidden = sequence[chosen]
         outputs = hidden
         if self.output_size is not None:
-            outputs = read_out(hidden, self.params["W_out"], self.params["b_out"])
+            outputs = read_out(hidden, self.params[self._readout_weights], self.params["b_out"])
         live = None
         all_steps = return_sequences and chosen is None
         if valid is not None and all_steps and self.output_size is not None:
@@ -601,4 +714,10 @@ class SequenceModel:
             outputs = np.where(live, outputs, 0)
         if cache is None:
             return outputs, last, None
-        return outputs, last, ModelCache(cache, hidden, live, return_sequences, chosen)
+        return (
+            outputs,
+            last,
+            ModelCache(
+                cache, hidden, live, return_sequences, chosen, looked_up, initial_state is None
+            ),
+        )

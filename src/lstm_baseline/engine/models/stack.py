@@ -19,19 +19,21 @@ from lstm_baseline.engine.backend import Engine, UnrolledCache
 from lstm_baseline.engine.cells import Cell, State
 from lstm_baseline.engine.inputs import as_size, one_of
 from lstm_baseline.engine.models.dropout import Masks
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, Sequences
 
 MERGES = ("concatenate", "sum", "mean")
 """Rules by which the outputs of both directions become one."""
 
 
 class Layers(NamedTuple):
-    """Number and directions of the layers."""
+    """Number and directions of the layers, and where they start."""
 
     num_layers: int = 1
     bidirectional: bool = False
     merge: str = MERGES[0]
     """Rule by which the outputs of both directions become one."""
+    learned_state: bool = False
+    """Whether the state before the first step is learned, one for all rows."""
 
     @property
     def suffixes(self) -> list[str]:
@@ -55,6 +57,7 @@ class Layers(NamedTuple):
             as_size("num_layers", taken.num_layers),
             bool(taken.bidirectional),
             one_of("merge", taken.merge, MERGES),
+            bool(taken.learned_state),
         )
 
 
@@ -65,7 +68,8 @@ class StackGradients(NamedTuple):
     """Gradients by layer and direction, of x, and of the initial state."""
 
     params: list[Params]
-    x: Callable[[], FloatArray]
+    x: Callable[[], FloatArray | None]
+    """None for tokens."""
     initial_state: State
 
 
@@ -103,9 +107,9 @@ class Stack:
         return [pair for pair in zip(self.cells, seen, strict=True) for _ in range(D)]
 
     def initial_state(self, params: list[Params], num_rows: int) -> State:
-        """Return the state before the first step."""
+        """Return the state before the first step, as the cells have it."""
         D = self.num_directions
-        return self._join(
+        return self.join(
             [self.cells[k // D].initial_state(p, num_rows) for k, p in enumerate(params)]
         )
 
@@ -113,7 +117,7 @@ class Stack:
         self,
         engine: Engine,
         params: list[Params],
-        x: FloatArray,
+        x: Sequences,
         state: State | None,
         lengths: IntArray | None,
         keep_cache: bool,
@@ -128,7 +132,7 @@ class Stack:
             y, last, cache = engine.unroll(self.cells[0], params[0], x, state, lengths, keep_cache)
             return y, last, None if cache is None else StackCache(self, lengths, last, [cache])
         D = self.num_directions
-        starts = self._split(state)
+        starts = self.split(state)
         caches: list[UnrolledCache] = []
         input_masks, weight_masks, lasts = [], [], []
         for layer, cell in enumerate(self.cells):
@@ -159,7 +163,7 @@ class Stack:
                     caches.append(cache)
             x = self.merge(outputs)
         output_mask = None if masks is None else masks.for_output(x)
-        last = self._join(lasts)
+        last = self.join(lasts)
         kept = StackCache(self, lengths, last, caches, input_masks, weight_masks, output_mask)
         return _times(x, output_mask), last, kept if keep_cache else None
 
@@ -169,7 +173,7 @@ class Stack:
         ``mask`` is the mask of the outputs, (B, 1, ·), or None.
         """
         D = self.num_directions
-        last = [part[0] for part in self._split(state)[-D:]]
+        last = [part[0] for part in self.split(state)[-D:]]
         size = self.cells[-1].output_size
         y = self.merge([part.reshape(len(part), size) for part in last])
         if mask is not None:
@@ -183,8 +187,8 @@ class Stack:
         D = self.num_directions
         if mask is not None:
             d_last = d_last * mask[:, 0]
-        lasts = self._split(state)
-        d_lasts = self._split(d_state)
+        lasts = self.split(state)
+        d_lasts = self.split(d_state)
         for k, d_y in zip(range(-D, 0), self.merge_backward(d_last), strict=True):
             d_h = d_y.reshape(lasts[k][0].shape)
             given = d_lasts[k]
@@ -193,7 +197,7 @@ class Stack:
             else:
                 d_h, rest = given[0] + d_h, list(given[1:])
             d_lasts[k] = self._state_type(d_h, *rest)
-        return self._join(
+        return self.join(
             [
                 self._state_type(*map(np.zeros_like, last)) if d_last is None else d_last
                 for last, d_last in zip(lasts, d_lasts, strict=True)
@@ -222,7 +226,7 @@ class Stack:
         """The named tuple of one layer's state."""
         return self.cells[0].state_type
 
-    def _join(self, states: Sequence[State]) -> State:
+    def join(self, states: Sequence[State]) -> State:
         """Return one state of those of all layers and directions."""
         if len(states) == 1:
             return states[0]
@@ -235,12 +239,12 @@ class Stack:
         return named
 
     @overload
-    def _split(self, state: State) -> list[State]: ...
+    def split(self, state: State) -> list[State]: ...
 
     @overload
-    def _split(self, state: State | None) -> list[State | None]: ...
+    def split(self, state: State | None) -> list[State | None]: ...
 
-    def _split(self, state: State | None) -> list[State] | list[State | None]:
+    def split(self, state: State | None) -> list[State] | list[State | None]:
         """Return the state of every layer and direction; None for each where there is none."""
         number = len(self.suffixes)
         if state is None:
@@ -270,8 +274,8 @@ class StackCache(NamedTuple):
     output_mask: FloatArray | None = None
 
     @property
-    def x(self) -> FloatArray:
-        """(B, T, I) as the first layer saw it."""
+    def x(self) -> Sequences:
+        """The inputs as the first layer saw them."""
         return self.caches[0].x
 
     def gate(self, field: str) -> FloatArray:
@@ -285,16 +289,16 @@ class StackCache(NamedTuple):
             d_own, d_x, d_initial = self.caches[0].backward(d_outputs, d_state)
             return StackGradients([d_own], d_x, d_initial)
         D, lengths, number = self.stack.num_directions, self.lengths, len(self.caches)
-        d_lasts = self.stack._split(d_state)
+        d_lasts = self.stack.split(d_state)
         d_params: list[Params] = [{} for _ in range(number)]
         d_states: list[State] = [()] * number
         d_outputs = None if d_outputs is None else _times(d_outputs, self.output_mask)
-        gradient_of_x: Callable[[], FloatArray] | None = None
+        gradient_of_x: Callable[[], FloatArray | None] | None = None
         for layer in range(number // D - 1, -1, -1):
             if gradient_of_x is not None:
                 d_outputs = gradient_of_x()
             d_ys = [None] * D if d_outputs is None else self.stack.merge_backward(d_outputs)
-            parts: list[Callable[[], FloatArray]] = []
+            parts: list[Callable[[], FloatArray | None]] = []
             for k, d_y in zip(range(D * layer, D * (layer + 1)), d_ys, strict=True):
                 backwards = k > D * layer
                 d_params[k], d_source, d_states[k] = self.caches[k].backward(
@@ -305,7 +309,7 @@ class StackCache(NamedTuple):
                 parts.append(_reversed(d_source, lengths) if backwards else d_source)
             gradient_of_x = _sum_of(parts, self.input_masks[layer])
         assert gradient_of_x is not None
-        return StackGradients(d_params, gradient_of_x, self.stack._join(d_states))
+        return StackGradients(d_params, gradient_of_x, self.stack.join(d_states))
 
 
 @cache
@@ -331,13 +335,14 @@ def _times(x: FloatArray, mask: FloatArray | None) -> FloatArray:
     return x if mask is None else x * mask
 
 
-def reverse(x: FloatArray, lengths: IntArray | None) -> FloatArray:
-    """Turn the valid part of every row of (B, T, ·) around; padding stays where it is."""
+def reverse(x: Sequences, lengths: IntArray | None) -> Sequences:
+    """Turn the valid part of every row of (B, T, …) around; padding stays where it is."""
     if lengths is None:
         return x[:, ::-1]
     steps = np.arange(x.shape[1])
     turned = lengths[:, None] - 1 - steps
-    return np.take_along_axis(x, np.where(turned >= 0, turned, steps)[:, :, None], axis=1)
+    places = np.where(turned >= 0, turned, steps)
+    return x[np.arange(len(x))[:, None], places]
 
 
 def _turned(x: FloatArray, lengths: IntArray | None, backwards: bool) -> FloatArray:
@@ -345,19 +350,25 @@ def _turned(x: FloatArray, lengths: IntArray | None, backwards: bool) -> FloatAr
 
 
 def _reversed(
-    gradient: Callable[[], FloatArray], lengths: IntArray | None
-) -> Callable[[], FloatArray]:
-    return lambda: reverse(gradient(), lengths)
+    gradient: Callable[[], FloatArray | None], lengths: IntArray | None
+) -> Callable[[], FloatArray | None]:
+    def turn() -> FloatArray | None:
+        d_x = gradient()
+        return None if d_x is None else reverse(d_x, lengths)
+
+    return turn
 
 
 def _sum_of(
-    gradients: list[Callable[[], FloatArray]], mask: FloatArray | None
-) -> Callable[[], FloatArray]:
+    gradients: list[Callable[[], FloatArray | None]], mask: FloatArray | None
+) -> Callable[[], FloatArray | None]:
     if len(gradients) == 1 and mask is None:
         return gradients[0]
 
-    def sum_up() -> FloatArray:
-        total, *others = (gradient() for gradient in gradients)
-        return _times(total + others[0] if others else total, mask)
+    def sum_up() -> FloatArray | None:
+        parts = [part for gradient in gradients if (part := gradient()) is not None]
+        if not parts:  # x holds tokens
+            return None
+        return _times(parts[0] + parts[1] if parts[1:] else parts[0], mask)
 
     return sum_up
