@@ -21,7 +21,7 @@ from lstm_baseline.engine.cells import (
 )
 from lstm_baseline.engine.core import ENGINE_VARIABLE, load_core
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import is_tokens, one_of
+from lstm_baseline.engine.inputs import one_of
 from lstm_baseline.engine.native import gru, lstm, lstm_variants, relational
 from lstm_baseline.engine.shapes import Array, FloatArray, IntArray, Params, Sequences
 
@@ -164,8 +164,6 @@ def _unroll_native(
 ) -> tuple[Array, State, UnrolledCache | None]:
     kernels = _KERNELS if regularization is None else _KERNELS_WITH_REGULARIZATION
     unroll = kernels.get(type(cell), _unroll_reference)
-    if is_tokens(x):
-        unroll = _unroll_reference
     return unroll(cell, params, x, state, lengths, keep_cache, regularization)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from lstm_baseline import GRU, LSTM, InputError, MinGRU, RelationalRNN
 from lstm_baseline.engine.backend import load_core
+from lstm_baseline.engine.cells.blocks import sum_by_token
+from lstm_baseline.engine.threads import limit_threads
 from lstm_baseline.testing import check_gradients
 
 B, T, V, O = 5, 7, 6, 3
@@ -271,3 +273,40 @@ def test_the_package_s_own_check_takes_tokens():
     errors = check_gradients(made("lstm", embedding_size=4), tokens())
     assert "x" not in errors
     assert max(errors.values()) < 1e-6
+
+
+@pytest.mark.skipif(not load_core(), reason="the compiled core was not built")
+@pytest.mark.parametrize("kind", ["lstm", "variant", "gru", "relational"])
+def test_bits_do_not_depend_on_threads(kind):
+    model = made(kind, "native", dtype=np.float32, output_size=None)
+    many = rng().integers(V, size=(64, 40))
+    found = []
+    for threads in (1, 2, 5):
+        with limit_threads(threads):
+            y, cache = model.forward_with_cache(many)
+            found.append([y, *model.backward(np.ones_like(y), cache).params.values()])
+    for other in found[1:]:
+        for mine, its in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(mine, its)
+
+
+@pytest.mark.skipif(not load_core(), reason="the compiled core was not built")
+class TestSumByToken:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("shape", [(50, 7), (1, 1), (0, 3), (9, 0)])
+    def test_the_core_adds_as_the_reference_does(self, dtype, shape):
+        rows = rng().standard_normal(shape).astype(dtype)
+        k = rng().integers(4, size=shape[0]).astype(np.int32)
+        np.testing.assert_array_equal(
+            load_core().sum_by_token(rows, k, 4), sum_by_token(rows, k, 4)
+        )
+
+    def test_it_refuses_what_is_not_in_the_table(self):
+        rows = np.ones((3, 2))
+        for k in (np.array([0, 1, 4], np.int32), np.array([-1, 0, 0], np.int32)):
+            with pytest.raises(ValueError, match="not within the table"):
+                load_core().sum_by_token(rows, k, 4)
+        with pytest.raises(TypeError):
+            load_core().sum_by_token(rows, np.zeros(3, np.int64), 4)
+        with pytest.raises(TypeError):
+            load_core().sum_by_token(rows, np.zeros(2, np.int32), 4)

@@ -553,6 +553,12 @@ def test_a_cache_of_another_cell_is_refused():
         ({"recurrent": np.ones((2, 4))}, TypeError),
         ({"zoneout_h": np.ones((2, 3, 5))}, TypeError),
         ({"zoneout_c": np.ones((2, 3, 4), bool)}, TypeError),
+        ({"tokens": np.zeros((2, 3), np.int32)}, TypeError),
+        ({"tokens": np.zeros((2, 3), np.int32), "table": np.ones((4, 19))}, TypeError),
+        ({"tokens": np.zeros((2, 3), np.int64), "table": np.ones((4, 20))}, TypeError),
+        ({"tokens": np.zeros((2, 4), np.int32), "table": np.ones((4, 20))}, TypeError),
+        ({"tokens": np.full((2, 3), 4, np.int32), "table": np.ones((4, 20))}, ValueError),
+        ({"tokens": np.full((2, 3), -1, np.int32), "table": np.ones((4, 20))}, ValueError),
     ],
     ids=str,
 )
@@ -573,6 +579,8 @@ def test_bindings_refuse_what_kernels_cannot_read(change, error):
             change.get("recurrent"),
             change.get("zoneout_h"),
             change.get("zoneout_c"),
+            change.get("tokens"),
+            change.get("table"),
             None,
             True,
         )
@@ -589,12 +597,15 @@ def test_bindings_refuse_what_kernels_cannot_read(change, error):
         {"b": np.ones(30)[::2]},
         {"b_u": np.ones((5, 1))},
         {"h": np.ones((3, 5))},
+        {"tokens": np.zeros((2, 3), np.int32)},
+        {"tokens": np.zeros((2, 3), np.int32), "table": np.ones((4, 14))},
     ],
     ids=str,
 )
 def test_bindings_of_the_gru_refuse_what_kernels_cannot_read(change):
     given = {"x": np.ones((2, 3, 3)), "h": None, "W": np.ones((15, 3)), "U": np.ones((15, 5))}
     given |= {"b": np.ones(15), "b_u": np.ones(5), "lengths": None, "keep": True}
+    given |= {"tokens": None, "table": None}
     _, _, kept = core.gru_forward(**given)
     with pytest.raises(TypeError):
         core.gru_forward(**(given | change))

@@ -15,6 +15,7 @@
 #endif
 
 #include "../native/batch.h"
+#include "../native/token_rows.h"
 
 namespace lb {
 
@@ -23,6 +24,7 @@ struct GRUForward {
     Batch batch;
     int I, H;
     const T* x;                ///< (B, T, I)
+    TokenRows<T> tokens;       ///< in place of x, with I = 0 and W x + b (V, 3H)
     const T* h_first;          ///< (B, H), or null for zeros
     const T *W, *U, *b, *b_u;  ///< (3H, I), (3H, H), (3H), (H)
     T* y;                      ///< (B, T, H), or null if not wanted
@@ -132,6 +134,14 @@ struct GRUStepper {
 
     /// Write u = W x + b of all three gates at step t to the places of r, z and n.
     void project(int t, int first, int last) const {
+        if (run.tokens) {
+            for (int row = first; row < last; ++row) {
+                const T* of_token = run.tokens(user_step(t, row));
+                for (int g = 0; g < GRU_GATES; ++g)
+                    copy_padded(of_token + g * run.H, run.H, gates_of(t, row) + g * width);
+            }
+            return;
+        }
         for (int row = first; row < last; ++row)
             __builtin_memcpy(work.x + ptrdiff_t(row) * run.I, run.x + user_step(t, row) * run.I,
                              sizeof(T) * run.I);

@@ -20,10 +20,21 @@ struct InputGradient {
     T* work;       ///< input_gradient_work numbers
 };
 
+/// Where x holds tokens: what each row of their table gets.
+template <class T>
+struct TokenGradient {
+    Batch batch;
+    int H, gates, V;
+    const int32_t* tokens;  ///< (B, T)
+    const T* d_z;           ///< as InputGradient has it
+    T* sums;                ///< (V, gates · H)
+};
+
 template <class T>
 struct InputGradientKernels {
     size_t (*work)(int I, int H, int gates);
     void (*run)(const InputGradient<T>&, const Team&);
+    void (*by_token)(const TokenGradient<T>&, const Team&);
 };
 
 }  // namespace lb
@@ -71,12 +82,38 @@ size_t input_gradient_work(int I, int H, int gates) {
     return size_t(padded<T>(I)) * gates * H;
 }
 
+/// Σ d_z over the places of each token, in the order of time; threads take units.
+template <class T>
+void token_gradient(const TokenGradient<T>& run, const Team& team) {
+    constexpr int L = LANES<T>;
+    const Batch& batch = run.batch;
+    const ptrdiff_t width = padded<T>(run.H), G = ptrdiff_t(run.gates) * run.H;
+    team.share(num_blocks<T>(run.H), [&](const Range& blocks) {
+        const int first = blocks.first * L,
+                  last = blocks.last * L < run.H ? blocks.last * L : run.H;
+        for (ptrdiff_t row = 0; row < ptrdiff_t(run.V) * run.gates; ++row)
+            __builtin_memset(run.sums + row * run.H + first, 0, sizeof(T) * (last - first));
+        for (int t = 0; t < batch.T; ++t)
+            for (int row = 0; row < batch.live[t]; ++row) {
+                const T* d_z = run.d_z + (batch.begin[t] + row) * run.gates * width;
+                T* sums = run.sums + run.tokens[ptrdiff_t(batch.order[row]) * batch.T + t] * G;
+                for (int gate = 0; gate < run.gates; ++gate)
+                    for (int unit = first; unit < last; unit += L) {
+                        T* to = sums + gate * run.H + unit;
+                        store(to, load(to, last - unit) + load(d_z + gate * width + unit),
+                              last - unit);
+                    }
+            }
+    });
+}
+
 /// This set's functions.
 template <class T>
 constexpr InputGradientKernels<T> input_gradient_kernels() {
     InputGradientKernels<T> table{};
     table.work = input_gradient_work<T>;
     table.run = input_gradient<T>;
+    table.by_token = token_gradient<T>;
     return table;
 }
 

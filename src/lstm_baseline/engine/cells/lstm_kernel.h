@@ -18,6 +18,7 @@
 #endif
 
 #include "../native/batch.h"
+#include "../native/token_rows.h"
 
 namespace lb {
 
@@ -26,6 +27,7 @@ struct LSTMForward {
     Batch batch;
     int I, H;
     const T* x;                  ///< (B, T, I)
+    TokenRows<T> tokens;         ///< in place of x, with I = 0 and W x + b (V, 4H)
     const T *h_first, *c_first;  ///< (B, H), or null for zeros
     const T* packed;             ///< W, U and b, from lstm_pack
     T* y;                        ///< (B, T, H), or null if not wanted
@@ -126,6 +128,17 @@ struct LSTMProjection {
                 run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
         segment.row_step = 1;
         return segment;
+    }
+    bool starts_by_row() const { return bool(run.tokens); }
+    template <int R, int N>
+    void row_starts(int row, int block, Vec<T>* z) const {
+        for (int r = 0; r < R; ++r) {
+            const T* of_token = run.tokens(ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t);
+            for (int n = block; n < block + N; ++n)
+                for (int g = 0; g < GATES; ++g)
+                    *z++ =
+                        load(of_token + ptrdiff_t(g) * run.H + n * LANES<T>, run.H - n * LANES<T>);
+        }
     }
     /// Each block's panel begins with its bias.
     void start(int block, int N, T* numbers) const {

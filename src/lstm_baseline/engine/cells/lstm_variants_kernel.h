@@ -21,6 +21,7 @@
 #endif
 
 #include "../native/batch.h"
+#include "../native/token_rows.h"
 #include "gate_activations_kernel.h"
 
 namespace lb {
@@ -61,6 +62,7 @@ struct LSTMVariantForward {
     LSTMVariant<T> cell;
     Regularization<T> around;
     const T* x;                  ///< (B, T, I)
+    TokenRows<T> tokens;         ///< in place of x, with I = 0 and W x, + b without layer norms
     const T *h_first, *c_first;  ///< (B, P) and (B, H), or null for zeros
     T* y;                        ///< (B, T, P), or null if not wanted
     T *h_last, *c_last;          ///< (B, P) and (B, H)
@@ -211,8 +213,22 @@ struct LSTMVariantProduct {
     ptrdiff_t h_stride;
     const T* packed;
     int terms[2];
+    TokenRows<T> tokens;  ///< where the sums start, if x holds tokens
+    int H;
     const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0] + terms[1]) * LANES<T>;
 
+    bool starts_by_row() const { return bool(tokens); }
+    template <int R, int N>
+    void row_starts(int row, int block, Vec<T>* z) const {
+        const int blocks = num_blocks<T>(H);
+        for (int r = 0; r < R; ++r) {
+            const T* of_token = tokens(ptrdiff_t(batch.order[row + r]) * batch.T + t);
+            for (int n = block; n < block + N; ++n) {
+                const int unit = n % blocks * LANES<T>;
+                *z++ = load(of_token + ptrdiff_t(n / blocks) * H + unit, H - unit);
+            }
+        }
+    }
     Segment<T> segment(int s, int row, int R, int block) const {
         Segment<T> segment;
         segment.panel = packed + block * panel_size + (1 + (s == 0 ? 0 : terms[0])) * LANES<T>;
@@ -300,9 +316,9 @@ struct LSTMVariantStepper {
     /// The products of step t for some rows.
     void project(int t, int first, int last) const {
         const T* h = cache.h + cache.before(t, 0) * cache.width_h;
-        const auto put = [&](const T* packed, int I, int P, T* to) {
-            const LSTMVariantProduct<T> product{run.x, run.batch,     t,      cell.I,
-                                                h,     cache.width_h, packed, {I, P}};
+        const auto put = [&](const T* packed, int I, int P, const TokenRows<T>& tokens, T* to) {
+            const LSTMVariantProduct<T> product{run.x,         run.batch, t,      cell.I, h,
+                                                cache.width_h, packed,    {I, P}, tokens, cell.H};
             for_products<T>(
                 product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
                 [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
@@ -314,12 +330,12 @@ struct LSTMVariantStepper {
                 });
         };
         if (!params.gain_x) {
-            put(work.packed, cell.I, cell.P,
+            put(work.packed, cell.I, cell.P, run.tokens,
                 cache.z + cache.z_row(t, 0, cell.keeps_z) * cache.gates_width);
             return;
         }
-        put(work.packed, cell.I, 0, cache.x_hat + cache.step(t, 0) * cache.gates_width);
-        put(work.packed_h, 0, cell.P, cache.h_hat + cache.step(t, 0) * cache.gates_width);
+        put(work.packed, cell.I, 0, run.tokens, cache.x_hat + cache.step(t, 0) * cache.gates_width);
+        put(work.packed_h, 0, cell.P, {}, cache.h_hat + cache.step(t, 0) * cache.gates_width);
     }
 
     /// z = N_x(W x) + N_h(U h') + b

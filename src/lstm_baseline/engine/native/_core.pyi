@@ -18,6 +18,9 @@ class LSTMInputGradient:
     def d_x(self, W: FloatArray) -> FloatArray:
         """Return the gradient of x, (B, T, I), from W (G, I)."""
 
+    def by_token(self, tokens: IntArray, num_tokens: int) -> FloatArray:
+        """Return the sums of the gradients of W x + b over each token's places, (V, G)."""
+
 @final
 class LSTMCache:
     """What backward needs of an LSTM's forward pass."""
@@ -101,10 +104,15 @@ def lstm_forward(
     W: FloatArray,
     U: FloatArray,
     b: FloatArray,
+    tokens: IntArray | None,
+    table: FloatArray | None,
     lengths: IntArray | None,
     keep: bool,
 ) -> tuple[FloatArray, FloatArray, FloatArray, LSTMCache | None]:
     """Return y (B, T, H), the last h and c, (B, H) each, and with ``keep`` the cache."""
+
+def sum_by_token(rows: FloatArray, tokens: IntArray, num_tokens: int) -> FloatArray:
+    """Return the sums of the rows (N, O) of each token, (V, O), in the order of the rows."""
 
 ACTIVATIONS: tuple[str, ...]
 """Activations of gates in the order of their numbers."""
@@ -124,6 +132,8 @@ def lstm_variant_forward(
     recurrent: FloatArray | None,
     zoneout_h: NDArray | float | None,
     zoneout_c: NDArray | float | None,
+    tokens: IntArray | None,
+    table: FloatArray | None,
     lengths: IntArray | None,
     keep: bool,
 ) -> tuple[FloatArray, FloatArray, FloatArray, LSTMVariantCache | None]:
@@ -140,6 +150,8 @@ def gru_forward(
     U: FloatArray,
     b: FloatArray,
     b_u: FloatArray,
+    tokens: IntArray | None,
+    table: FloatArray | None,
     lengths: IntArray | None,
     keep: bool,
 ) -> tuple[FloatArray, FloatArray, GRUCache | None]:

@@ -13,6 +13,7 @@
 #include "kernels.h"
 #include "memory.h"
 #include "team.h"
+#include "token_rows.h"
 
 namespace lb {
 
@@ -59,6 +60,27 @@ nb::object in_rows(const BatchOrder& order, const T* stored, ptrdiff_t stride, i
             std::copy(from, from + width, to + (ptrdiff_t(batch.order[row]) * batch.T + t) * width);
         }
     return result;
+}
+
+/// Tokens (B, T) of int32, checked to be rows of a table of V.
+inline const int32_t* checked_tokens(nb::handle tokens, const Batch& batch, npy_intp V) {
+    auto* a = reinterpret_cast<PyArrayObject*>(tokens.ptr());
+    if (type_of(tokens) != NPY_INT32 || PyArray_NDIM(a) != 2 || !PyArray_ISCARRAY_RO(a) ||
+        PyArray_DIM(a, 0) != batch.B || PyArray_DIM(a, 1) != batch.T)
+        throw nb::type_error("tokens is no contiguous int32 array with one entry a step");
+    const int32_t* data = data_of<int32_t>(tokens);
+    for (npy_intp k = 0; k < npy_intp(batch.B) * batch.T; ++k)
+        if (data[k] < 0 || data[k] >= V) throw nb::value_error("a token is not within the table");
+    return data;
+}
+
+/// Rows of a table (V, width) in place of x; none where tokens is None.
+template <class T>
+TokenRows<T> token_rows(nb::handle tokens, nb::handle table, const Batch& batch, npy_intp width) {
+    if (tokens.is_none()) return {};
+    if (table.is_none()) throw nb::type_error("table is None, and there are tokens");
+    const T* rows = numbers<T>(table, {-1, width}, "table");
+    return {checked_tokens(tokens, batch, size_of(table, 0)), rows, width};
 }
 
 /// Threads for a call with this many multiply-adds in a step of a row. They take rows or groups of

@@ -68,7 +68,8 @@ private:
 
 template <class T>
 nb::tuple forward(nb::handle x, nb::handle h, nb::handle W, nb::handle U, nb::handle b,
-                  nb::handle b_u, nb::handle lengths, bool keep) {
+                  nb::handle b_u, nb::handle tokens, nb::handle table, nb::handle lengths,
+                  bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
     GRUForward<T> run{};
     run.x = numbers<T>(x, {-1, -1, -1}, "x");
@@ -78,6 +79,7 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle W, nb::handle U, nb::ha
     const npy_intp B = batch.B, H = size_of(b_u, 0), I = inputs.I;
     nb::object y = new_array<T>({B, batch.T, H}), h_last = new_array<T>({B, H});
     run.batch = batch;
+    run.tokens = token_rows<T>(tokens, table, batch, 3 * H);
     run.I = inputs.I;
     run.H = int(H);
     run.h_first = numbers<T>(h, {B, H}, "h");
@@ -115,13 +117,14 @@ void bind_gru(nb::module_& module) {
     module.def(
         "gru_forward",
         [](nb::handle x, nb::handle h, nb::handle W, nb::handle U, nb::handle b, nb::handle b_u,
-           nb::handle lengths, bool keep) {
+           nb::handle tokens, nb::handle table, nb::handle lengths, bool keep) {
             return in_precision_of(x, [&](auto number) {
-                return forward<decltype(number)>(x, h, W, U, b, b_u, lengths, keep);
+                return forward<decltype(number)>(x, h, W, U, b, b_u, tokens, table, lengths, keep);
             });
         },
         nb::arg("x"), nb::arg("h").none(), nb::arg("W"), nb::arg("U"), nb::arg("b"), nb::arg("b_u"),
-        nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("tokens").none(), nb::arg("table").none(), nb::arg("lengths").none(),
+        nb::arg("keep"));
 }
 
 }  // namespace lb

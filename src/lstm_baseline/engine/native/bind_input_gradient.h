@@ -32,6 +32,24 @@ public:
         return d_x;
     }
 
+    /// Sums of the gradients of W x + b over the places of each token, (V, gates · H).
+    nb::object by_token(nb::handle tokens, int V) const {
+        const npy_intp G = npy_intp(gates_) * H_;
+        TokenGradient<T> run{};
+        run.batch = order_->batch();
+        run.H = H_;
+        run.gates = gates_;
+        run.V = V;
+        run.tokens = checked_tokens(tokens, run.batch, V);
+        run.d_z = d_z.as<T>();
+        nb::object sums = new_array<T>({V, G});
+        run.sums = data_of<T>(sums);
+        const int size = useful_threads(double(G) * double(order_->num_stored() + V));
+        nb::gil_scoped_release released;
+        run_team(size, [&](const Team& team) { kernels_.input_gradient->by_token(run, team); });
+        return sums;
+    }
+
     Buffer d_z;  ///< (N, gates, H')
 
 private:

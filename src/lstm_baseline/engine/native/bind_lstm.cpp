@@ -78,7 +78,8 @@ private:
 
 template <class T>
 nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, nb::handle W, nb::handle U,
-                  nb::handle b, nb::handle lengths, bool keep) {
+                  nb::handle b, nb::handle tokens, nb::handle table, nb::handle lengths,
+                  bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
     const npy_intp H = size_of(U, 1), I = size_of(W, 1);
     LSTMForward<T> run{};
@@ -91,6 +92,7 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, nb::handle W, nb::ha
     const T* weights[] = {numbers<T>(W, {4 * H, I}, "W"), numbers<T>(U, {4 * H, H}, "U"),
                           numbers<T>(b, {4 * H}, "b")};
     run.batch = batch;
+    run.tokens = token_rows<T>(tokens, table, batch, 4 * H);
     run.I = int(I);
     run.H = int(H);
     run.h_first = numbers<T>(h, {B, H}, "h");
@@ -135,13 +137,14 @@ void bind_lstm(nb::module_& module) {
     module.def(
         "lstm_forward",
         [](nb::handle x, nb::handle h, nb::handle c, nb::handle W, nb::handle U, nb::handle b,
-           nb::handle lengths, bool keep) {
+           nb::handle tokens, nb::handle table, nb::handle lengths, bool keep) {
             return in_precision_of(x, [&](auto number) {
-                return forward<decltype(number)>(x, h, c, W, U, b, lengths, keep);
+                return forward<decltype(number)>(x, h, c, W, U, b, tokens, table, lengths, keep);
             });
         },
         nb::arg("x"), nb::arg("h").none(), nb::arg("c").none(), nb::arg("W"), nb::arg("U"),
-        nb::arg("b"), nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("b"), nb::arg("tokens").none(), nb::arg("table").none(), nb::arg("lengths").none(),
+        nb::arg("keep"));
 }
 
 }  // namespace lb

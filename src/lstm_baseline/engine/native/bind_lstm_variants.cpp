@@ -23,7 +23,7 @@ Number** members(LSTMVariantParams<Number>& params, size_t which) {
     return all[which];
 }
 
-/// Rows and columns of a parameter; a vector has no columns.
+/// Rows and columns of a parameter; columns are negative for a vector.
 std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size_t which) {
     const npy_intp G = npy_intp(gates) * H;
     switch (which) {
@@ -31,9 +31,9 @@ std::pair<npy_intp, npy_intp> size_of_param(int I, int H, int P, int gates, size
         case 1: return {G, P};
         case 2:
         case 6:
-        case 7: return {G, 0};
+        case 7: return {G, -1};
         case 10: return {P, H};
-        default: return {H, 0};
+        default: return {H, -1};
     }
 }
 
@@ -74,7 +74,7 @@ LSTMVariant<T> variant(const Description& about, nb::handle x, const nb::list& p
     cell.keeps_z = about.keeps_z;
     for (size_t p = 0; p < NUM_PARAMS; ++p) {
         const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
-        *members(cell.params, p) = columns
+        *members(cell.params, p) = columns >= 0
                                        ? numbers<T>(params[p], {rows, columns}, "a weight matrix")
                                        : numbers<T>(params[p], {rows}, "a vector of weights");
     }
@@ -157,7 +157,7 @@ public:
                 continue;
             }
             const auto [rows, columns] = size_of_param(cell.I, cell.H, cell.P, cell.gates, p);
-            d_params.append(columns ? new_array<T>({rows, columns}) : new_array<T>({rows}));
+            d_params.append(columns >= 0 ? new_array<T>({rows, columns}) : new_array<T>({rows}));
             *members(run.d_params, p) = data_of<T>(d_params[p]);
         }
         nb::object d_h_first = new_array<T>({B, P}), d_c_first = new_array<T>({B, H});
@@ -210,7 +210,8 @@ private:
 
 template <class T>
 nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, const nb::list& params,
-                  const Description& about, const Around& around, nb::handle lengths, bool keep) {
+                  const Description& about, const Around& around, nb::handle tokens,
+                  nb::handle table, nb::handle lengths, bool keep) {
     const Kernels<T>& kernels = lb::kernels<T>();
     LSTMVariantForward<T> run{};
     run.x = numbers<T>(x, {-1, -1, -1}, "x");
@@ -222,6 +223,7 @@ nb::tuple forward(nb::handle x, nb::handle h, nb::handle c, const nb::list& para
                c_last = new_array<T>({B, H});
     run.batch = batch;
     run.cell = cell;
+    run.tokens = token_rows<T>(tokens, table, batch, npy_intp(cell.gates) * H);
     run.around = around.as<T>(batch, cell);
     run.h_first = numbers<T>(h, {B, P}, "h");
     run.c_first = numbers<T>(c, {B, H}, "c");
@@ -272,8 +274,8 @@ void bind_lstm_variants(nb::module_& module) {
         "lstm_variant_forward",
         [](nb::handle x, nb::handle h, nb::handle c, const nb::list& params, bool coupled,
            std::optional<double> clip, const nb::list& activations, bool keeps_z,
-           nb::handle recurrent, nb::handle zoneout_h, nb::handle zoneout_c, nb::handle lengths,
-           bool keep) {
+           nb::handle recurrent, nb::handle zoneout_h, nb::handle zoneout_c, nb::handle tokens,
+           nb::handle table, nb::handle lengths, bool keep) {
             Description about{};
             about.coupled = coupled;
             about.clips = clip.has_value();
@@ -285,13 +287,15 @@ void bind_lstm_variants(nb::module_& module) {
             const Around around{nb::borrow(recurrent), nb::borrow(zoneout_h),
                                 nb::borrow(zoneout_c)};
             return in_precision_of(x, [&](auto number) {
-                return forward<decltype(number)>(x, h, c, params, about, around, lengths, keep);
+                return forward<decltype(number)>(x, h, c, params, about, around, tokens, table,
+                                                 lengths, keep);
             });
         },
         nb::arg("x"), nb::arg("h").none(), nb::arg("c").none(), nb::arg("params"),
         nb::arg("coupled"), nb::arg("clip").none(), nb::arg("activations"), nb::arg("keeps_z"),
         nb::arg("recurrent").none(), nb::arg("zoneout_h").none(), nb::arg("zoneout_c").none(),
-        nb::arg("lengths").none(), nb::arg("keep"));
+        nb::arg("tokens").none(), nb::arg("table").none(), nb::arg("lengths").none(),
+        nb::arg("keep"));
 }
 
 }  // namespace lb

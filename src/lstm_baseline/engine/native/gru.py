@@ -16,7 +16,7 @@ def _forward(call: Call) -> tuple[Any, ...]:
     W, U, b = map(np.ascontiguousarray, (params["W"], params["U"], params["b"]))
     b_u = np.ascontiguousarray(params["b_u"])
     result: tuple[Any, ...] = load_core().gru_forward(
-        call.x, *call.state, W, U, b, b_u, call.lengths, call.keep_cache
+        call.x, *call.state, W, U, b, b_u, call.tokens, call.table, call.lengths, call.keep_cache
     )
     return result
 

@@ -15,7 +15,7 @@ def _forward(call: Call) -> tuple[Any, ...]:
     params = call.params
     W, U, b = map(np.ascontiguousarray, (params["W"], params["U"], params["b"]))
     result: tuple[Any, ...] = load_core().lstm_forward(
-        call.x, *call.state, W, U, b, call.lengths, call.keep_cache
+        call.x, *call.state, W, U, b, call.tokens, call.table, call.lengths, call.keep_cache
     )
     return result
 

@@ -28,6 +28,8 @@ def _forward(call: Call) -> tuple[Any, ...]:
         variant.clip is not None or any(a.name not in _FROM_VALUE for a in variant.activations),
         recurrent,
         *map(contiguous, zoneout),
+        call.tokens,
+        call.table,
         call.lengths,
         call.keep_cache,
     )

@@ -52,4 +52,4 @@ def _listed(params: Params) -> list[FloatArray]:
     return [np.ascontiguousarray(value) for value in params.values()]
 
 
-KERNEL = Kernel(_forward, _backward, _gate, "W_in")
+KERNEL = Kernel(_forward, _backward, _gate, "W_in", starts_from_table=False)

@@ -5,6 +5,8 @@
 // not depend on the rows beside it, or on how threads share rows and columns.
 #pragma once
 
+#include <type_traits>
+
 #include "vec.h"
 
 namespace lb::LB_TARGET {
@@ -174,12 +176,19 @@ inline void for_chains(const int (&terms)[SEGMENTS], F f) {
 /// panels from the first cache.
 constexpr int GROUP = 12;
 
+/// Whether the sums of a product may start from numbers of each row's own, by starts_by_row() and
+/// row_starts<R, N>(row, block, z).
+template <class Product, class = void>
+constexpr bool HAS_ROW_STARTS = false;
+template <class Product>
+constexpr bool HAS_ROW_STARTS<Product, std::void_t<decltype(&Product::starts_by_row)>> = true;
+
 /// for_products, for N blocks and the rows of a group.
 template <class T, int N, class Product, class Finish>
 inline void sum_group(const Product& product, int first, int last, int block, Finish finish) {
     constexpr int W = Product::WIDTH;
     T start[N * W * LANES<T>];
-    product.start(block, N, start);
+    const T* from = start;
     Vec<T> z[GROUP][ACCUMULATORS];
     const auto for_own_tiles = [&](auto f) {
         int tile = 0;
@@ -187,7 +196,17 @@ inline void sum_group(const Product& product, int first, int last, int block, Fi
             if constexpr (decltype(rows)::value * N * W <= ACCUMULATORS) f(rows, row, z[tile++]);
         });
     };
-    const T* from = start;
+    bool by_row = false;
+    if constexpr (HAS_ROW_STARTS<Product>) by_row = product.starts_by_row();
+    if (by_row) {
+        from = nullptr;
+        if constexpr (HAS_ROW_STARTS<Product>)
+            for_own_tiles([&](auto rows, int row, Vec<T>* sums) {
+                product.template row_starts<decltype(rows)::value, N>(row, block, sums);
+            });
+    } else {
+        product.start(block, N, start);
+    }
     for_chains(product.terms, [&](int s, int end, int k, int K) {
         for_own_tiles([&](auto rows, int row, Vec<T>* sums) {
             constexpr int R = decltype(rows)::value;

@@ -8,7 +8,8 @@ import numpy as np
 from lstm_baseline.engine.cells import Cell, CellGradients, Regularization, State
 from lstm_baseline.engine.core import load_core
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params
+from lstm_baseline.engine.inputs import is_tokens
+from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, Sequences
 
 Parts = list[FloatArray | None]
 """The arrays of a state, or of its gradient; None for zeros."""
@@ -19,11 +20,15 @@ class Call(NamedTuple):
 
     cell: Cell[Any, Any]
     params: Params
-    x: FloatArray
+    x: Sequences
     state: Parts
     lengths: IntArray | None
     keep_cache: bool
     regularization: Regularization | None
+    tokens: IntArray | None = None
+    """(B, T) int32 where the inputs are tokens; x and ``params`` then are what is left of them."""
+    table: FloatArray | None = None
+    """(V, G) what a step takes of each token in place of W x; None for numbers."""
 
 
 class Kernel(NamedTuple):
@@ -38,12 +43,14 @@ class Kernel(NamedTuple):
     """(call, kept, field) -> a gate's values at every step."""
     first_weights: str = "W"
     """The parameter that the gradient of x is a product with."""
+    starts_from_table: bool = True
+    """Whether a step may take what it needs of a token from ``Call.table``."""
 
     def unroll(
         self,
         cell: Cell[Any, Any],
         params: Params,
-        x: FloatArray,
+        x: Sequences,
         state: State | None,
         lengths: IntArray | None,
         keep_cache: bool,
@@ -52,6 +59,9 @@ class Kernel(NamedTuple):
         """Run the cell over time, as an engine does."""
         x = np.ascontiguousarray(x)
         call = Call(cell, params, x, _parts(cell, state), lengths, keep_cache, regularization)
+        if is_tokens(x):
+            prepare = _with_table if self.starts_from_table else _with_rows
+            call = prepare(call, self.first_weights)
         y, *parts, kept = self.forward(call)
         last: State = cell.state_type(*parts)
         return y, last, NativeCache(self, call, last, kept) if keep_cache else None
@@ -70,9 +80,9 @@ class NativeCache(NamedTuple):
         return _cache_of, (self.kernel, self.call, self.state)
 
     @property
-    def x(self) -> FloatArray:
-        """(B, T, I)."""
-        return self.call.x
+    def x(self) -> Sequences:
+        """The inputs."""
+        return self.call.x if self.call.tokens is None else self.call.tokens
 
     def gate(self, field: str) -> FloatArray:
         """Return a gate's values at every step, (B, T, …)."""
@@ -85,9 +95,53 @@ class NativeCache(NamedTuple):
         d_params, (*d_initial, input_gradient) = kernel.backward(
             call, kept, contiguous(d_outputs), _parts(cell, d_state)
         )
+        if call.tokens is not None and call.table is not None:
+            num_tokens = len(call.table)
+            if kernel.starts_from_table:
+                d_table = input_gradient.by_token(call.tokens, num_tokens)
+            else:
+                d_x = input_gradient.d_x(call.params[kernel.first_weights])
+                rows = d_x.reshape(-1, d_x.shape[-1])
+                d_table = load_core().sum_by_token(rows, call.tokens, num_tokens)
+            d_params[kernel.first_weights] = np.ascontiguousarray(d_table.T)
+            return CellGradients(d_params, lambda: None, cell.state_type(*d_initial))
         # A copy, because the optimizer may change W before the gradient of x is computed.
         W = call.params[kernel.first_weights].copy()
         return CellGradients(d_params, lambda: input_gradient.d_x(W), cell.state_type(*d_initial))
+
+
+def _with_table(call: Call, weights: str) -> Call:
+    """Return a call of tokens as the kernels take it: without W x, but with a table of it.
+
+    The gates of a one-hot row are a column of W, and b. Where W x is normalised, b comes later.
+    """
+    params, tokens = call.params, call.x
+    table = np.ascontiguousarray(params[weights].T)
+    if "b" in params and "gain_x" not in params:
+        table += params["b"]
+    none = np.empty((len(params[weights]), 0), table.dtype)
+    return call._replace(
+        params=params | {weights: none},
+        x=np.empty((*tokens.shape, 0), table.dtype),
+        tokens=tokens,
+        table=table,
+    )
+
+
+def _with_rows(call: Call, weights: str) -> Call:
+    """Return a call of tokens for a kernel that takes numbers alone.
+
+    A row x' = W x is looked up for each step, and W' is the identity: one product more than needed,
+    of a step's smallest.
+    """
+    W = call.params[weights]
+    table = np.ascontiguousarray(W.T)
+    return call._replace(
+        params=call.params | {weights: np.eye(len(W), dtype=W.dtype)},
+        x=table.take(call.x, axis=0),
+        tokens=call.x,
+        table=table,
+    )
 
 
 def _cache_of(kernel: Kernel, call: Call, state: State) -> NativeCache:
