@@ -10,7 +10,7 @@ import numpy as np
 
 from lstm_baseline.engine.cells.relational import RelationalEquations
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import as_sequence
+from lstm_baseline.engine.inputs import as_sequence, is_tokens
 from lstm_baseline.engine.models import SequenceModel
 from lstm_baseline.engine.shapes import FloatArray
 
@@ -154,7 +154,8 @@ def _some_steps(model: SequenceModel, x: FloatArray) -> FloatArray:
             "a bidirectional model has no state that goes from step to step; "
             "look at one that runs in one direction"
         )
-    x = as_sequence(x, model.input_size, model.dtype, type(model).__name__)
+    if not (is_tokens(x) and x.ndim == 2):
+        x = as_sequence(x, model.input_size, model.dtype, type(model).__name__)
     if x.shape[1] == 0:
         raise InputError(f"x has shape {x.shape}; give at least one step")
     return x

@@ -2,7 +2,9 @@
 
 A challenger is a class with the contract of the package's models (``params``, ``forward``,
 ``forward_with_cache``, ``backward``), or a ``torch.nn.Module`` that maps (B, T, I) to (B, O) or
-(B, T, O). It is made with keyword arguments, ``cls(input_size=…, output_size=…, <width>=…)``.
+(B, T, O). Where a task is of tokens, x is (B, T) if the class says ``takes_tokens = True`` or the
+module has an embedding, and one-hot rows otherwise. It is made with keyword arguments,
+``cls(input_size=…, output_size=…, <width>=…)``.
 """
 
 import importlib
@@ -16,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from lstm_baseline.contestants import checks
+from lstm_baseline.contestants.one_hot_inputs import takes_tokens
 from lstm_baseline.engine.contract import MEMBERS
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.tasks import Task
+from lstm_baseline.tasks.encoding import one_hot
 from lstm_baseline.training import Trainable
 
 _NAMED = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
@@ -178,7 +182,8 @@ def flops_per_step(model: Trainable, task: Task) -> int | None:
     """
     if hasattr(model, "count_flops"):
         x = task.train_batch(0, 1, 0).x
-        total = model.count_flops(x)
+        counted = x if not task.tokens or takes_tokens(model) else one_hot(x, task.input_size)
+        total = model.count_flops(counted)
         return None if total is None else round(total / x.shape[1])
     return getattr(model, "flops_per_step", None)
 

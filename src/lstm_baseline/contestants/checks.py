@@ -34,7 +34,7 @@ _NUM_DIRECTIONS = 3
 class Sample(NamedTuple):
     """A few rows of a task; the last row is shorter if the task has lengths."""
 
-    x: FloatArray
+    x: NDArray
     lengths: IntArray | None
     per_step: bool
     output_size: int
@@ -203,9 +203,14 @@ def check_independence(model: Trainable, sample: Sample) -> None:
             "a row's output depends on other rows; is the first axis taken for time "
             "(batch_first), or is something averaged over the batch?"
         )
-    other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
+    draws = np.random.default_rng(0)
+    if x.ndim == 2:  # tokens
+        other = draws.integers(x.max() + 1, size=x.shape, dtype=x.dtype)
+    else:
+        other = draws.standard_normal(x.shape).astype(x.dtype)
     if lengths is not None:
-        padded = np.where(valid_steps(x, lengths)[..., None], x, other)
+        live = valid_steps(x, lengths)
+        padded = np.where(live if x.ndim == 2 else live[..., None], x, other)
         found = sample.live(_forward(model, sample._replace(x=padded)))
         if np.abs(found - outputs).max() > allowed:
             raise InputError("outputs depend on the padding; heed lengths")

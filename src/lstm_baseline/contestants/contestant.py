@@ -18,6 +18,7 @@ from lstm_baseline.contestants.challenger import (
     make_challenger,
     width_argument,
 )
+from lstm_baseline.contestants.one_hot_inputs import OneHotInputs, takes_tokens
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.models import MODELS, SequenceModel
@@ -86,7 +87,10 @@ class Contestant(BaseModel):
             if name in self.arguments:
                 raise InputError(f"{self.name} has {name} among its arguments; the race sets it")
         arguments = {**self.arguments, argument: width}
-        return make_challenger(cls, task.input_size, task.output_size, arguments, seed)
+        model = make_challenger(cls, task.input_size, task.output_size, arguments, seed)
+        if task.tokens and not takes_tokens(model):
+            return OneHotInputs(model, task.input_size)
+        return model
 
     def count_params(self, task: Task, width: int) -> int:
         """Return the number of trainable parameters at a width."""

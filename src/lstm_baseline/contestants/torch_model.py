@@ -17,9 +17,15 @@ from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstm_baseline.engine.errors import InputError
-from lstm_baseline.engine.inputs import RandomSource, as_generator, as_lengths, as_real
+from lstm_baseline.engine.inputs import (
+    RandomSource,
+    as_generator,
+    as_lengths,
+    as_real,
+    is_tokens,
+)
 from lstm_baseline.engine.models import Gradients
-from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray, Params
+from lstm_baseline.engine.shapes import FloatArray, FloatDType, IntArray, NDArray, Params
 
 
 class _Pass(NamedTuple):
@@ -125,7 +131,7 @@ class TorchModel:
         Parameters
         ----------
         x
-            (B, T, I), real numbers, T at least 1.
+            (B, T, I), real numbers, or tokens (B, T), which the module gets as int64; T at least 1.
         return_sequences
             True for the output at every step, False for the last output of each row.
         lengths
@@ -176,7 +182,7 @@ class TorchModel:
         seed = None if rng is None else int(as_generator(rng).integers(2**63))
 
         def run() -> _Pass:
-            leaf = torch.tensor(array, requires_grad=True)
+            leaf = torch.tensor(array, requires_grad=array.ndim == 3)
             with torch.enable_grad(), _set_up(self.module, seed):
                 # A module may change its input in place, which PyTorch forbids for a leaf.
                 return _Pass(leaf, self._run(leaf.clone(), valid, return_sequences))
@@ -209,8 +215,10 @@ class TorchModel:
         tensors = list(self._parameters.values())
         gradients = _differentiate(cache.take().outputs, tensors, d_outputs)
 
-        def gradient_of_x() -> FloatArray:
+        def gradient_of_x() -> FloatArray | None:
             again = cache.take()
+            if not again.x.requires_grad:  # tokens
+                return None
             return _differentiate(again.outputs, [again.x], d_outputs)[0]
 
         return Gradients(dict(zip(self.params, gradients, strict=True)), gradient_of_x, ())
@@ -237,14 +245,22 @@ class TorchModel:
 
     def _checked(
         self, x: npt.ArrayLike, lengths: npt.ArrayLike | None
-    ) -> tuple[FloatArray, IntArray | None]:
-        array = as_real("x", x, self.dtype)
-        if array.ndim != 3 or array.shape[1] == 0:
-            shape = array.shape
-            raise InputError(f"x has shape {shape}; give (batch, time, features), time above 0")
+    ) -> tuple[NDArray, IntArray | None]:
+        array: NDArray
+        if is_tokens(x) and np.ndim(x) == 2:
+            array = np.asarray(x, np.int64)
+        else:
+            array = as_real("x", x, self.dtype)
+            if array.ndim != 3:
+                raise InputError(
+                    f"x has shape {array.shape}; give (batch, time, features), or tokens "
+                    "(batch, time)"
+                )
+        if array.shape[1] == 0:
+            raise InputError(f"x has shape {array.shape}; give at least one step")
         if lengths is None:
             return array, None
-        num_rows, num_steps, _ = array.shape
+        num_rows, num_steps = array.shape[:2]
         valid = as_lengths(lengths, num_rows, num_steps)
         if (valid == 0).any():
             raise InputError("lengths holds 0; a torch module has no output before a first step")
@@ -253,7 +269,7 @@ class TorchModel:
     def _run(
         self, x: torch.Tensor, lengths: IntArray | None, return_sequences: bool
     ) -> torch.Tensor:
-        """Return the outputs for a tensor x (B, T, I); rows of one length run together."""
+        """Return the outputs for x (B, T, I) or (B, T); rows of one length run together."""
         if lengths is None:
             return self._read(self.module(x), x.shape, return_sequences)
         parts, order = [], []

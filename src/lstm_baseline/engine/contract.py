@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from lstm_baseline.engine.shapes import FloatArray, IntArray, Params, State
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params, State
 
 MEMBERS = ("params", "forward", "forward_with_cache", "backward")
 """Names that a class must have; their signatures are those of ``Model``."""
@@ -35,7 +35,7 @@ class Model(Protocol[C]):
 
     def forward(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         /,
         *,
@@ -43,12 +43,13 @@ class Model(Protocol[C]):
     ) -> FloatArray:
         """Return the output at every step, (B, T, O), or each row's last, (B, O).
 
-        x is (B, T, I); lengths (B,) are the valid steps of each row, or None for all.
+        x is (B, T, I), or tokens (B, T) where a task is of tokens; lengths (B,) are the valid steps
+        of each row, or None for all.
         """
 
     def forward_with_cache(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         /,
         *,
@@ -69,7 +70,7 @@ class StatefulModel(Model[C], Protocol[C]):
 
     def forward_with_cache(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         /,
         *,

@@ -31,8 +31,8 @@ class Predictor(NamedTuple):
     name: str
     kind: RungKind
     description: str
-    predict: Callable[[FloatArray], FloatArray]
-    """x (B, T, I) -> logits or values, (B, O) or (B, T, O)."""
+    predict: Callable[[NDArray], FloatArray]
+    """x (B, T, I), or tokens (B, T) -> logits or values, (B, O) or (B, T, O)."""
 
 
 class Task(ABC):
@@ -47,6 +47,9 @@ class Task(ABC):
     hints: tuple[str, ...] = ()
     """Lines about what in the user's data is likely meant otherwise."""
     input_size: int
+    """I, or V where x holds tokens."""
+    tokens: bool = False
+    """Whether x holds tokens (B, T), whole numbers 0 … V − 1, and not numbers (B, T, I)."""
     output_size: int
     """Classes, or components of a value."""
     loss: Literal["cross_entropy", "mean_squared_error"]
@@ -94,9 +97,10 @@ class Task(ABC):
         """
         return None
 
-    def tell(self, x: FloatArray) -> str:
-        """Return a sample, one row x (T, I), as a line that tells what is shown and what is asked.
+    def tell(self, x: NDArray) -> str:
+        """Return a sample as a line that tells what is shown and what is asked.
 
+        It is one row x, (T, I) or tokens (T,).
         It needs no knowledge of the layout. Empty if the task has no such words.
         """
         return ""

@@ -20,8 +20,8 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 class Batch(NamedTuple):
     """Some samples of a task."""
 
-    x: FloatArray
-    """(B, T, I) inputs."""
+    x: NDArray
+    """Inputs: numbers (B, T, I), or tokens (B, T)."""
     y: NDArray
     """Targets: class indices (B,) or (B, T), or values (B, O) or (B, T, O)."""
     lengths: IntArray | None = None
@@ -124,7 +124,7 @@ def _error_of_mean(sums: NDArray, counts: NDArray) -> float:
 
 
 def valid_steps(x: NDArray, lengths: IntArray | None) -> NDArray:
-    """Return which steps of x (B, T, I) are within their row's length, (B, T) booleans."""
+    """Return which steps of x (B, T, …) are within their row's length, (B, T) booleans."""
     if lengths is None:
         return np.ones(x.shape[:2], bool)
     return np.arange(x.shape[1]) < lengths[:, None]

@@ -22,7 +22,7 @@ from lstm_baseline.engine.errors import FileError
 from lstm_baseline.engine.inputs import as_size
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import Predictor, Rung, Task
-from lstm_baseline.tasks.encoding import log_probabilities, one_hot
+from lstm_baseline.tasks.encoding import log_probabilities
 from lstm_baseline.tasks.metrics import BITS_PER_CHARACTER, Batch
 from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
@@ -61,6 +61,7 @@ class TextFile(Task):
     loss = "cross_entropy"
     metric = BITS_PER_CHARACTER
     per_step = True
+    tokens = True
 
     def __init__(self, path: str | PathLike[str], window: int = 64) -> None:
         self.window = as_size("window", window, at_least=2)
@@ -130,7 +131,7 @@ class TextFile(Task):
                 "bigram",
                 "heuristic",
                 "frequency after the character before",
-                lambda x: log_probabilities(bigram)[x.argmax(axis=-1)],
+                lambda x: log_probabilities(bigram)[x],
             ),
         ]
         return self._measure(rules, test)
@@ -146,7 +147,7 @@ class TextFile(Task):
     def _windows(self, codes: IntArray, starts: IntArray) -> Batch:
         """Return the windows of codes that begin at starts (B,)."""
         rows = codes[starts[:, None] + np.arange(self.window + 1)]
-        return Batch(one_hot(rows[:, :-1], self.input_size), rows[:, 1:].astype(np.int64))
+        return Batch(rows[:, :-1].astype(np.int64), rows[:, 1:].astype(np.int64))
 
 
 def parts(num_characters: int) -> tuple[int, int]:

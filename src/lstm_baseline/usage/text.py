@@ -1,6 +1,6 @@
 """A trained model over text: bits per character of a file, and text drawn from the model.
 
-A model of text takes a character one-hot, and gives logits of the next one. Characters that its
+A model of text takes characters as tokens, and gives logits of the next one. Characters that its
 training text had too rarely, or not at all, share its last class, if there is such a class.
 """
 
@@ -15,7 +15,6 @@ from lstm_baseline.engine.activations import log_softmax
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray
-from lstm_baseline.tasks.encoding import one_hot
 from lstm_baseline.tasks.text import code_points, encode, parts
 from lstm_baseline.tasks.user_file import read_user_file
 from lstm_baseline.usage.predict import write_table
@@ -84,16 +83,16 @@ class TextModel:
         for some in np.array_split(starts, math.ceil(len(starts) / _WINDOWS_AT_ONCE)):
             lengths = np.minimum(self.window, len(codes) - 1 - some)
             rows = codes[(some[:, None] + np.arange(self.window + 1)).clip(max=len(codes) - 1)]
-            x = one_hot(rows[:, :-1], self.model.input_size)
-            log_p = log_softmax(self.model.forward(x, lengths=lengths).astype(np.float64))
+            log_p = log_softmax(
+                self.model.forward(rows[:, :-1], lengths=lengths).astype(np.float64)
+            )
             terms = np.take_along_axis(log_p, rows[:, 1:, None], axis=-1)[..., 0]
             found.append(-terms[np.arange(self.window) < lengths[:, None]] / math.log(2))
         return np.concatenate(found)
 
     def next_probabilities(self, codes: IntArray) -> FloatArray:
         """Return the probability of each class after the last window of codes, (V,)."""
-        x = one_hot(codes[None, -self.window :], self.model.input_size)
-        logits = self.model.forward(x, return_sequences=False)[0]
+        logits = self.model.forward(codes[None, -self.window :], return_sequences=False)[0]
         return np.asarray(np.exp(log_softmax(logits.astype(np.float64))))
 
     def generate(
@@ -134,8 +133,7 @@ class TextModel:
         runner = self.model.freeze() if isinstance(self.model, LSTM) else self.model
         state = None
         for _ in range(length):
-            x = one_hot(codes[None], self.model.input_size)
-            y, *state = runner.forward(x, return_state=True, initial_state=state)
+            y, *state = runner.forward(codes[None], return_state=True, initial_state=state)
             logits = y[0, -1, : len(self.characters)].astype(np.float64)
             if temperature == 0:
                 drawn = int(logits.argmax())

@@ -19,7 +19,7 @@ from lstm_baseline.engine.inputs import (
 from lstm_baseline.engine.models.embedding import PLAIN
 from lstm_baseline.engine.models.options import by_layer
 from lstm_baseline.engine.models.sequence_model import SequenceModel, StateLike
-from lstm_baseline.engine.shapes import FloatArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 
 
 @final
@@ -89,7 +89,7 @@ class FrozenLSTM:
     @overload
     def forward(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         return_state: Literal[False] = False,
         *,
@@ -100,7 +100,7 @@ class FrozenLSTM:
     @overload
     def forward(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool,
         return_state: Literal[True],
         *,
@@ -111,7 +111,7 @@ class FrozenLSTM:
     @overload
     def forward(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         *,
         return_state: Literal[True],
@@ -121,7 +121,7 @@ class FrozenLSTM:
 
     def forward(
         self,
-        x: FloatArray,
+        x: NDArray,
         return_sequences: bool = True,
         return_state: bool = False,
         *,

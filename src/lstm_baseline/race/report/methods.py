@@ -149,7 +149,8 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
         parts.append(
             f"{place}. Task {value(each['task'])}{citations.cite(*own)}: "
             f"{_sentence(task.summary)} Arguments: {pairs(given) or 'none'}. "
-            f"Input features: {task.input_size}; outputs: {task.output_size}, "
+            f"{'Tokens' if task.tokens else 'Input features'}: {task.input_size}; "
+            f"outputs: {task.output_size}, "
             f"{'at every step' if task.per_step else 'one a sequence'}. "
             f"Loss: {task.loss.replace('_', ' ')}. Metric: {value(each['metric'])} "
             f"({'higher' if outcome.metric.higher_is_better else 'lower'} is better). "
