@@ -468,19 +468,3 @@ def test_a_model_that_ignores_the_story_scores_chance():
 
 
 # Parity
-
-
-def test_ones_are_odd_in_number():
-    for x, y in stories(make_task("parity", length=9)):
-        bits = [only_one(step) for step in x]
-        assert y == bits.count(1) % 2
-
-
-def test_no_rule_that_leaves_out_a_bit_beats_chance():
-    size = 100_000
-    batch = make_task("parity", length=6).sample(size, np.random.default_rng(0))
-    bits = batch.x[..., 1].astype(int)
-    assert_balanced(batch.y, 2)
-    for left_out in range(6):
-        seen = np.delete(bits, left_out, axis=1).sum(axis=1) % 2
-        assert (seen == batch.y).mean() == near(0.5, size)

@@ -22,9 +22,16 @@ def same(a, b):
 
 def test_shapes_and_dtypes(task):
     batch = task.sample(7, np.random.default_rng(0))
-    size, steps, features = batch.x.shape
-    assert (size, features) == (7, task.input_size)
-    assert batch.x.dtype == np.float32
+    size, steps = batch.x.shape[:2]
+    if task.tokens:
+        assert batch.x.ndim == 2
+        assert batch.x.dtype == np.int64
+        assert batch.x.min() >= 0
+        assert batch.x.max() < task.input_size
+    else:
+        assert batch.x.shape == (7, steps, task.input_size)
+        assert batch.x.dtype == np.float32
+    assert size == 7
     assert batch.lengths is None
     target_shape = (size, steps) if task.per_step else (size,)
     if task.loss == "cross_entropy":
@@ -155,7 +162,11 @@ def test_unknown_argument_is_refused_with_a_suggestion():
         ("nth-farthest", {"num_vectors": 2}, "num_vectors is 2"),
         ("nth-farthest", {"dimensions": 0}, "dimensions is 0"),
         ("adding", {"length": 1}, "length is 1"),
-        ("parity", {"length": 0}, "length is 0"),
+        ("parity", {"lengths": 0}, "lengths is 0"),
+        ("parity", {"lengths": [5, 3]}, r"lengths is \[5, 3\]; give the least first"),
+        ("parity", {"lengths": [1, 2, 3]}, "give a number, or the least and the most"),
+        ("parity", {"lengths": [0, 3]}, "lengths is 0"),
+        ("word-problem", {"group": "A4"}, "group is 'A4'; give one of: A5, S5, Z60"),
         ("copy-memory", {"delay": 0}, "delay is 0"),
         ("copy-memory", {"num_recalled": 0}, "num_recalled is 0"),
         ("copy-memory", {"num_symbols": "8"}, "num_symbols is '8'"),
@@ -179,8 +190,15 @@ def test_difficulty_out_of_range_is_refused(name, arguments, message):
         ("nth-farthest", {"num_vectors": 3, "dimensions": 1}),
         ("adding", {"length": 2}),
         ("adding", {"length": 7}),
-        ("parity", {"length": 1}),
-        ("parity", {"length": 301}),
+        ("parity", {"lengths": 1}),
+        ("parity", {"lengths": 301}),
+        ("parity", {"lengths": [1, 9], "every_step": True}),
+        ("even-pairs", {"lengths": [2, 40]}),
+        ("even-pairs", {"lengths": 3, "every_step": True}),
+        ("cycle-navigation", {"lengths": [3, 40]}),
+        ("cycle-navigation", {"lengths": 50, "every_step": True}),
+        ("word-problem", {"group": "S5", "lengths": [3, 30]}),
+        ("word-problem", {"group": "Z60", "lengths": 9, "every_step": False}),
         ("copy-memory", {"delay": 1, "num_recalled": 1, "num_symbols": 2}),
         ("copy-memory", {"delay": 100, "num_recalled": 3, "num_symbols": 20}),
     ],

@@ -22,8 +22,8 @@ SIZES = [
     ("nth-farthest", {"num_vectors": 37, "dimensions": 5}),
     ("adding", {"length": 2}),
     ("adding", {"length": 101}),
-    ("parity", {"length": 1}),
-    ("parity", {"length": 53}),
+    ("parity", {"lengths": 1}),
+    ("parity", {"lengths": 53}),
     ("copy-memory", {"delay": 1, "num_recalled": 1, "num_symbols": 2}),
     ("copy-memory", {"delay": 13, "num_recalled": 41, "num_symbols": 11}),
 ]
@@ -186,9 +186,8 @@ class TestWords:
         assert task.answer(logits) == "3 blank, and 1 too early"
 
     def test_parity(self):
-        task = make_task("parity", length=3)
-        x = np.eye(2, dtype=np.float32)[[1, 0, 1]]
-        assert task.tell(x) == "1 0 1; is the number of ones odd?"
+        task = make_task("parity", lengths=3)
+        assert task.tell(np.array([1, 0, 1])) == "1 0 1; is the number of ones odd?"
         assert task.answer(np.array(0)) == "no"
         assert task.answer(np.array([0.0, 1.0], np.float32)) == "yes"
 

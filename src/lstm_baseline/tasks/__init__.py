@@ -3,6 +3,8 @@
 from lstm_baseline.tasks.adding import Adding
 from lstm_baseline.tasks.base import GeneratedTask, Predictor, Rung, Task
 from lstm_baseline.tasks.copy_memory import CopyMemory
+from lstm_baseline.tasks.cycle_navigation import CycleNavigation
+from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.files import ArrayFile
 from lstm_baseline.tasks.metrics import (
     ACCURACY,
@@ -19,6 +21,7 @@ from lstm_baseline.tasks.parity import Parity
 from lstm_baseline.tasks.question_answering import QuestionAnswering
 from lstm_baseline.tasks.registry import TASKS, make_task
 from lstm_baseline.tasks.text import TextFile
+from lstm_baseline.tasks.word_problem import WordProblem
 
 __all__ = [
     "ACCURACY",
@@ -30,6 +33,8 @@ __all__ = [
     "ArrayFile",
     "Batch",
     "CopyMemory",
+    "CycleNavigation",
+    "EvenPairs",
     "GeneratedTask",
     "Metric",
     "NthFarthest",
@@ -41,5 +46,6 @@ __all__ = [
     "Rung",
     "Task",
     "TextFile",
+    "WordProblem",
     "make_task",
 ]

@@ -30,7 +30,7 @@ def text_of(outcome, folder, command="lstm-baseline compare race.toml"):
 
 def everything():
     """Return a race whose plan has every kind of key and value."""
-    adding, parity = make_task("adding", length=6), make_task("parity", length=5)
+    adding, parity = make_task("adding", length=6), make_task("parity", lengths=5)
     contestants = [
         "lstm",
         {"name": "deep", "model": "lstm", "arguments": {"num_layers": 1, "peepholes": True}},
@@ -55,7 +55,7 @@ def everything():
         rule=VerdictRule(num_resamples=500),
         sweeps=(
             Sweep(adding, "length", (4, 6), seeds=2, train=False),
-            Sweep(parity, "length", (3, 5), seeds=1, train=True),
+            Sweep(parity, "lengths", (3, 5), seeds=1, train=True),
         ),
         trained=lambda spec: run(0.1),
         title="Everything",

@@ -172,6 +172,13 @@ SOURCES: dict[str, Source] = {
         2023,
         {"booktitle": _ICLR} | _arxiv("2207.02098"),
     ),
+    "merrill2024": Source(
+        "inproceedings",
+        "Merrill, William and Petty, Jackson and Sabharwal, Ashish",
+        "The Illusion of State in State-Space Models",
+        2024,
+        {"booktitle": "International Conference on Machine Learning"} | _arxiv("2404.08819"),
+    ),
     "kingma2015": Source(
         "inproceedings",
         "Kingma, Diederik P. and Ba, Jimmy",
@@ -394,6 +401,9 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "adding": ("hochreiter1997", "arjovsky2016"),
     "copy-memory": ("hochreiter1997", "arjovsky2016"),
     "parity": ("minsky1969", "deletang2023"),
+    "even-pairs": ("deletang2023",),
+    "cycle-navigation": ("deletang2023",),
+    "word-problem": ("merrill2024",),
 }
 """Sources of the package's tasks; a task without any is its own."""
 
