@@ -8,10 +8,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.shapes import FloatArray, NDArray
-from lstm_baseline.tasks.metrics import Batch, Metric
+from lstm_baseline.tasks.metrics import Batch, Metric, mean_of
 
 # A number for each of a seed's streams, so that no two share their draws.
 _TRAIN, _VALIDATION, _TEST, _LADDER = 1, 2, 3, 4
+
+_MOST_BELIEFS = 2**24
+"""Numbers that a rule's beliefs hold at a time."""
 
 RungKind = Literal["chance", "heuristic", "oracle"]
 
@@ -161,6 +164,19 @@ class GeneratedTask(Task):
     def test(self, seed: int) -> Batch:
         """Draw the samples that only the final score sees."""
         return self.sample(self.test_size, np.random.default_rng([seed, _TEST]))
+
+    def _measure(self, rules: Sequence[Predictor], batch: Batch) -> list[Rung]:
+        """Score every rule, some rows at a time: beliefs of many classes are large."""
+        a_row = self.output_size * (batch.x.shape[1] if self.per_step else 1)
+        size = max(1, _MOST_BELIEFS // a_row)
+        parts = [batch.rows(slice(k, k + size)) for k in range(0, len(batch.x), size)]
+
+        def score(rule: Predictor) -> float:
+            terms = [self.metric.terms_that_count(rule.predict(p.x), p)[0] for p in parts]
+            return mean_of(np.concatenate(terms))
+
+        rungs = [Rung(r.name, r.kind, r.description, score(r)) for r in rules]
+        return sorted(rungs, key=lambda rung: rung.score, reverse=not self.metric.higher_is_better)
 
     def ladder(self, seed: int = 0) -> list[Rung]:
         """Measure every rule on fresh samples, worst first."""

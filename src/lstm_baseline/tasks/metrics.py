@@ -56,9 +56,7 @@ class Metric(NamedTuple):
 
     def measure(self, predictions: FloatArray, batch: Batch) -> float:
         """Return the score: the mean over all targets that count."""
-        terms, _ = self.terms_that_count(predictions, batch)
-        # Added to zero, so that a perfect score is 0 and not −0.
-        return 0.0 + float(np.mean(terms, dtype=np.float64))
+        return mean_of(self.terms_that_count(predictions, batch)[0])
 
     def terms_that_count(
         self, predictions: FloatArray, batch: Batch
@@ -102,6 +100,12 @@ class Metric(NamedTuple):
             terms.astype(np.float64) - self.terms_that_count(after, batch)[0], steps
         )
         return float(sums.sum() / counts.sum()), _error_of_mean(sums, counts)
+
+
+def mean_of(terms: NDArray) -> float:
+    """Return the mean of terms, added up in float64."""
+    # Added to zero, so that a perfect score is 0 and not −0.
+    return 0.0 + float(np.mean(terms, dtype=np.float64))
 
 
 def _row_sums(terms: NDArray, steps: NDArray | None) -> tuple[NDArray, NDArray]:

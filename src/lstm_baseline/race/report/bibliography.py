@@ -172,12 +172,45 @@ SOURCES: dict[str, Source] = {
         2023,
         {"booktitle": _ICLR} | _arxiv("2207.02098"),
     ),
+    "liu2023": Source(
+        "inproceedings",
+        "Liu, Bingbin and Ash, Jordan T. and Goel, Surbhi and Krishnamurthy, Akshay and Zhang, "
+        "Cyril",
+        "Exposing Attention Glitches with Flip-Flop Language Modeling",
+        2023,
+        {"booktitle": "Advances in Neural Information Processing Systems", "volume": "36"}
+        | _arxiv("2306.00946"),
+    ),
+    "arora2024": Source(
+        "inproceedings",
+        "Arora, Simran and Eyuboglu, Sabri and Timalsina, Aman and Johnson, Isys and Poli, "
+        "Michael and Zou, James and Rudra, Atri and R{\\'e}, Christopher",
+        "Zoology: Measuring and Improving Recall in Efficient Language Models",
+        2024,
+        {"booktitle": _ICLR} | _arxiv("2312.04927"),
+    ),
+    "gu2023": Source(
+        "misc",
+        "Gu, Albert and Dao, Tri",
+        "{M}amba: Linear-Time Sequence Modeling with Selective State Spaces",
+        2023,
+        _arxiv("2312.00752"),
+    ),
+    "jing2019": Source(
+        "article",
+        "Jing, Li and Gulcehre, Caglar and Peurifoy, John and Shen, Yichen and Tegmark, Max and "
+        "Solja{\\v{c}}i{\\'c}, Marin and Bengio, Yoshua",
+        "Gated Orthogonal Recurrent Units: On Learning to Forget",
+        2019,
+        {"journal": "Neural Computation", "volume": "31", "number": "4", "pages": "765--783"}
+        | _arxiv("1706.02761"),
+    ),
     "merrill2024": Source(
         "inproceedings",
         "Merrill, William and Petty, Jackson and Sabharwal, Ashish",
         "The Illusion of State in State-Space Models",
         2024,
-        {"booktitle": "International Conference on Machine Learning"} | _arxiv("2404.08819"),
+        {"booktitle": _ICML} | _arxiv("2404.08819"),
     ),
     "kingma2015": Source(
         "inproceedings",
@@ -404,6 +437,9 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "even-pairs": ("deletang2023",),
     "cycle-navigation": ("deletang2023",),
     "word-problem": ("merrill2024",),
+    "flip-flop": ("liu2023",),
+    "mqar": ("arora2024",),
+    "selective-copying": ("gu2023", "jing2019"),
 }
 """Sources of the package's tasks; a task without any is its own."""
 
