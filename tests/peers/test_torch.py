@@ -8,7 +8,7 @@ import pytest
 
 from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
 from lstm_baseline.training.losses import cross_entropy, mean_squared_error
-from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
+from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
@@ -227,6 +227,15 @@ class TestLosses:
         np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
 
 
+def decayed_alone(kind, peers, weight_decay, **options):
+    """Return an optimizer of PyTorch's that decays matrices alone, as a group of their own."""
+    groups = [
+        {"params": [p for p in peers if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in peers if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return kind(groups, **options)
+
+
 PAIRS = {
     "SGD": (SGD, lambda p: torch.optim.SGD(p, lr=0.1)),
     "SGD with momentum": (
@@ -237,6 +246,16 @@ PAIRS = {
     "Adam, other constants": (
         lambda p: Adam(p, beta_1=0.7, beta_2=0.9, epsilon=1e-4),
         lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.7, 0.9), eps=1e-4),
+    ),
+    "AdamW": (lambda p: AdamW(p, 0.2), lambda p: decayed_alone(torch.optim.AdamW, p, 0.2, lr=0.1)),
+    "AdamW, other constants": (
+        lambda p: AdamW(p, 0.03, beta_1=0.7, beta_2=0.9, epsilon=1e-4),
+        lambda p: decayed_alone(torch.optim.AdamW, p, 0.03, lr=0.1, betas=(0.7, 0.9), eps=1e-4),
+    ),
+    "RMSProp": (RMSProp, lambda p: torch.optim.RMSprop(p, lr=0.1)),
+    "RMSProp, other constants": (
+        lambda p: RMSProp(p, alpha=0.7, epsilon=1e-4),
+        lambda p: torch.optim.RMSprop(p, lr=0.1, alpha=0.7, eps=1e-4),
     ),
 }
 

@@ -34,7 +34,7 @@ def test_lstm_learns_what_no_heuristic_can() -> None:
 
 
 @pytest.mark.parametrize("model_class", [LSTM, GRU, RelationalRNN])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_loss_falls_for_every_model_and_optimizer(model_class: Any, optimizer: str) -> None:
     task = make_task("adding", length=6)
     if model_class is RelationalRNN:
@@ -47,6 +47,22 @@ def test_loss_falls_for_every_model_and_optimizer(model_class: Any, optimizer: s
     history = train(model, task, settings, seed=0).history
     assert history[-1].metric < history[0].metric
     assert history[-1].loss < history[1].loss
+
+
+def test_weight_decay_is_that_of_the_settings(tmp_path: Any) -> None:
+    found = {}
+    for decay in (0.0, 0.0, 0.5):
+        model = lstm()
+        settings = SHORT.model_copy(update={"optimizer": "adamw", "weight_decay": decay})
+        train(model, TASK, settings, seed=0, folder=tmp_path / str(decay))
+        found[decay] = model.params
+    adam = lstm()
+    train(adam, TASK, SHORT, seed=0)
+    for name, value in adam.params.items():
+        np.testing.assert_array_equal(found[0.0][name], value)
+    assert np.linalg.norm(found[0.5]["U"]) < 0.95 * np.linalg.norm(found[0.0]["U"])
+    with pytest.raises(FileError, match=r"another run \(it differs in settings\)"):
+        train(lstm(), TASK, settings, seed=0, folder=tmp_path / "0.0")
 
 
 def test_history_has_a_line_at_every_validation() -> None:

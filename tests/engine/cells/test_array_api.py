@@ -8,7 +8,7 @@ import pytest
 
 from lstm_baseline.engine.cells import unroll, unroll_backward
 from lstm_baseline.training.losses import cross_entropy, mean_squared_error
-from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
+from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import (
     INPUT_SIZE,
     SMALL_MODELS,
@@ -132,8 +132,8 @@ def test_losses(library, loss, targets, lengths):
 
 @pytest.mark.parametrize(
     "make",
-    [SGD, lambda params: SGD(params, momentum=0.9), Adam],
-    ids=["SGD", "SGD with momentum", "Adam"],
+    [SGD, lambda params: SGD(params, momentum=0.9), Adam, AdamW, RMSProp],
+    ids=["SGD", "SGD with momentum", "Adam", "AdamW", "RMSProp"],
 )
 def test_clipping_and_optimizers(library, make):
     params = {"W": normal(3, 4), "b": normal(3)}
