@@ -3,11 +3,17 @@
 `pytest -s` shows the largest difference of each model.
 """
 
+import math
+
 import numpy as np
 import pytest
 
 from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
-from lstm_baseline.training.losses import cross_entropy, mean_squared_error
+from lstm_baseline.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
 from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
@@ -224,6 +230,35 @@ class TestLosses:
         expected.backward()
         value, gradient = mean_squared_error(outputs, targets)
         assert value == pytest.approx(expected.item(), abs=1e-14)
+        np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
+
+    @pytest.mark.parametrize("soft", [False, True])
+    @pytest.mark.parametrize("scale", [1.0, 100.0])
+    @pytest.mark.parametrize("shape", [(5, 3), (4, 6, 3)], ids=str)
+    def test_binary_cross_entropy(self, shape, scale, soft):
+        rng = np.random.default_rng(0)
+        logits = scale * normal(*shape)
+        targets = rng.random(shape) if soft else rng.integers(2, size=shape)
+        peer = leaf(logits)
+        criterion = torch.nn.BCEWithLogitsLoss(reduction="sum")
+        rows = math.prod(shape[:-1])
+        expected = criterion(peer, torch.tensor(targets, dtype=torch.float64)) / rows
+        expected.backward()
+        value, gradient = binary_cross_entropy(logits, targets)
+        assert value == pytest.approx(expected.item(), rel=1e-14)
+        np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
+
+    def test_ragged_binary_cross_entropy(self):
+        logits = normal(B, T, 3)
+        targets = np.random.default_rng(0).integers(2, size=(B, T, 3))
+        valid = np.arange(T) < RAGGED[:, None]
+        peer = leaf(logits)
+        weight = torch.tensor(np.repeat(valid[..., None], 3, -1), dtype=torch.float64)
+        criterion = torch.nn.BCEWithLogitsLoss(weight, reduction="sum")
+        expected = criterion(peer, torch.tensor(targets, dtype=torch.float64)) / valid.sum()
+        expected.backward()
+        value, gradient = binary_cross_entropy(logits, targets, RAGGED)
+        assert value == pytest.approx(expected.item(), rel=1e-14)
         np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
 
 

@@ -10,6 +10,7 @@ from lstm_baseline import GRU, LSTM, DivergenceError, FileError, RelationalRNN
 from lstm_baseline.tasks import ArrayFile, Batch, make_task
 from lstm_baseline.training import TrainingSettings, cross_entropy, evaluate, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
+from tests.support.labels import Echo
 
 TASK = make_task("pair-matching", num_pairs=2, num_symbols=6)
 SHORT = TrainingSettings(num_steps=40, batch_size=16, learning_rate=1e-2, evaluate_every=10)
@@ -63,6 +64,18 @@ def test_weight_decay_is_that_of_the_settings(tmp_path: Any) -> None:
     assert np.linalg.norm(found[0.5]["U"]) < 0.95 * np.linalg.norm(found[0.0]["U"])
     with pytest.raises(FileError, match=r"another run \(it differs in settings\)"):
         train(lstm(), TASK, settings, seed=0, folder=tmp_path / "0.0")
+
+
+def test_several_labels_are_learned_at_every_step() -> None:
+    task = Echo(length=5)
+    model = LSTM(task.input_size, 16, task.output_size, rng=0)
+    chance = task.ladder()[0].score
+    assert chance == pytest.approx(task.output_size * math.log(2))
+    settings = TrainingSettings(num_steps=400, learning_rate=0.02, optimizer="rmsprop")
+    result = train(model, task, settings, seed=0)
+    assert evaluate(model, task, task.test(0)) < 0.2 * chance
+    # The loss on validation samples is what the metric measures there.
+    assert result.history[-1].metric == pytest.approx(result.history[-1].validation_loss, rel=1e-5)
 
 
 def test_history_has_a_line_at_every_validation() -> None:

@@ -9,6 +9,7 @@ from lstm_baseline.tasks.metrics import (
     BITS_PER_CHARACTER,
     CROSS_ENTROPY,
     MEAN_SQUARED_ERROR,
+    NEGATIVE_LOG_LIKELIHOOD,
     Batch,
     Metric,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "BITS_PER_CHARACTER",
     "CROSS_ENTROPY",
     "MEAN_SQUARED_ERROR",
+    "NEGATIVE_LOG_LIKELIHOOD",
     "TASKS",
     "Adding",
     "ArrayFile",

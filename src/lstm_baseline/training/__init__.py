@@ -2,7 +2,11 @@
 
 from lstm_baseline.training.checkpoint import Record
 from lstm_baseline.training.loop import Trainable, TrainingResult, evaluate, predict, train
-from lstm_baseline.training.losses import cross_entropy, mean_squared_error
+from lstm_baseline.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
 from lstm_baseline.training.optimizers import (
     SGD,
     Adam,
@@ -24,6 +28,7 @@ __all__ = [
     "Trainable",
     "TrainingResult",
     "TrainingSettings",
+    "binary_cross_entropy",
     "clip_by_global_norm",
     "cross_entropy",
     "evaluate",

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from lstm_baseline.engine.cells import unroll, unroll_backward
-from lstm_baseline.training.losses import cross_entropy, mean_squared_error
+from lstm_baseline.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
 from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import (
     INPUT_SIZE,
@@ -107,6 +111,7 @@ def test_initial_states_and_empty_sequences(library, name, num_steps):
 
 CLASSES = np.random.default_rng(0).integers(K, size=(B, T))
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(K), size=(B, T))
+LABELS = np.random.default_rng(0).integers(2, size=(B, T, K))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,8 @@ PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(K), size=(B, T))
         pytest.param(cross_entropy, CLASSES, id="cross_entropy-classes"),
         pytest.param(cross_entropy, PROBABILITIES, id="cross_entropy-probabilities"),
         pytest.param(mean_squared_error, PROBABILITIES, id="mean_squared_error"),
+        pytest.param(binary_cross_entropy, PROBABILITIES, id="binary_cross_entropy"),
+        pytest.param(binary_cross_entropy, LABELS, id="binary_cross_entropy-labels"),
     ],
 )
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.activations import log_softmax, sigmoid
 from lstm_baseline.engine.errors import LSTMBaselineError
 from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.formats import number
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
 from lstm_baseline.race.report.sections.section import Section
@@ -60,15 +61,25 @@ class TaskMistakes(NamedTuple):
 def severity(task: Task, outputs: FloatArray, y: NDArray) -> NDArray:
     """Return how wrong each answer is, (B,): 0 where it is right.
 
-    Of classes it is the probability that the model gives to what it answers, the largest over wrong
-    steps where every step has a target; of values, the distance from the target.
+    Of classes and labels it is the probability that the model gives to what it answers, the largest
+    over wrong labels, and over wrong steps where every step has a target; of values, the distance
+    from the target.
     """
     if task.loss == "mean_squared_error":
         distance: NDArray = np.linalg.norm((outputs - y).reshape(len(y), -1), axis=1)
         return distance
+    if task.loss == "binary_cross_entropy":
+        sure = np.where(_wrong_labels(outputs, y), sigmoid(np.abs(outputs.astype(np.float64))), 0)
+        return np.asarray(sure.reshape(len(y), -1).max(axis=1))
     probability = np.exp(log_softmax(outputs.astype(np.float64))).max(axis=-1)
     wrong: NDArray = np.where(outputs.argmax(axis=-1) == y, 0, probability)
     return np.asarray(wrong.max(axis=1)) if task.per_step else wrong
+
+
+def _wrong_labels(outputs: FloatArray, y: NDArray) -> NDArray:
+    """Return which labels are answered wrongly, in their shape; a 1 has a logit above 0."""
+    wrong: NDArray = (outputs > 0) != (y > 0.5)
+    return wrong
 
 
 def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> Mistakes:
@@ -119,6 +130,9 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
 def _extent(task: Task, output: FloatArray, target: NDArray, how_wrong: float) -> str:
     if task.loss == "mean_squared_error":
         return f"off by {number(how_wrong)}"
+    if task.loss == "binary_cross_entropy":
+        num_wrong = np.count_nonzero(_wrong_labels(output, target))
+        return f"wrong in {num_wrong} of {counted(target.size, 'label')}"
     if task.per_step:
         num_wrong = np.count_nonzero(output.argmax(axis=-1) != target)
         return f"wrong at {num_wrong} of {len(target)} steps"
