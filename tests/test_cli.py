@@ -49,6 +49,10 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["train"], "give one of --task, --data and --text"),
         (["train", "--task", "qa", "--model", "rnn"], "no model is named 'rnn'"),
         (["train", "--task", "qa", "--optimizer", "lion"], "--optimizer is 'lion'"),
+        (
+            ["train", "--task", "qa", "--weight-decay", "0.1"],
+            "--weight-decay is 0.1; the optimizer adam takes no weight decay",
+        ),
         (["train", "--task", "qa", "--learning-rate", "-1"], "--learning-rate is -1.0"),
         (["train", "--task", "qa", "--learning-rate", "nan"], "--learning-rate is nan"),
         (["train", "--task", "qa", "--width", "9999999"], "hidden_size is 9999999"),

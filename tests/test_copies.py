@@ -10,7 +10,7 @@ import pytest
 from lstm_baseline import LSTM, InputError, LSTMCell
 from lstm_baseline.analysis import trace
 from lstm_baseline.tasks import TASKS, ArrayFile, TextFile, make_task
-from lstm_baseline.training import SGD, Adam, TrainingSettings, train
+from lstm_baseline.training import SGD, Adam, AdamW, RMSProp, TrainingSettings, train
 from tests.support.engines import NO_CORE, core, run_python
 from tests.support.models import INPUT_SIZE, SMALL_MODELS, make_model, normal
 
@@ -158,10 +158,10 @@ def test_a_cell(copied):
     assert not np.array_equal(other.forward(x, *start)[1], before[1])
 
 
-@pytest.mark.parametrize("kind", [Adam, SGD])
+@pytest.mark.parametrize("kind", [Adam, AdamW, RMSProp, SGD])
 def test_an_optimizer_goes_with_its_model(kind, copied):
     model = make("lstm")
-    optimizer = kind(model.params) if kind is Adam else kind(model.params, 0.9)
+    optimizer = kind(model.params, 0.9) if kind is SGD else kind(model.params)
 
     def take_a_step(model, optimizer):
         outputs, cache = model.forward_with_cache(X)

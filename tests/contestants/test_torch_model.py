@@ -8,7 +8,7 @@ import pytest
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.tasks import make_task
 from lstm_baseline.testing import ModelConformance
-from lstm_baseline.training import SGD, Adam, TrainingSettings, evaluate, train
+from lstm_baseline.training import SGD, Adam, AdamW, RMSProp, TrainingSettings, evaluate, train
 from tests.support.models import assert_same_arrays, normal
 
 torch = pytest.importorskip("torch", reason="trains networks of PyTorch, which is not installed")
@@ -112,7 +112,7 @@ class TestParams:
         module[2].weight.requires_grad_(False)
         assert TorchModel(module).params.keys() == {"0.weight", "0.bias", "1.bias", "2.bias"}
 
-    @pytest.mark.parametrize("optimizer", [SGD, Adam])
+    @pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW, RMSProp])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_single_numbers_and_transposed_arrays_are_trained(self, optimizer, dtype):
         module = module_of(lambda m, x: m.scale * (x @ m.turned))

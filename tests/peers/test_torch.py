@@ -3,12 +3,18 @@
 `pytest -s` shows the largest difference of each model.
 """
 
+import math
+
 import numpy as np
 import pytest
 
 from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
-from lstm_baseline.training.losses import cross_entropy, mean_squared_error
-from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
+from lstm_baseline.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
+from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import assert_same_arrays, normal, random_state, scatter
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
@@ -226,6 +232,44 @@ class TestLosses:
         assert value == pytest.approx(expected.item(), abs=1e-14)
         np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
 
+    @pytest.mark.parametrize("soft", [False, True])
+    @pytest.mark.parametrize("scale", [1.0, 100.0])
+    @pytest.mark.parametrize("shape", [(5, 3), (4, 6, 3)], ids=str)
+    def test_binary_cross_entropy(self, shape, scale, soft):
+        rng = np.random.default_rng(0)
+        logits = scale * normal(*shape)
+        targets = rng.random(shape) if soft else rng.integers(2, size=shape)
+        peer = leaf(logits)
+        criterion = torch.nn.BCEWithLogitsLoss(reduction="sum")
+        rows = math.prod(shape[:-1])
+        expected = criterion(peer, torch.tensor(targets, dtype=torch.float64)) / rows
+        expected.backward()
+        value, gradient = binary_cross_entropy(logits, targets)
+        assert value == pytest.approx(expected.item(), rel=1e-14)
+        np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
+
+    def test_ragged_binary_cross_entropy(self):
+        logits = normal(B, T, 3)
+        targets = np.random.default_rng(0).integers(2, size=(B, T, 3))
+        valid = np.arange(T) < RAGGED[:, None]
+        peer = leaf(logits)
+        weight = torch.tensor(np.repeat(valid[..., None], 3, -1), dtype=torch.float64)
+        criterion = torch.nn.BCEWithLogitsLoss(weight, reduction="sum")
+        expected = criterion(peer, torch.tensor(targets, dtype=torch.float64)) / valid.sum()
+        expected.backward()
+        value, gradient = binary_cross_entropy(logits, targets, RAGGED)
+        assert value == pytest.approx(expected.item(), rel=1e-14)
+        np.testing.assert_allclose(gradient, peer.grad.numpy(), rtol=0, atol=1e-15)
+
+
+def decayed_alone(kind, peers, weight_decay, **options):
+    """Return an optimizer of PyTorch's that decays matrices alone, as a group of their own."""
+    groups = [
+        {"params": [p for p in peers if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in peers if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return kind(groups, **options)
+
 
 PAIRS = {
     "SGD": (SGD, lambda p: torch.optim.SGD(p, lr=0.1)),
@@ -237,6 +281,16 @@ PAIRS = {
     "Adam, other constants": (
         lambda p: Adam(p, beta_1=0.7, beta_2=0.9, epsilon=1e-4),
         lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.7, 0.9), eps=1e-4),
+    ),
+    "AdamW": (lambda p: AdamW(p, 0.2), lambda p: decayed_alone(torch.optim.AdamW, p, 0.2, lr=0.1)),
+    "AdamW, other constants": (
+        lambda p: AdamW(p, 0.03, beta_1=0.7, beta_2=0.9, epsilon=1e-4),
+        lambda p: decayed_alone(torch.optim.AdamW, p, 0.03, lr=0.1, betas=(0.7, 0.9), eps=1e-4),
+    ),
+    "RMSProp": (RMSProp, lambda p: torch.optim.RMSprop(p, lr=0.1)),
+    "RMSProp, other constants": (
+        lambda p: RMSProp(p, alpha=0.7, epsilon=1e-4),
+        lambda p: torch.optim.RMSprop(p, lr=0.1, alpha=0.7, eps=1e-4),
     ),
 }
 

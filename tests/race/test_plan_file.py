@@ -9,7 +9,8 @@ import pytest
 from lstm_baseline.engine.errors import FileError, LSTMBaselineError
 from lstm_baseline.race.plan import PLAN
 from lstm_baseline.race.plan_file import plan_of, read_plan_file
-from lstm_baseline.race.race_file import PRESETS, Options, read_preset, with_options
+from lstm_baseline.race.race_file import PRESETS, Options, change, read_preset, with_options
+from lstm_baseline.runs.run import read_result
 
 PUBLISHED = Path(__file__).parents[2] / "measurements" / "results"
 
@@ -19,6 +20,30 @@ def test_every_preset_comes_back(name):
     plan = read_preset(name).plan()
     again = plan_of(json.loads(json.dumps(plan.config())))
     assert again.hash == plan.hash
+
+
+def test_settings_that_came_later_change_no_published_race():
+    """What ended under the former settings is taken as it is: hashes and names are the same."""
+    race = PUBLISHED / "nth-farthest"
+    file = read_plan_file(race)
+    plan = plan_of(file.config)
+    assert plan.hash == file.hash == read_preset("nth-farthest").plan().hash
+    ended = {folder.name for folder in (race / "runs").iterdir()}
+    trials = plan.trials()
+    assert {spec.name for spec in trials} == {name for name in ended if "--trial" in name}
+    for spec in trials:
+        assert read_result(spec, race / "runs" / spec.name).status == "finished"
+
+
+def test_a_weight_decay_comes_back():
+    race = read_preset("quick")
+    given = change(race, training={"optimizer": "adamw", "weight_decay": 0.1}, tuning={}).plan()
+    config = json.loads(json.dumps(given.config()))
+    assert config["training"]["weight_decay"] == 0.1
+    assert plan_of(config).settings == given.settings
+    other = change(race, training={"optimizer": "adamw"}, tuning={}).plan()
+    assert "weight_decay" not in other.config()["training"]
+    assert plan_of(config).hash == given.hash != other.hash
 
 
 @pytest.mark.parametrize("split", ["auto", "time"])

@@ -1,5 +1,6 @@
 """Races as files: what a preset says, and one clear line for whatever is wrong with a file."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_baseline import FileError, InputError
+from lstm_baseline.race.plan_file import plan_of
 from lstm_baseline.race.race_file import (
     OWN_DATA,
     PRESETS,
@@ -153,6 +155,16 @@ def test_quick_race_can_come_to_a_verdict() -> None:
         pytest.param("seeds = 6", "seeds = " + "[" * 100_000, "is not TOML", id="deep"),
         ("length = 9", "name = 'x'", r"tasks\.1: adding has no 'name'"),
         ("[training]", "[training", "is not TOML: .* line 9"),
+        (
+            "num_steps = 20",
+            "num_steps = 20\nweight_decay = 0.1",
+            r"training\.weight_decay: the optimizer adam takes no weight decay; give 0",
+        ),
+        (
+            "low = 1e-3, high = 1e-2 }",
+            "low = 1e-3, high = 1e-2 }\nspace.weight_decay = { choices = [0, 0.1] }",
+            r"a trial may have the optimizer adam and a weight_decay of 0\.1",
+        ),
         ("[tuning]", "[verdict]\nlevel = 2\n[tuning]", r"verdict\.level is 2"),
     ],
 )
@@ -164,6 +176,22 @@ def test_wrong_file_is_one_line_that_says_where(
     with pytest.raises((FileError, InputError), match=message) as caught:
         read_race(path).plan(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_batch_sizes_are_tuned_as_the_file_says(tmp_path: Path) -> None:
+    old = "low = 1e-3, high = 1e-2 }"
+    assert old in RACE
+    space = f"{old}\nspace.batch_size = {{ choices = [16, 32, 64] }}"
+    text = RACE.replace(old, space).replace("trials = 2", "trials = 30")
+    plan = read_race(write(tmp_path, text)).plan(tmp_path)
+    runs = plan.trials()
+    assert {run.settings.batch_size for run in runs} == {16, 32, 64}
+    assert {run.settings.num_steps for run in runs} == {20}
+    assert len({run.name for run in runs}) == len(runs)
+    for run in runs[:6]:
+        size = run.settings.batch_size
+        assert len(run.task.train_batch(0, size, run.seed).x) == size
+    assert plan_of(json.loads(json.dumps(plan.config())), tmp_path).hash == plan.hash
 
 
 def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:

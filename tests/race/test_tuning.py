@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from lstm_baseline import InputError
 from lstm_baseline.race.tuning import Choices, Range, Tuning, ValidationScore, median_score, rank
 from lstm_baseline.training import TrainingSettings
 
@@ -38,6 +39,70 @@ def test_whole_numbers_are_drawn_whole() -> None:
     assert len(sizes) > 10
     assert min(sizes) >= 8
     assert max(sizes) <= 64
+
+
+def test_batch_sizes_are_drawn_and_the_steps_stay() -> None:
+    tuning = Tuning(trials=40, space={"batch_size": Choices(choices=(16, 32, 64))})
+    drawn = tuning.settings(BASE)
+    assert {settings.batch_size for settings in drawn} == {16, 32, 64}
+    assert {settings.num_steps for settings in drawn} == {BASE.num_steps}
+
+
+def test_weight_decay_is_drawn_for_adamw() -> None:
+    space = {"weight_decay": {"low": 1e-4, "high": 1e-1}}
+    decoupled = BASE.model_copy(update={"optimizer": "adamw"})
+    tuning = Tuning.model_validate({"trials": 20, "space": space})
+    tuning.check(decoupled)
+    decays = [settings.weight_decay for settings in tuning.settings(decoupled)]
+    assert len(set(decays)) == 20
+    assert all(1e-4 <= decay <= 1e-1 for decay in decays)
+
+
+@pytest.mark.parametrize(
+    ("space", "base", "named"),
+    [
+        ({"weight_decay": {"low": 1e-3, "high": 1e-1}}, {}, "adam and a weight_decay of 0.001"),
+        ({"weight_decay": {"choices": [0, 0.1]}}, {"optimizer": "sgd"}, "sgd and a weight_decay"),
+        (
+            {"optimizer": {"choices": ["adamw", "rmsprop"]}},
+            {"optimizer": "adamw", "weight_decay": 0.1},
+            "rmsprop and a weight_decay of 0.1",
+        ),
+        (
+            {"optimizer": {"choices": ["adamw", "adam"]}, "weight_decay": {"choices": [0, 0.2]}},
+            {"optimizer": "adamw"},
+            "adam and a weight_decay of 0.2",
+        ),
+    ],
+)
+def test_a_weight_decay_that_a_trial_s_optimizer_does_not_take_is_refused(
+    space: dict[str, object], base: dict[str, object], named: str
+) -> None:
+    tuning = Tuning.model_validate({"trials": 2, "space": space})
+    with pytest.raises(InputError, match=f"a trial may have the optimizer {named}"):
+        tuning.check(TrainingSettings.model_validate(base))
+
+
+@pytest.mark.parametrize(
+    ("space", "base"),
+    [
+        ({"optimizer": {"choices": ["adamw", "adam", "rmsprop", "sgd"]}}, {}),
+        ({"weight_decay": {"choices": [0]}}, {}),
+        ({"weight_decay": {"choices": [0, 0.1]}}, {"optimizer": "adamw"}),
+        (
+            {"optimizer": {"choices": ["adamw"]}, "weight_decay": {"low": 1e-3, "high": 1e-1}},
+            {},
+        ),
+    ],
+)
+def test_what_goes_together_is_drawn(space: dict[str, object], base: dict[str, object]) -> None:
+    tuning = Tuning.model_validate({"trials": 20, "space": space})
+    settings = TrainingSettings.model_validate(base)
+    tuning.check(settings)
+    for name, values in space.items():
+        drawn = {getattr(each, name) for each in tuning.settings(settings)}
+        if "choices" in values:
+            assert drawn == set(values["choices"])
 
 
 def test_trials_do_not_depend_on_how_many_there_are() -> None:
@@ -93,8 +158,11 @@ def test_values_in_the_outer_tenth_of_a_range_are_at_its_edge(rate, momentum, ex
         ({"space": {"learning_rate": {"low": 0.0, "high": 1}}}, "a log scale starts above 0"),
         ({"space": {"learning_rate": {"low": 2, "high": 1}}}, "low is 2.0 and high 1.0"),
         ({"space": {"momentum": {"low": 0.5, "high": 1.5}}}, "momentum may draw 1.5"),
-        ({"space": {"optimizer": {"choices": ["adam", "adamw"]}}}, "may draw 'adamw'"),
+        ({"space": {"optimizer": {"choices": ["adam", "lion"]}}}, "may draw 'lion'"),
         ({"space": {"optimizer": {"choices": []}}}, "at least 1 item"),
+        ({"space": {"weight_decay": {"choices": [-1]}}}, "weight_decay may draw -1"),
+        ({"space": {"batch_size": {"choices": [16, 0]}}}, "batch_size may draw 0"),
+        ({"space": {"batch_size": {"choices": [16, 2.5]}}}, "batch_size may draw 2.5"),
         ({"space": {"learning_rate": {"low": 1, "high": float("inf")}}}, "finite"),
         ({"space": {"patience": {"choices": [1, 2]}}}, "patience is the budget"),
         ({"double_above": 0.25}, "finalists is 0"),

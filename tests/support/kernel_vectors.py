@@ -33,7 +33,7 @@ from lstm_baseline.engine.cells.lstm import LSTMState
 from lstm_baseline.engine.cells.relational import RelationalState
 from lstm_baseline.engine.core import ENGINE_VARIABLE
 from lstm_baseline.engine.models import LSTM, RelationalRNN
-from lstm_baseline.training import Adam, cross_entropy
+from lstm_baseline.training import AdamW, RMSProp, cross_entropy
 
 Arrays = dict[str, np.ndarray]
 
@@ -71,6 +71,9 @@ def all_cases() -> Iterator[tuple[str, Arrays]]:
         yield f"cross_entropy rows={rows} K={K}", cross_entropy_case(rng, rows, K)
     for n in (0, 1, 7, 8, 37, 1000):
         yield f"adam n={n}", adam_case(rng, n)
+    for n in (0, 1, 7, 8, 37, 1000):
+        yield f"adam decay n={n}", adam_case(rng, n, weight_decay=20.0)
+        yield f"rmsprop n={n}", rmsprop_case(rng, n)
 
 
 LSTM_CASES = [
@@ -414,23 +417,44 @@ def cross_entropy_case(rng: np.random.Generator, rows: int, K: int) -> Arrays:
     return {**with_results({"x": x}, results), "targets": targets}
 
 
-def adam_case(rng: np.random.Generator, n: int) -> Arrays:
-    """Return g, m, v, p (n), rates as ``AdamRates`` lists them, and what a step makes of them."""
-    rate, num_steps, optimizer = 0.01, 7, Adam({})
+def adam_case(rng: np.random.Generator, n: int, weight_decay: float = 0.0) -> Arrays:
+    """Return g, m, v, p (n), rates as ``AdamRates`` lists them, and what a step makes of them.
+
+    The last rate is the share of p that weight decay leaves.
+    """
+    rate, num_steps, optimizer = 0.01, 7, AdamW({}, weight_decay)
     root = math.sqrt(1 - optimizer.beta_2**num_steps)
     corrected = rate * root / (1 - optimizer.beta_1**num_steps)
     rates = [optimizer.beta_1, optimizer.beta_2, corrected, optimizer.epsilon * root]
+    rates.append(1 - rate * weight_decay)
 
     def results(inputs: Arrays) -> Arrays:
         g, m, v, p = (inputs[name].copy() for name in "gmvp")
-        optimizer = Adam({"p": p})
-        optimizer.state |= {"m.p": m, "v.p": v, "t": np.asarray([num_steps - 1.0])}
-        optimizer.update({"p": g}, rate)
+        optimizer = AdamW({"p": p[:, None]}, weight_decay)  # a matrix, which decays
+        optimizer.state |= {"m.p": m[:, None], "v.p": v[:, None]}
+        optimizer.state["t"] = np.asarray([num_steps - 1.0])
+        optimizer.update({"p": g[:, None]}, rate)
         squares = np.vdot(g.astype(np.float64), g.astype(np.float64))
         return {"new_m": m, "new_v": v, "new_p": p, "sum_of_squares": np.asarray([squares])}
 
     inputs = {name: rng.standard_normal(n) for name in "gmp"} | {"v": rng.random(n)}
     return {**with_results(inputs, results), "rates": np.asarray(rates)}
+
+
+def rmsprop_case(rng: np.random.Generator, n: int) -> Arrays:
+    """Return g, v, p (n), rates as ``RMSPropRates`` lists them, and what a step makes of them."""
+    rate, optimizer = 0.01, RMSProp({})
+
+    def results(inputs: Arrays) -> Arrays:
+        g, v, p = (inputs[name].copy() for name in "gvp")
+        optimizer = RMSProp({"p": p})
+        optimizer.state["v.p"] = v
+        optimizer.update({"p": g}, rate)
+        return {"new_v": v, "new_p": p}
+
+    inputs = {name: rng.standard_normal(n) for name in "gp"} | {"v": rng.random(n)}
+    rates = np.asarray([optimizer.alpha, rate, optimizer.epsilon])
+    return {**with_results(inputs, results), "rates": rates}
 
 
 def with_results(inputs: Arrays, compute: Callable[[Arrays], Arrays]) -> Arrays:

@@ -10,8 +10,11 @@ from lstm_baseline.tasks import (
     BITS_PER_CHARACTER,
     CROSS_ENTROPY,
     MEAN_SQUARED_ERROR,
+    NEGATIVE_LOG_LIKELIHOOD,
     Batch,
 )
+from lstm_baseline.tasks.metrics import LOSS_METRICS
+from lstm_baseline.training.losses import LOSSES
 
 INF = math.inf
 
@@ -45,6 +48,40 @@ def test_a_class_ruled_out_costs_infinitely_much():
     logits = np.array([[0.0, -INF]])
     assert CROSS_ENTROPY.measure(logits, batch([0])) == 0
     assert CROSS_ENTROPY.measure(logits, batch([1])) == INF
+
+
+def test_negative_log_likelihood_sums_labels_and_counts_valid_steps_only():
+    odds = np.log(np.array([[3.0, 1.0], [1 / 3, 7.0]]))  # probabilities 3/4, 1/2; 1/4, 7/8
+    y = np.array([[1, 0], [1, 1]])
+    costs = [math.log(4 / 3) + math.log(2), math.log(4) + math.log(8 / 7)]
+    found = NEGATIVE_LOG_LIKELIHOOD.measure(odds, batch(y))
+    assert found == pytest.approx(sum(costs) / 2, rel=1e-14)
+    steps = np.stack([odds, odds[::-1], np.full((2, 2), np.nan)], axis=1)
+    labels = np.stack([y, y[::-1], y], axis=1)
+    found = NEGATIVE_LOG_LIKELIHOOD.measure(steps, batch(labels, np.array([2, 1])))
+    assert found == pytest.approx((sum(costs) + costs[1]) / 3, rel=1e-14)
+
+
+def test_who_is_sure_of_a_label_pays_nothing_or_infinitely_much():
+    sure = np.array([[INF, -INF]], np.float32)
+    assert NEGATIVE_LOG_LIKELIHOOD.measure(sure, batch([[1, 0]])) == 0
+    assert NEGATIVE_LOG_LIKELIHOOD.measure(sure, batch([[0, 0]])) == INF
+
+
+def test_the_metric_of_each_loss_is_the_loss():
+    rng = np.random.default_rng(0)
+    outputs, lengths = rng.normal(size=(4, 3, 5)), np.array([3, 1, 2, 3])
+    targets = {
+        "cross_entropy": rng.integers(5, size=(4, 3)),
+        "mean_squared_error": rng.normal(size=(4, 3, 5)),
+        "binary_cross_entropy": rng.integers(2, size=(4, 3, 5)),
+    }
+    assert set(targets) == set(LOSS_METRICS)
+    for name, y in targets.items():
+        expected, _ = LOSSES[name](outputs, y, lengths)
+        metric = LOSS_METRICS[name]
+        assert metric.measure(outputs, batch(y, lengths)) == pytest.approx(expected, rel=1e-14)
+        assert (metric.higher_is_better, metric.perfect) == (False, 0)
 
 
 def test_squared_error_in_the_data_s_own_units():

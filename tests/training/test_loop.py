@@ -10,6 +10,7 @@ from lstm_baseline import GRU, LSTM, DivergenceError, FileError, RelationalRNN
 from lstm_baseline.tasks import ArrayFile, Batch, make_task
 from lstm_baseline.training import TrainingSettings, cross_entropy, evaluate, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
+from tests.support.labels import Echo
 
 TASK = make_task("pair-matching", num_pairs=2, num_symbols=6)
 SHORT = TrainingSettings(num_steps=40, batch_size=16, learning_rate=1e-2, evaluate_every=10)
@@ -34,7 +35,7 @@ def test_lstm_learns_what_no_heuristic_can() -> None:
 
 
 @pytest.mark.parametrize("model_class", [LSTM, GRU, RelationalRNN])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_loss_falls_for_every_model_and_optimizer(model_class: Any, optimizer: str) -> None:
     task = make_task("adding", length=6)
     if model_class is RelationalRNN:
@@ -47,6 +48,34 @@ def test_loss_falls_for_every_model_and_optimizer(model_class: Any, optimizer: s
     history = train(model, task, settings, seed=0).history
     assert history[-1].metric < history[0].metric
     assert history[-1].loss < history[1].loss
+
+
+def test_weight_decay_is_that_of_the_settings(tmp_path: Any) -> None:
+    found = {}
+    for decay in (0.0, 0.0, 0.5):
+        model = lstm()
+        settings = SHORT.model_copy(update={"optimizer": "adamw", "weight_decay": decay})
+        train(model, TASK, settings, seed=0, folder=tmp_path / str(decay))
+        found[decay] = model.params
+    adam = lstm()
+    train(adam, TASK, SHORT, seed=0)
+    for name, value in adam.params.items():
+        np.testing.assert_array_equal(found[0.0][name], value)
+    assert np.linalg.norm(found[0.5]["U"]) < 0.95 * np.linalg.norm(found[0.0]["U"])
+    with pytest.raises(FileError, match=r"another run \(it differs in settings\)"):
+        train(lstm(), TASK, settings, seed=0, folder=tmp_path / "0.0")
+
+
+def test_several_labels_are_learned_at_every_step() -> None:
+    task = Echo(length=5)
+    model = LSTM(task.input_size, 16, task.output_size, rng=0)
+    chance = task.ladder()[0].score
+    assert chance == pytest.approx(task.output_size * math.log(2))
+    settings = TrainingSettings(num_steps=400, learning_rate=0.02, optimizer="rmsprop")
+    result = train(model, task, settings, seed=0)
+    assert evaluate(model, task, task.test(0)) < 0.2 * chance
+    # The loss on validation samples is what the metric measures there.
+    assert result.history[-1].metric == pytest.approx(result.history[-1].validation_loss, rel=1e-5)
 
 
 def test_history_has_a_line_at_every_validation() -> None:

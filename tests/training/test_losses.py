@@ -3,7 +3,13 @@ import pytest
 
 from lstm_baseline import InputError
 from lstm_baseline.engine.activations import softmax
-from lstm_baseline.training.losses import LOSSES, cross_entropy, mean_squared_error
+from lstm_baseline.tasks.metrics import LOSS_METRICS, LossName
+from lstm_baseline.training.losses import (
+    LOSSES,
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
 from tests.support.models import normal
 
 B, T, K = 3, 4, 5
@@ -12,11 +18,11 @@ LIVE = np.arange(T) < LENGTHS[:, None]
 
 
 def probabilities(*shape):
-    """Return probabilities, which are fine values for a regression too."""
+    """Return probabilities of classes, which are fine values, and those of labels, too."""
     return np.random.default_rng(1).dirichlet(np.ones(K), size=shape)
 
 
-@pytest.fixture(params=[cross_entropy, mean_squared_error])
+@pytest.fixture(params=[cross_entropy, mean_squared_error, binary_cross_entropy])
 def loss(request):
     return request.param
 
@@ -37,9 +43,23 @@ def test_mean_squared_error_is_the_mean_over_rows_and_components():
     assert mean_squared_error(outputs, targets)[0] == pytest.approx(expected, rel=1e-14)
 
 
+def test_binary_cross_entropy_is_a_sum_over_labels_and_a_mean_over_rows():
+    logits, labels = normal(B, K), np.random.default_rng(2).integers(2, size=(B, K))
+    p = 1 / (1 + np.exp(-logits))
+    expected = -np.log(np.where(labels == 1, p, 1 - p)).sum() / B
+    assert binary_cross_entropy(logits, labels)[0] == pytest.approx(expected, rel=1e-14)
+    # Even odds cost ln 2 a label, however many steps there are.
+    for shape in ((B, 88), (B, T, 88)):
+        value, gradient = binary_cross_entropy(np.zeros(shape), np.ones(shape))
+        assert value == pytest.approx(88 * np.log(2), rel=1e-14)
+        assert gradient.sum() == pytest.approx(-88 / 2, rel=1e-14)
+
+
 def test_a_perfect_answer_costs_nothing(loss):
     targets = np.eye(K)
-    outputs = 1000 * targets if loss is cross_entropy else targets
+    outputs = {cross_entropy: 1000 * targets, binary_cross_entropy: 2000 * targets - 1000}.get(
+        loss, targets
+    )
     value, gradient = loss(outputs, targets)
     assert value == 0
     assert not gradient.any()
@@ -100,6 +120,57 @@ def test_gradients_keep_the_dtype_and_large_logits_overflow_nothing(dtype):
     assert mean_squared_error(logits[1:], logits[:1] * 0)[1].dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_are_scored_without_overflow_or_rounding_to_certainty(dtype):
+    logits = np.array([[1e30, -1e30, -np.inf, np.inf], [-60, 60, 0, 1e4]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        value, gradient = binary_cross_entropy(logits[:1], np.array([[1, 0, 0, 1]]))
+        assert value == 0
+        assert not gradient.any()
+        assert binary_cross_entropy(logits[:1], np.array([[0, 0, 0, 1]]))[0] == pytest.approx(1e30)
+        for wrong in ([[1, 0, 1, 1]], [[1, 0, 0, 0]], [[1, 0, 0, 0.5]]):
+            assert binary_cross_entropy(logits[:1], np.array(wrong))[0] == np.inf
+        value, gradient = binary_cross_entropy(logits[1:], np.array([[1, 0, 1, 0.25]]))
+    assert value == pytest.approx(120 + np.log(2) + 0.75e4)
+    np.testing.assert_allclose(gradient, [[-1, 1, -0.5, 0.75]], rtol=1e-6)
+    assert gradient.dtype == dtype
+    # 1 − σ(z) would be 0 here.
+    tiny = binary_cross_entropy(np.full((1, 1), 50, dtype), np.ones((1, 1)))[0]
+    assert tiny == pytest.approx(np.exp(-50.0), rel=1e-5)
+
+
+def test_not_a_number_stays_one_in_the_loss_of_labels():
+    value, gradient = binary_cross_entropy(np.array([[np.nan, 1.0]]), np.array([[1, 1]]))
+    assert np.isnan(value)
+    assert np.isnan(gradient[0, 0])
+    assert gradient[0, 1] < 0
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint8, np.int64, np.float32, np.float64])
+def test_labels_of_any_dtype_are_the_same(kind):
+    logits, labels = normal(B, T, K), np.random.default_rng(2).integers(2, size=(B, T, K))
+    for lengths in (None, LENGTHS):
+        value, gradient = binary_cross_entropy(logits, labels.astype(kind), lengths)
+        expected, d_expected = binary_cross_entropy(logits, labels, lengths)
+        assert value == expected
+        np.testing.assert_array_equal(gradient, d_expected)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (np.full((B, T, K), 2), "targets runs from 2 to 2; give each label as 0 or 1"),
+        (np.linspace(-0.5, 1, B * T * K).reshape(B, T, K), "targets runs from -0.5 to 1"),
+        (np.where(np.arange(K) == 2, np.nan, np.ones((B, T, K))), "targets runs from nan to nan"),
+        (np.zeros((B, T), int), r"targets has shape \(3, 4\); logits has \(3, 4, 5\)"),
+        (np.zeros((B, T, K + 1)), r"targets has shape \(3, 4, 6\)"),
+    ],
+)
+def test_what_are_no_labels_is_refused(targets, message):
+    with pytest.raises(InputError, match=message):
+        binary_cross_entropy(np.zeros((B, T, K)), targets)
+
+
 def test_inputs_are_not_changed(loss):
     outputs, targets = normal(B, T, K), probabilities(B, T)
     for array in (outputs, targets, LENGTHS):
@@ -147,7 +218,12 @@ def test_lengths_without_steps_are_refused(loss):
 
 
 def test_losses_go_by_name():
-    assert {"cross_entropy": cross_entropy, "mean_squared_error": mean_squared_error} == LOSSES
+    assert {
+        "cross_entropy": cross_entropy,
+        "mean_squared_error": mean_squared_error,
+        "binary_cross_entropy": binary_cross_entropy,
+    } == LOSSES
+    assert set(LOSSES) == set(LOSS_METRICS) == set(LossName.__args__)
 
 
 def test_nothing_in_the_padding_reaches_the_loss():
@@ -165,6 +241,16 @@ def test_nothing_in_the_padding_reaches_the_loss():
     loss, d_values = mean_squared_error(values, value_targets, LENGTHS)
     assert loss == expected
     np.testing.assert_array_equal(d_values, d_expected)
+
+
+def test_nothing_in_the_padding_reaches_the_loss_of_labels():
+    logits, labels = normal(B, T, K), np.random.default_rng(2).random((B, T, K))
+    expected, d_expected = binary_cross_entropy(logits, labels, LENGTHS)
+    for bad in (np.nan, np.inf, -1):
+        logits[~LIVE], labels[~LIVE] = np.nan, bad
+        loss, d_logits = binary_cross_entropy(logits, labels, LENGTHS)
+        assert loss == expected
+        np.testing.assert_array_equal(d_logits, d_expected)
 
 
 def test_impossible_class_costs_nothing_unless_it_is_the_target():

@@ -1,23 +1,41 @@
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from lstm_baseline.engine.core import ENGINE_VARIABLE
-from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
-from tests.support.engines import INSTRUCTION_SETS, LAYOUTS, NO_CORE, assert_same_bits, running
+from lstm_baseline.training.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    AdamW,
+    RMSProp,
+    clip_by_global_norm,
+    is_decayed,
+)
+from tests.support.engines import (
+    INSTRUCTION_SETS,
+    LAYOUTS,
+    NO_CORE,
+    assert_same_bits,
+    running,
+    threads,
+)
 from tests.support.models import normal
 
-OPTIMIZERS = {
+MAKE = {
     "SGD": SGD,
     "SGD with momentum": lambda params: SGD(params, momentum=0.9),
     "Adam": Adam,
+    "AdamW": lambda params: AdamW(params, weight_decay=0.1),
+    "RMSProp": RMSProp,
 }
 
 
-@pytest.fixture(params=OPTIMIZERS)
+@pytest.fixture(params=MAKE)
 def make(request):
-    return OPTIMIZERS[request.param]
+    return MAKE[request.param]
 
 
 def some_params(dtype=np.float64):
@@ -107,6 +125,51 @@ class TestSteps:
         for name in expected:
             np.testing.assert_allclose(p[name], expected[name], rtol=1e-13)
 
+    def test_adamw_by_the_published_algorithm(self):
+        p = some_params() | {"E": normal(4, 3, seed=2)}
+        optimizer = AdamW(p, 0.3, beta_1=0.8, beta_2=0.95, epsilon=1e-3)
+        expected = {name: value.copy() for name, value in p.items()}
+        m = {name: np.zeros_like(value) for name, value in p.items()}
+        v = {name: np.zeros_like(value) for name, value in p.items()}
+        decay = {"W": 0.3, "b": 0.0, "E": 0.0}
+        for t in range(1, 8):
+            g = some_gradients(t) | {"E": normal(4, 3, seed=30 + t)}
+            rate = 0.05 / t
+            optimizer.update(g, rate)
+            for name, value in expected.items():
+                m[name] = 0.8 * m[name] + 0.2 * g[name]
+                v[name] = 0.95 * v[name] + 0.05 * g[name] ** 2
+                m_hat, v_hat = m[name] / (1 - 0.8**t), v[name] / (1 - 0.95**t)
+                step = m_hat / (np.sqrt(v_hat) + 1e-3) + decay[name] * value
+                expected[name] = value - rate * step
+        for name, value in expected.items():
+            np.testing.assert_allclose(p[name], value, rtol=1e-13)
+
+    def test_decay_does_not_pass_through_the_running_means(self):
+        p, kept = some_params(), some_params()
+        optimizer = AdamW(p, weight_decay=0.5)
+        optimizer.update({name: np.zeros_like(value) for name, value in p.items()}, 0.1)
+        np.testing.assert_array_equal(p["W"], kept["W"] * (1 - 0.1 * 0.5))
+        np.testing.assert_array_equal(p["b"], kept["b"])
+        assert not any(optimizer.state[f"m.{name}"].any() for name in p)
+
+    def test_adamw_without_decay_is_adam_to_the_bit(self):
+        plain, decoupled = some_params(np.float32), some_params(np.float32)
+        adam, adamw = Adam(plain), AdamW(decoupled, weight_decay=0.0)
+        for step in range(4):
+            for optimizer in (adam, adamw):
+                optimizer.update(some_gradients(step, np.float32), 0.1)
+        assert_same_bits(decoupled | adamw.state, plain | adam.state)
+
+    def test_rmsprop_by_hand(self):
+        p = {"a": np.array([1.0, -1.0])}
+        optimizer = RMSProp(p, alpha=0.75, epsilon=0.5)
+        optimizer.update({"a": np.array([4.0, 0.0])}, 0.1)  # v = 4, 0
+        np.testing.assert_allclose(p["a"], [1 - 0.1 * 4 / 2.5, -1.0], rtol=1e-15)
+        optimizer.update({"a": np.array([1.0, 2.0])}, 0.1)  # v = 3.25, 1
+        expected = [1 - 0.16 - 0.1 / (math.sqrt(3.25) + 0.5), -1 - 0.1 * 2 / 1.5]
+        np.testing.assert_allclose(p["a"], expected, rtol=1e-15)
+
     def test_parameters_change_in_place_and_keep_their_dtype(self, make):
         p = some_params(np.float32)
         before = dict(p)
@@ -136,6 +199,43 @@ class TestSteps:
         for step in range(500):
             optimizer.update({"a": 2 * (p["a"] - 1)}, 0.1 * 0.99**step)
         np.testing.assert_allclose(p["a"], 1, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "decayed"),
+    [
+        ("W", (8, 3), True),
+        ("U_l1_reverse", (8, 2), True),
+        ("W_qkv_0", (6, 4), True),
+        ("conv.weight", (4, 3, 5), True),
+        ("b", (8,), False),
+        ("p_f", (2,), False),
+        ("gain_mlp_0", (4,), False),
+        ("scale", (), False),
+        ("E", (26, 8), False),
+        ("embedding", (26, 8), False),
+        ("encoder.embedding.weight", (26, 8), False),
+        ("E_out", (26, 8), True),
+        ("embedding_size", (26, 8), True),
+    ],
+)
+def test_matrices_decay_unless_they_are_embeddings(name, shape, decayed):
+    assert is_decayed(name, np.zeros(shape)) is decayed
+
+
+def test_optimizers_go_by_name():
+    kinds = {
+        name: make(some_params(), momentum=0.8, weight_decay=0.03)
+        for name, make in OPTIMIZERS.items()
+    }
+    assert {name: type(each) for name, each in kinds.items()} == {
+        "adam": Adam,
+        "adamw": AdamW,
+        "rmsprop": RMSProp,
+        "sgd": SGD,
+    }
+    assert kinds["sgd"].momentum == 0.8
+    assert kinds["adamw"].weight_decay == 0.03
 
 
 def test_state_carries_on_where_another_optimizer_stopped(make):
@@ -205,12 +305,31 @@ def of_many_sizes(shape, seed, dtype):
     return np.where(rng.random(shape) < 0.1, 0, values).astype(dtype)
 
 
-def adam_s_numbers(gradients, layout=np.array, constants=()):
+FUSED = {
+    "Adam": Adam,
+    "Adam, other constants": lambda params: Adam(params, 0.7, 0.9, 1e-4),
+    "Adam, no constants": lambda params: Adam(params, 0.0, 0.0, 0.0),
+    "AdamW": AdamW,
+    "AdamW, other constants": lambda params: AdamW(params, 7.0, 0.7, 0.9, 1e-4),
+    "RMSProp": RMSProp,
+    "RMSProp, other constants": lambda params: RMSProp(params, 0.7, 1e-4),
+    "RMSProp, no constants": lambda params: RMSProp(params, 0.0, 0.0),
+}
+"""Optimizers that the compiled core has."""
+
+
+@pytest.fixture(params=["Adam", "AdamW", "RMSProp"])
+def fused(request):
+    return FUSED[request.param]
+
+
+def numbers_of(make, gradients, layout=np.array):
     """Return parameters and state after steps with these gradients."""
     params = {"p": layout(of_many_sizes(gradients[0].shape, 100, gradients[0].dtype))}
-    optimizer = Adam(params, *constants)
+    optimizer = make(params)
     for name in ("m.p", "v.p"):
-        optimizer.state[name] = layout(optimizer.state[name])
+        if name in optimizer.state:
+            optimizer.state[name] = layout(optimizer.state[name])
     for g in gradients:
         optimizer.update({"p": layout(g)}, 0.01)
     return params | optimizer.state
@@ -220,12 +339,12 @@ class TestBothPaths:
     """The compiled core and the code for any array library do the same."""
 
     @pytest.mark.skipif(not INSTRUCTION_SETS, reason=NO_CORE)
-    def test_each_is_taken_where_it_should_be(self, path):
+    def test_each_is_taken_where_it_should_be(self, path, fused):
         # The core does not know of NumPy's error state.
         p, g = np.ones((2, 3), np.float32), np.full((2, 3), 1e30, np.float32)
 
         def update(layout):
-            Adam({"a": layout(p)}).update({"a": layout(g)}, 0.1)
+            fused({"a": layout(p)}).update({"a": layout(g)}, 0.1)
 
         with np.errstate(over="raise"):
             if path == "reference":
@@ -236,47 +355,64 @@ class TestBothPaths:
             with pytest.raises(FloatingPointError):
                 update(np.asfortranarray)
 
-    @pytest.mark.parametrize("constants", [(), (0.7, 0.9, 1e-4), (0.0, 0.0, 0.0)], ids=str)
-    @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (7,), (8,), (37,), (5, 3), (1000,)])
-    def test_adam_s_bits(self, path, numpy_only, shape, constants, dtype):
+    @pytest.mark.parametrize("name", FUSED)
+    @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (7,), (8,), (37,), (5, 3), (40, 25)])
+    def test_bits(self, path, numpy_only, shape, name, dtype):
         gradients = [of_many_sizes(shape, seed, dtype) for seed in range(6)]
         with np.errstate(all="ignore"):
-            given = adam_s_numbers(gradients, constants=constants)
-            expected = numpy_only(adam_s_numbers, gradients, np.array, constants)
+            given = numbers_of(FUSED[name], gradients)
+            expected = numpy_only(numbers_of, FUSED[name], gradients)
         assert_same_bits(given, expected)
 
     @pytest.mark.parametrize("layout", LAYOUTS)
-    def test_adam_s_bits_with_other_layouts(self, path, numpy_only, layout, dtype):
+    def test_bits_with_other_layouts(self, path, numpy_only, fused, layout, dtype):
         gradients = [normal(5, 3, seed=seed, dtype=dtype) for seed in range(3)]
-        given = adam_s_numbers(gradients, LAYOUTS[layout])
-        expected = numpy_only(adam_s_numbers, gradients)
+        given = numbers_of(fused, gradients, LAYOUTS[layout])
+        expected = numpy_only(numbers_of, fused, gradients)
         for name, value in expected.items():
             np.testing.assert_array_equal(given[name], value)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_adam_s_bits_of_what_is_not_finite(self, path, numpy_only, bad, dtype):
-        gradients = [normal(19, seed=seed, dtype=dtype) for seed in range(3)]
+    def test_bits_of_what_is_not_finite(self, path, numpy_only, fused, bad, dtype):
+        gradients = [normal(19, 1, seed=seed, dtype=dtype) for seed in range(3)]
         gradients[1][4] = bad
         with np.errstate(all="ignore"):
-            given = adam_s_numbers(gradients)
-            expected = numpy_only(adam_s_numbers, gradients)
+            given = numbers_of(fused, gradients)
+            expected = numpy_only(numbers_of, fused, gradients)
         assert np.isnan(given["p"][4])
         assert_same_bits(given, expected)
 
+    @pytest.mark.parametrize("number", [2, 3, 5])
+    def test_bits_on_any_number_of_threads(self, path, numpy_only, fused, number, dtype):
+        # Large enough that each thread is worth its while, and of sizes that nothing divides.
+        def update():
+            params = {
+                name: normal(*shape, seed=seed, dtype=dtype)
+                for seed, (name, shape) in enumerate({"W": (1009, 503), "b": (100_003,)}.items())
+            }
+            optimizer = fused(params)
+            for step in range(2):
+                optimizer.update({n: dtype(step - 0.3) * p for n, p in params.items()}, 0.1)
+            return params | optimizer.state
+
+        with threads(number) if path != "reference" else nullcontext():
+            given = update()
+        assert_same_bits(given, numpy_only(update))
+
     @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.float16])
-    def test_gradients_of_another_dtype(self, path, numpy_only, kind, dtype):
+    def test_gradients_of_another_dtype(self, path, numpy_only, fused, kind, dtype):
         def update():
             params = {"p": normal(5, 3, dtype=dtype)}
-            Adam(params).update({"p": (8 * normal(5, 3, seed=1)).astype(kind)}, 0.1)
+            fused(params).update({"p": (8 * normal(5, 3, seed=1)).astype(kind)}, 0.1)
             return params
 
         assert_same_bits(update(), numpy_only(update))
 
     @pytest.mark.parametrize("shape", [(1, 3), (5, 1), ()])
-    def test_a_gradient_that_broadcasts(self, path, numpy_only, shape):
+    def test_a_gradient_that_broadcasts(self, path, numpy_only, fused, shape):
         def update():
             params = {"p": normal(5, 3)}
-            Adam(params).update({"p": normal(*shape, seed=1)}, 0.1)
+            fused(params).update({"p": normal(*shape, seed=1)}, 0.1)
             return params
 
         assert_same_bits(update(), numpy_only(update))

@@ -22,6 +22,15 @@ from lstm_baseline.training import TrainingSettings
         ({"num_steps": 0}, "num_steps is 0: Input should be greater than or equal to 1"),
         ({"schedule": "cosin"}, "schedule is 'cosin': Input should be 'constant', "),
         ({"learning_rate": "fast"}, "learning_rate is 'fast': Input should be a valid number"),
+        (
+            {"weight_decay": 0.1},
+            "weight_decay is 0.1: the optimizer adam takes no weight decay; give 0, or the ",
+        ),
+        ({"optimizer": "sgd", "weight_decay": 1e-9}, "the optimizer sgd takes no weight decay"),
+        ({"optimizer": "rmsprop", "weight_decay": 2}, "the optimizer rmsprop takes no weight"),
+        ({"optimizer": "adamw", "weight_decay": -0.1}, "weight_decay is -0.1: Input should be gr"),
+        ({"optimizer": "adamw", "weight_decay": float("inf")}, "weight_decay is inf: "),
+        ({"optimizer": "lion", "weight_decay": 0.1}, "optimizer is 'lion': Input should be"),
     ],
 )
 def test_wrong_settings_are_one_line(given, words):
@@ -39,3 +48,22 @@ def test_settings_within_a_file_are_checked_with_the_file():
 def test_settings_are_copied_and_sent():
     given = TrainingSettings(num_steps=4, patience=3)
     assert copy.deepcopy(given) == pickle.loads(pickle.dumps(given)) == given
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_no_weight_decay_goes_with_every_optimizer(optimizer):
+    assert TrainingSettings(optimizer=optimizer, weight_decay=0).weight_decay == 0
+    assert TrainingSettings(optimizer="adamw", weight_decay=0.1).weight_decay == 0.1
+
+
+def test_what_came_later_is_left_out_of_the_config_where_it_has_its_default():
+    # The keys of the first format: plans and runs of then keep their hashes and names.
+    keys = {
+        *("num_steps", "batch_size", "optimizer", "learning_rate", "momentum", "schedule"),
+        *("warmup_steps", "clip_norm", "evaluate_every", "truncate", "recompute", "patience"),
+    }
+    assert set(TrainingSettings().config()) == keys
+    given = TrainingSettings(optimizer="adamw", weight_decay=0.1, num_steps=7)
+    assert given.config() == given.model_dump()
+    for settings in (given, TrainingSettings(optimizer="adamw")):
+        assert TrainingSettings.model_validate(settings.config()) == settings

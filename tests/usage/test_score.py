@@ -10,11 +10,18 @@ from lstm_baseline import LSTM
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.tasks import ArrayFile
+from lstm_baseline.tasks import (
+    NEGATIVE_LOG_LIKELIHOOD,
+    TASKS,
+    ArrayFile,
+    Batch,
+    make_task,
+)
 from lstm_baseline.training import TrainingSettings
 from lstm_baseline.usage.predict import predict
 from lstm_baseline.usage.score import describe_score, read_split
 from lstm_baseline.usage.train import train_and_save
+from tests.support.labels import Echo
 
 N, T = 60, 4
 X = np.random.default_rng(0).standard_normal((N, T, 2))
@@ -62,6 +69,77 @@ def test_values_are_scored_in_their_own_units(tmp_path):
     error = np.mean((found.outputs[:, 0] - y) ** 2)
     assert float(everything.split()[3].replace(",", "")) == pytest.approx(error, rel=0.01)
     assert float(alone.split()[-1].replace(",", "")) == pytest.approx(score, rel=0.01)
+
+
+def echo_file(folder, task, rows=40):
+    """Write samples of a task as a file that has y."""
+    x, y, *_ = task.sample(rows, np.random.default_rng(3))
+    np.savez(folder / "new.npz", X=x, y=y)
+    return x, y
+
+
+def test_labels_are_scored_by_what_was_trained(tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "echo", Echo)
+    task = Echo(length=4, num_bits=2)
+    settings = TrainingSettings(num_steps=60, batch_size=16, learning_rate=2e-2)
+    spec = RunSpec(task, Contestant.model_validate("lstm"), 8, settings, seed=1)
+    train_and_save(spec, tmp_path / "m", Console(quiet=True))
+    x, y = echo_file(tmp_path, task)
+    found = predict(tmp_path / "m", tmp_path / "new.npz")
+    expected = NEGATIVE_LOG_LIKELIHOOD.measure(found.outputs, Batch(x, y))
+    (line,) = describe_score(found, None)
+    assert line == f"negative log-likelihood {expected:.3f} over 40 rows"
+    assert expected < 2 * np.log(2)
+
+    np.savez(tmp_path / "new.npz", X=x, y=y + 0.5)
+    (line,) = describe_score(predict(tmp_path / "m", tmp_path / "new.npz"), None)
+    assert line == "not scored: y holds other numbers than labels 0 and 1"
+    # Of rows that end earlier, only steps before their end are looked at.
+    lengths = np.full(40, 2)
+    np.savez(
+        tmp_path / "new.npz", X=x, y=np.where(np.arange(4)[:, None] < 2, y, 7), lengths=lengths
+    )
+    found = predict(tmp_path / "m", tmp_path / "new.npz")
+    expected = NEGATIVE_LOG_LIKELIHOOD.measure(found.outputs, Batch(x, y, lengths))
+    (line,) = describe_score(found, None)
+    assert line == f"negative log-likelihood {expected:.3f} over 40 rows"
+
+
+def test_outputs_of_a_task_that_is_not_known_are_not_scored(tmp_path):
+    task = Echo(length=4, num_bits=2)
+    settings = TrainingSettings(num_steps=1)
+    spec = RunSpec(task, Contestant.model_validate("lstm"), 8, settings, seed=1)
+    train_and_save(spec, tmp_path / "m", Console(quiet=True))
+    echo_file(tmp_path, task)
+    found = predict(tmp_path / "m", tmp_path / "new.npz")
+    assert list(describe_score(found, None)) == [
+        "not scored: the model was trained on a task that is not known here"
+    ]
+
+
+def test_logits_of_classes_are_no_values(tmp_path):
+    task = make_task("parity", length=4)
+    settings = TrainingSettings(num_steps=1)
+    spec = RunSpec(task, Contestant.model_validate("lstm"), 8, settings, seed=1)
+    train_and_save(spec, tmp_path / "m", Console(quiet=True))
+    x, y, *_ = task.sample(40, np.random.default_rng(3))
+    np.savez(tmp_path / "new.npz", X=x, y=np.eye(task.output_size)[y])
+    found = predict(tmp_path / "m", tmp_path / "new.npz")
+    assert list(describe_score(found, None)) == [
+        "not scored: the outputs are logits of classes that have no labels"
+    ]
+
+
+def test_values_of_a_generated_task_are_scored(tmp_path):
+    task = make_task("adding", length=4)
+    settings = TrainingSettings(num_steps=1)
+    spec = RunSpec(task, Contestant.model_validate("lstm"), 8, settings, seed=1)
+    train_and_save(spec, tmp_path / "m", Console(quiet=True))
+    x, y, *_ = task.sample(40, np.random.default_rng(3))
+    np.savez(tmp_path / "new.npz", X=x, y=y)
+    found = predict(tmp_path / "m", tmp_path / "new.npz")
+    error = np.mean((found.outputs - y) ** 2)
+    assert list(describe_score(found, None)) == [f"mean squared error {error:.3f} over 40 rows"]
 
 
 @pytest.mark.parametrize("every_step", [False, True])

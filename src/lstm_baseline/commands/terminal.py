@@ -170,7 +170,8 @@ def exit_code(app: typer.Typer) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
-        return _complain(f"--{name} is {first['input']!r}; {first['msg']}", WRONG_USE)
+        problem = first["msg"].removeprefix("Value error, ")
+        return _complain(f"--{name} is {first['input']!r}; {problem}", WRONG_USE)
     except Interrupted as error:
         return _complain(str(error), error.exit_code)
     except (DivergenceError, WorkerError, WriteError) as error:

@@ -31,7 +31,8 @@ ModelOption = Annotated[str, typer.Option(help=_MODEL_HELP)]
 WidthOption = Annotated[int | None, typer.Option(min=1, help=f"{_WIDTH_HELP}.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Training steps.")]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Rows of a training batch.")]
-OptimizerOption = Annotated[str, typer.Option(help="adam or sgd.")]
+OptimizerOption = Annotated[str, typer.Option(help="adam, adamw, rmsprop or sgd.")]
+WeightDecayOption = Annotated[float, typer.Option(help="Weight decay, which adamw alone takes.")]
 LearningRateOption = Annotated[float, typer.Option(help="The schedule's peak.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, exponential or cosine.")]
 TruncateOption = Annotated[
@@ -59,6 +60,7 @@ def train(
     steps: StepsOption = 2000,
     batch_size: BatchSizeOption = 32,
     optimizer: OptimizerOption = "adam",
+    weight_decay: WeightDecayOption = 0.0,
     learning_rate: LearningRateOption = 3e-3,
     schedule: ScheduleOption = "cosine",
     truncate: TruncateOption = None,
@@ -88,6 +90,7 @@ def train(
             "num_steps": steps,
             "batch_size": batch_size,
             "optimizer": optimizer,
+            "weight_decay": weight_decay,
             "learning_rate": learning_rate,
             "schedule": schedule,
             "truncate": truncate,

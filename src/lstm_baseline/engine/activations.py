@@ -80,3 +80,15 @@ def log_softmax(z: Array) -> Array:
     xp = array_namespace(z)
     shifted = z - xp.max(z, axis=-1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+def log_likelihood_of_labels(z: Array, y: Array) -> Array:
+    """Log-likelihood of labels y in [0, 1] with logits z: y ln σ(z) + (1 − y) ln σ(−z).
+
+    σ itself is not computed, so nothing overflows, and what is nearly certain is not rounded to
+    certainty. An infinite z rules one label out: −inf where y says that label, otherwise 0.
+    """
+    xp = array_namespace(z)
+    # −ln σ(z) = max(−z, 0) + ln(1 + exp(−|z|)), and y + (1 − y) = 1; 0 · ∞ is 0 here.
+    ruled_out = y * xp.where(y == 0, 0.0, relu(-z)) + (1 - y) * xp.where(y == 1, 0.0, relu(z))
+    return -(ruled_out + xp.log1p(xp.exp(-xp.abs(z))))

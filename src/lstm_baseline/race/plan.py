@@ -123,6 +123,7 @@ class Plan:
                 f"first_seed is {self.first_seed}; give at least 0, and less than "
                 f"{FIRST_TRIAL_SEED:,}, where the seeds of trials begin"
             )
+        self.tuning.check(self.settings)
         comparisons = len(self.tasks) * len(self.challengers)
         needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
@@ -257,9 +258,9 @@ class Plan:
                 c.model_dump(mode="json") | {"code": self._codes[c.name]} for c in self.contestants
             ],
             "parameters": self.parameters,
-            "training": self.settings.model_dump(),
+            "training": self.settings.config(),
             "tuning": self.tuning.model_dump(mode="json")
-            | {"drawn": [s.model_dump() for s in self.tuning.settings(self.settings)]},
+            | {"drawn": [s.config() for s in self.tuning.settings(self.settings)]},
             "seeds": list(self.final_seeds),
             "verdict": self.rule.model_dump(),
             "sweeps": [

@@ -25,8 +25,10 @@ from pydantic import (
     model_validator,
 )
 
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
 from lstm_baseline.training import TrainingSettings
+from lstm_baseline.training.optimizers import DECAYING
 
 _BUDGET = ("num_steps", "evaluate_every", "patience")
 _DIGITS = 3
@@ -142,11 +144,34 @@ class Tuning(BaseModel):
                 raise ValueError(f"space.{name} is the budget, which all trials share; remove it")
             for value in values.extremes:
                 try:
-                    TrainingSettings.model_validate({name: value})
+                    _alone(name, value)
                 except ValidationError as error:
                     first = error.errors()[0]
                     raise ValueError(f"space.{name} may draw {value!r}: {first['msg']}") from None
         return self
+
+    def check(self, base: TrainingSettings) -> None:
+        """Refuse a space from which a trial may draw settings that do not go together.
+
+        Raises
+        ------
+        InputError
+            If a trial may draw a weight decay with an optimizer that takes none.
+        """
+        optimizers = self._possible("optimizer", base)
+        decays = self._possible("weight_decay", base)
+        other = next((name for name in optimizers if name != DECAYING), None)
+        decay = next(filter(None, decays), None)
+        if other and decay:
+            raise InputError(
+                f"a trial may have the optimizer {other} and a weight_decay of {decay}, which it "
+                f"does not take; give the optimizer {DECAYING} alone, or no weight_decay"
+            )
+
+    def _possible(self, name: str, base: TrainingSettings) -> tuple[Any, ...]:
+        """Return values that a setting may have in a trial: all choices, or a range's ends."""
+        drawn = self.space.get(name)
+        return (getattr(base, name),) if drawn is None else drawn.extremes
 
     def settings(self, base: TrainingSettings) -> list[TrainingSettings]:
         """Return the settings of every trial."""
@@ -172,7 +197,12 @@ class Tuning(BaseModel):
 
 def _counts(name: str, value: float) -> bool:
     """Return True if a setting is a whole number."""
-    return isinstance(getattr(TrainingSettings.model_validate({name: value}), name), int)
+    return isinstance(getattr(_alone(name, value), name), int)
+
+
+def _alone(name: str, value: Any) -> TrainingSettings:
+    """Return settings with one value, whatever it would need of others."""
+    return TrainingSettings.model_validate({"optimizer": DECAYING, name: value})
 
 
 class ValidationScore(NamedTuple):

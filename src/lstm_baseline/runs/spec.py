@@ -61,7 +61,7 @@ class RunSpec:
             "code": self.code,
             "twin": self.copy,
             "width": self.width,
-            "settings": self.settings.model_dump(),
+            "settings": self.settings.config(),
             "seed": self.seed,
             "beyond": [task.config() for task in self.also_tested_on],
         }

@@ -13,6 +13,7 @@ from lstm_baseline.tasks.metrics import (
     BITS_PER_CHARACTER,
     CROSS_ENTROPY,
     MEAN_SQUARED_ERROR,
+    NEGATIVE_LOG_LIKELIHOOD,
     Batch,
     Metric,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "BITS_PER_CHARACTER",
     "CROSS_ENTROPY",
     "MEAN_SQUARED_ERROR",
+    "NEGATIVE_LOG_LIKELIHOOD",
     "TASKS",
     "Adding",
     "ArrayFile",

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.shapes import FloatArray, NDArray
-from lstm_baseline.tasks.metrics import Batch, Metric, mean_of
+from lstm_baseline.tasks.metrics import Batch, LossName, Metric, mean_of
 
 # A number for each of a seed's streams, so that no two share their draws.
 _TRAIN, _VALIDATION, _TEST, _LADDER = 1, 2, 3, 4
@@ -54,8 +54,9 @@ class Task(ABC):
     tokens: bool = False
     """Whether x holds tokens (B, T), whole numbers 0 … V − 1, and not numbers (B, T, I)."""
     output_size: int
-    """Classes, or components of a value."""
-    loss: Literal["cross_entropy", "mean_squared_error"]
+    """Classes, labels, or components of a value."""
+    loss: LossName
+    """Loss that is trained: of one class among several, of values, or of several labels 0 or 1."""
     metric: Metric
     per_step: bool
     """True when every step has a target, False when only the whole row has one."""
@@ -111,7 +112,7 @@ class Task(ABC):
     def answer(self, row: NDArray) -> str:
         """Return an answer in the words of ``tell``: the target of one row, or its prediction.
 
-        ``row`` is a class () or (T,), or logits or values (O,) or (T, O).
+        ``row`` is a class () or (T,), or labels, logits or values (O,) or (T, O).
         """
         return ""
 

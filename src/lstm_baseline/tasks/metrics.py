@@ -1,20 +1,24 @@
 """Scores of predictions against targets, one rule for models, heuristics and oracles alike.
 
-A prediction has the form of a model's output: logits (B, K) or (B, T, K) for classes, values
-(B, O) or (B, T, O) for a regression. A heuristic or an oracle states its beliefs as logarithms of
-probabilities (−inf for what it rules out), which are logits too. Steps beyond a row's length do not
-count, nor do steps outside a batch's mask. Where there is a mask, a prediction may also have the
-steps that count alone, (N, K), row by row.
+A prediction has the form of a model's output: logits (B, K) or (B, T, K) for classes; (B, O) or
+(B, T, O), a logit for each of several labels, or values for a regression. A heuristic or an oracle
+states its beliefs as logarithms of probabilities (−inf for what it rules out), which are logits
+too; of a label, as the logarithm of its odds (±inf where it is sure). Steps beyond a row's length
+do not count, nor do steps outside a batch's mask. Where there is a mask, a prediction may also have
+the steps that count alone, (N, K), row by row.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.activations import log_likelihood_of_labels, log_softmax
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
+
+LossName = Literal["cross_entropy", "mean_squared_error", "binary_cross_entropy"]
+"""Losses of ``training/losses.py`` by name."""
 
 
 class Batch(NamedTuple):
@@ -23,7 +27,7 @@ class Batch(NamedTuple):
     x: NDArray
     """Inputs: numbers (B, T, I), or tokens (B, T)."""
     y: NDArray
-    """Targets: class indices (B,) or (B, T), or values (B, O) or (B, T, O)."""
+    """Targets: class indices (B,) or (B, T), or labels 0 and 1, or values, (B, O) or (B, T, O)."""
     lengths: IntArray | None = None
     """(B,) valid steps of each row; None when all T are."""
     y_scale: NDArray | None = None
@@ -151,6 +155,12 @@ def _bits(logits: FloatArray, batch: Batch) -> NDArray:
     return _nats(logits, batch) / math.log(2)
 
 
+def _nats_of_labels(logits: FloatArray, batch: Batch) -> NDArray:
+    terms = log_likelihood_of_labels(logits.astype(np.float64), batch.y.astype(np.float64))
+    nats: NDArray = -terms.sum(axis=-1)
+    return nats
+
+
 def _squared_error(values: FloatArray, batch: Batch) -> NDArray:
     error = values.astype(np.float64) - batch.y
     if batch.y_scale is not None:
@@ -171,5 +181,12 @@ BITS_PER_CHARACTER = Metric("bits per character", "bits", False, 0.0, _bits)
 MEAN_SQUARED_ERROR = Metric("mean squared error", "", False, 0.0, _squared_error)
 """Mean of (prediction − target)² over targets and their components, in the data's own units."""
 
-LOSS_METRICS = {"cross_entropy": CROSS_ENTROPY, "mean_squared_error": MEAN_SQUARED_ERROR}
+NEGATIVE_LOG_LIKELIHOOD = Metric("negative log-likelihood", "nats", False, 0.0, _nats_of_labels)
+"""Mean over rows or steps of −Σ ln p(label), the sum over all labels of the row or step."""
+
+LOSS_METRICS: dict[LossName, Metric] = {
+    "cross_entropy": CROSS_ENTROPY,
+    "mean_squared_error": MEAN_SQUARED_ERROR,
+    "binary_cross_entropy": NEGATIVE_LOG_LIKELIHOOD,
+}
 """The metric that measures each loss of a task."""

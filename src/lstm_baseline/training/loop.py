@@ -124,7 +124,9 @@ class _Run:
         self.model, self.task, self.settings, self.seed = model, task, settings, seed
         self.folder, self.on_validation = folder, on_validation
         self.loss = LOSSES[task.loss]
-        self.optimizer = OPTIMIZERS[settings.optimizer](model.params, settings.momentum)
+        self.optimizer = OPTIMIZERS[settings.optimizer](
+            model.params, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )
         self.progress = Progress(model.params, self.optimizer.state)
         self.validation = task.validation(seed)
         self.higher_is_better = task.metric.higher_is_better
@@ -254,7 +256,7 @@ class _Run:
         """Return what a checkpoint must agree in to be continued."""
         model = {"class": type(self.model).__name__, **getattr(self.model, "config", {})}
         return {
-            "settings": self.settings.model_dump(),
+            "settings": self.settings.config(),
             "seed": self.seed,
             "task": self.task.config(),
             "model": model,

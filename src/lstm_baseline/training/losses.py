@@ -5,12 +5,13 @@ of the outputs and is zero at all other steps.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from array_api_compat import array_namespace, device, size
 from jaxtyping import Float, Int
 
-from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.activations import log_likelihood_of_labels, log_softmax, sigmoid
 from lstm_baseline.engine.core import training_core
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import Array
@@ -90,7 +91,57 @@ def mean_squared_error(
     return _sum(error * error) / num_terms, 2.0 * error / num_terms
 
 
-LOSSES = {"cross_entropy": cross_entropy, "mean_squared_error": mean_squared_error}
+def binary_cross_entropy(
+    logits: Float[Array, "*rows O"],
+    targets: Array,
+    lengths: Int[Array, " B"] | None = None,
+) -> tuple[float, Float[Array, "*rows O"]]:
+    """Binary cross-entropy of several labels, each with a logit of its own, in nats.
+
+    L = −mean Σ_o [y_o ln σ(z_o) + (1 − y_o) ln σ(−z_o)]: the sum over the O labels, as Chung et al.
+    2014 report it for the 88 notes of a frame, and the mean over rows or valid steps. PyTorch's
+    ``BCEWithLogitsLoss`` takes the mean over labels too, which is L / O.
+
+    Parameters
+    ----------
+    logits
+        (B, O) or (B, T, O).
+    targets
+        Labels 0 or 1 in the shape of the logits, of any dtype, or probabilities of a 1.
+    lengths
+        (B,) valid steps of each row; only with (B, T, O).
+
+    Returns
+    -------
+    loss
+        Mean over rows, or over valid steps.
+    d_logits
+        (σ(z) − y) / number of rows or valid steps.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or a target is below 0 or above 1.
+    """
+    _check_shapes("logits", logits, targets)
+    xp = array_namespace(logits)
+    live, num_terms = _live_steps(logits, lengths)
+    logits = _blank(logits, live)
+    y = _blank(xp.astype(targets, logits.dtype), live)
+    if size(y) and not bool(xp.all((y >= 0) & (y <= 1))):
+        raise InputError(
+            f"targets runs from {float(xp.min(y)):g} to {float(xp.max(y)):g}; give each label as 0 "
+            "or 1, or as a probability between them"
+        )
+    loss = -_sum(_blank(log_likelihood_of_labels(logits, y), live)) / num_terms
+    return loss, _blank((sigmoid(logits) - y) / num_terms, live)
+
+
+LOSSES: dict[str, Callable[..., tuple[float, Array]]] = {
+    "cross_entropy": cross_entropy,
+    "mean_squared_error": mean_squared_error,
+    "binary_cross_entropy": binary_cross_entropy,
+}
 
 
 def _live_steps(outputs: Array, lengths: Array | None) -> tuple[Array | None, int]:

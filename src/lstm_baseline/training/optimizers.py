@@ -6,8 +6,7 @@ arrays, so that a checkpoint can hold it.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Literal, final
+from typing import Literal, Protocol, final
 
 from array_api_compat import array_namespace, device
 
@@ -80,18 +79,10 @@ class SGD(Optimizer):
             p -= learning_rate * change
 
 
-@final
-class Adam(Optimizer):
-    """Adam: p ← p − η m̂ / (√v̂ + ε) with running means m of g and v of g², bias-corrected.
+class _Moments(Optimizer):
+    """What Adam and AdamW share: running means of g and of g², and the step that they make."""
 
-    m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ).
-
-    Source: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1.
-    """
-
-    def __init__(
-        self, params: Params, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
-    ) -> None:
+    def __init__(self, params: Params, beta_1: float, beta_2: float, epsilon: float) -> None:
         super().__init__(params)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         for name, p in params.items():
@@ -99,6 +90,10 @@ class Adam(Optimizer):
             self.state |= {f"m.{name}": xp.zeros_like(p), f"v.{name}": xp.zeros_like(p)}
             # The number of steps taken, kept in ``state`` so that a checkpoint holds it.
             self.state.setdefault("t", xp.zeros((1,), dtype=p.dtype, device=device(p)))
+
+    @abstractmethod
+    def _kept(self, name: str, p: Array, learning_rate: float) -> float:
+        """Return what a parameter is multiplied by before the step."""
 
     def update(self, gradients: Params, learning_rate: float) -> None:
         """Take one step."""
@@ -111,23 +106,120 @@ class Adam(Optimizer):
             (gradients[name], self.state[f"m.{name}"], self.state[f"v.{name}"], p)
             for name, p in self.params.items()
         ]
+        kept = [self._kept(name, p, learning_rate) for name, p in self.params.items()]
         core = training_core()
         if core is not None and core.adam_update(
-            *map(list, zip(*arrays, strict=True)), self.beta_1, self.beta_2, rate, epsilon
+            *map(list, zip(*arrays, strict=True)), kept, self.beta_1, self.beta_2, rate, epsilon
         ):
             return  # the core has done the same operations in the same order, in one pass
-        for g, m, v, p in arrays:
+        for (g, m, v, p), share in zip(arrays, kept, strict=True):
             m *= self.beta_1
             m += (1 - self.beta_1) * g
             v *= self.beta_2
             v += (1 - self.beta_2) * (g * g)
+            if share != 1:
+                p *= share
             p -= rate * m / (array_namespace(v).sqrt(v) + epsilon)
 
 
-OptimizerName = Literal["adam", "sgd"]
+@final
+class Adam(_Moments):
+    """Adam: p ← p − η m̂ / (√v̂ + ε) with running means m of g and v of g², bias-corrected.
 
-OPTIMIZERS: dict[OptimizerName, Callable[[Params, float], Optimizer]] = {
-    "adam": lambda params, momentum: Adam(params),
-    "sgd": SGD,
+    m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ).
+
+    Source: Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1.
+    """
+
+    def __init__(
+        self, params: Params, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8
+    ) -> None:
+        super().__init__(params, beta_1, beta_2, epsilon)
+
+    def _kept(self, name: str, p: Array, learning_rate: float) -> float:
+        return 1.0
+
+
+@final
+class AdamW(_Moments):
+    """Adam with decoupled weight decay: p ← p − η (m̂ / (√v̂ + ε) + λ p).
+
+    m̂ and v̂ are Adam's, of the gradient of the loss alone. λ is ``weight_decay`` for the parameters
+    that ``is_decayed`` names, and 0 for all others. It is multiplied by the whole learning rate η,
+    as in PyTorch; the paper's λ, which the schedule alone scales, is this one times the peak of η.
+
+    Source: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        weight_decay: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        super().__init__(params, beta_1, beta_2, epsilon)
+        self.weight_decay = weight_decay
+
+    def _kept(self, name: str, p: Array, learning_rate: float) -> float:
+        return 1 - learning_rate * self.weight_decay if is_decayed(name, p) else 1.0
+
+
+def is_decayed(name: str, p: Array) -> bool:
+    """Return whether weight decay applies to a parameter: to matrices that are no embedding.
+
+    Biases, gains of layer norms and peepholes have one axis. An embedding's table is a parameter
+    named ``E`` or ``embedding``, or one of a module of that name (``encoder.embedding.weight``):
+    decay would also shrink the rows of symbols that a batch does not have.
+    """
+    return p.ndim >= 2 and not {"E", "embedding"} & set(name.split("."))
+
+
+@final
+class RMSProp(Optimizer):
+    """RMSProp: v ← α v + (1 − α) g², p ← p − η g / (√v + ε).
+
+    Source: Tieleman and Hinton 2012, lecture 6.5, with the constants and the place of ε that
+    PyTorch has; without momentum, as in Chung et al. 2014.
+    """
+
+    def __init__(self, params: Params, alpha: float = 0.99, epsilon: float = 1e-8) -> None:
+        super().__init__(params)
+        self.alpha, self.epsilon = alpha, epsilon
+        self.state = {f"v.{name}": array_namespace(p).zeros_like(p) for name, p in params.items()}
+
+    def update(self, gradients: Params, learning_rate: float) -> None:
+        """Take one step."""
+        arrays = [(gradients[name], self.state[f"v.{name}"], p) for name, p in self.params.items()]
+        core = training_core()
+        if core is not None and core.rmsprop_update(
+            *map(list, zip(*arrays, strict=True)), self.alpha, learning_rate, self.epsilon
+        ):
+            return  # the core has done the same operations in the same order, in one pass
+        for g, v, p in arrays:
+            v *= self.alpha
+            v += (1 - self.alpha) * (g * g)
+            p -= learning_rate * g / (array_namespace(v).sqrt(v) + self.epsilon)
+
+
+OptimizerName = Literal["adam", "adamw", "rmsprop", "sgd"]
+
+DECAYING: OptimizerName = "adamw"
+"""The optimizer that takes a weight decay."""
+
+
+class MakeOptimizer(Protocol):
+    """A function that makes an optimizer from what settings say of it."""
+
+    def __call__(self, params: Params, *, momentum: float, weight_decay: float) -> Optimizer:
+        """Return the optimizer; it leaves out what it has no use for."""
+
+
+OPTIMIZERS: dict[OptimizerName, MakeOptimizer] = {
+    "adam": lambda params, *, momentum, weight_decay: Adam(params),
+    "adamw": lambda params, *, momentum, weight_decay: AdamW(params, weight_decay),
+    "rmsprop": lambda params, *, momentum, weight_decay: RMSProp(params),
+    "sgd": lambda params, *, momentum, weight_decay: SGD(params, momentum),
 }
-"""Optimizers by the names that settings take: (params, momentum) -> optimizer."""
+"""Optimizers by the names that settings take."""

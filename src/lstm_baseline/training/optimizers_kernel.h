@@ -9,15 +9,22 @@
 
 namespace lb {
 
-/// One step of Adam, as optimizers.py names its terms.
+/// One step of Adam or AdamW, as optimizers.py names its terms.
 struct AdamRates {
     double beta_1, beta_2, rate, epsilon;
+};
+
+/// One step of RMSProp.
+struct RMSPropRates {
+    double alpha, rate, epsilon;
 };
 
 template <class T>
 struct OptimizerKernels {
     double (*sum_of_squares)(int64_t n, const T* g);
-    void (*adam_update)(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p);
+    void (*adam_update)(int64_t n, const AdamRates& rates, double kept, const T* g, T* m, T* v,
+                        T* p);
+    void (*rmsprop_update)(int64_t n, const RMSPropRates& rates, const T* g, T* v, T* p);
 };
 
 }  // namespace lb
@@ -41,18 +48,33 @@ double sum_of_squares(int64_t n, const T* g) {
     return total;
 }
 
-/// The operations of Adam.update, in the same order and so with the same bits.
 template <class T>
-void adam_update(int64_t n, const AdamRates& rates, const T* g, T* m, T* v, T* p) {
+T square_root(T x) {
+    return sizeof(T) == 4 ? T(__builtin_sqrtf(float(x))) : T(__builtin_sqrt(x));
+}
+
+/// The operations of Adam and AdamW, in the same order as theirs and so with the same bits. Where
+/// nothing decays, `kept` is 1, and a product with 1 is the number itself.
+template <class T>
+void adam_update(int64_t n, const AdamRates& rates, double kept, const T* g, T* m, T* v, T* p) {
     const T beta_1 = T(rates.beta_1), rest_1 = T(1 - rates.beta_1);
     const T beta_2 = T(rates.beta_2), rest_2 = T(1 - rates.beta_2);
-    const T rate = T(rates.rate), epsilon = T(rates.epsilon);
+    const T rate = T(rates.rate), epsilon = T(rates.epsilon), share = T(kept);
     for (int64_t k = 0; k < n; ++k) {
         m[k] = m[k] * beta_1 + rest_1 * g[k];
         v[k] = v[k] * beta_2 + rest_2 * (g[k] * g[k]);
-        const T deviation =
-            sizeof(T) == 4 ? T(__builtin_sqrtf(float(v[k]))) : T(__builtin_sqrt(v[k]));
-        p[k] -= rate * m[k] / (deviation + epsilon);
+        p[k] = p[k] * share - rate * m[k] / (square_root(v[k]) + epsilon);
+    }
+}
+
+/// The operations of RMSProp.update, in the same order.
+template <class T>
+void rmsprop_update(int64_t n, const RMSPropRates& rates, const T* g, T* v, T* p) {
+    const T alpha = T(rates.alpha), rest = T(1 - rates.alpha);
+    const T rate = T(rates.rate), epsilon = T(rates.epsilon);
+    for (int64_t k = 0; k < n; ++k) {
+        v[k] = v[k] * alpha + rest * (g[k] * g[k]);
+        p[k] -= rate * g[k] / (square_root(v[k]) + epsilon);
     }
 }
 
@@ -62,6 +84,7 @@ constexpr OptimizerKernels<T> optimizers_kernels() {
     OptimizerKernels<T> table{};
     table.sum_of_squares = sum_of_squares<T>;
     table.adam_update = adam_update<T>;
+    table.rmsprop_update = rmsprop_update<T>;
     return table;
 }
 

@@ -2,15 +2,25 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.wording import did_you_mean
-from lstm_baseline.training.optimizers import OptimizerName
+from lstm_baseline.training.optimizers import DECAYING, OptimizerName
 from lstm_baseline.training.schedules import ScheduleName
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+_LEFT_OUT = ("weight_decay",)
+"""Settings that ``config`` leaves out where they have their defaults."""
 
 
 class TrainingSettings(BaseModel):
@@ -32,6 +42,9 @@ class TrainingSettings(BaseModel):
     """The schedule's peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Decoupled weight decay λ of AdamW, which without it is Adam; see ``is_decayed`` in
+    ``optimizers.py``. No other optimizer takes one."""
     schedule: ScheduleName = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     clip_norm: Positive | None = 1.0
@@ -55,12 +68,36 @@ class TrainingSettings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             if first["type"] != "extra_forbidden":
-                raise InputError(f"{name} is {first['input']!r}: {first['msg']}") from None
+                problem = first["msg"].removeprefix("Value error, ")
+                raise InputError(f"{name} is {first['input']!r}: {problem}") from None
             known = type(self).model_fields
             meant = did_you_mean(name, known)
             raise InputError(
                 f"there is no setting {name!r}{meant}; give any of: {', '.join(known)}"
             ) from None
+
+    @field_validator("weight_decay")
+    @classmethod
+    def _refuse_coupled_decay(cls, value: float, info: ValidationInfo) -> float:
+        optimizer = info.data.get("optimizer", DECAYING)  # missing where it is wrong itself
+        if value and optimizer != DECAYING:
+            raise ValueError(
+                f"the optimizer {optimizer} takes no weight decay; give 0, or the optimizer "
+                f"{DECAYING}"
+            )
+        return value
+
+    def config(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, as plans, runs and checkpoints hold them.
+
+        A setting that came after the first runs is left out where it has its default, so that
+        plans keep their hashes and runs their names.
+        """
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name not in _LEFT_OUT or value != type(self).model_fields[name].default
+        }
 
     # Settings inside a race's file are checked with the whole file, as if there were no __init__.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]

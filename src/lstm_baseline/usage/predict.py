@@ -15,7 +15,7 @@ from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.tasks.arrays import Sequences, read_sequences
-from lstm_baseline.tasks.metrics import valid_steps
+from lstm_baseline.tasks.metrics import LossName, valid_steps
 from lstm_baseline.usage.trained import Label, read_trained
 
 _ROWS_AT_ONCE = 64
@@ -31,6 +31,8 @@ class Prediction(NamedTuple):
     """Labels of the O outputs if they are classes, otherwise None."""
     source: Sequences
     """What they were predicted from."""
+    loss: LossName | None = "mean_squared_error"
+    """Loss that says what the outputs are; None where that is not known."""
 
     @property
     def lengths(self) -> IntArray | None:
@@ -171,7 +173,7 @@ def predict(
         some = None if lengths is None else lengths[rows]
         outputs.append(runner.forward(x[rows], every_step, lengths=some))
         on_rows(min(start + _ROWS_AT_ONCE, len(x)), len(x))
-    return Prediction(np.concatenate(outputs), trained.labels, file)
+    return Prediction(np.concatenate(outputs), trained.labels, file, trained.loss)
 
 
 def _as_text(label: Label) -> str:

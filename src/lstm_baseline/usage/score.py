@@ -14,7 +14,7 @@ from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.runs.saved_model import SPLIT
 from lstm_baseline.tasks.arrays import IGNORED_LABEL
-from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, Metric, valid_steps
+from lstm_baseline.tasks.metrics import ACCURACY, LOSS_METRICS, Batch, Metric, valid_steps
 from lstm_baseline.usage.predict import Prediction
 
 
@@ -98,12 +98,22 @@ def _comparable(prediction: Prediction, y: NDArray) -> tuple[Metric, NDArray, Ba
     lengths = prediction.lengths if prediction.every_step else None
     mask = prediction.source.mask if prediction.every_step else None
     if prediction.labels is None:
+        if prediction.loss is None:
+            raise InputError("the model was trained on a task that is not known here")
+        if prediction.loss == "cross_entropy":
+            raise InputError("the outputs are logits of classes that have no labels")
         if y.dtype.kind not in "biuf":
             raise InputError(f"y is {y.dtype}, and the model predicts numbers")
         values = y[..., None] if y.shape == wanted and outputs.shape[-1] == 1 else y
         if values.shape != outputs.shape:
             raise InputError(f"y has shape {y.shape}, and the outputs {outputs.shape}")
-        return MEAN_SQUARED_ERROR, outputs, Batch(steps, values, lengths, mask=mask)
+        targets = Batch(steps, values, lengths, mask=mask)
+        if prediction.loss == "binary_cross_entropy":
+            counts = valid_steps(steps, lengths) if mask is None else mask
+            valid = values[counts] if prediction.every_step else values
+            if not ((valid >= 0) & (valid <= 1)).all():
+                raise InputError("y holds other numbers than labels 0 and 1")
+        return LOSS_METRICS[prediction.loss], outputs, targets
     if y.shape == (*wanted, 1):
         y = y[..., 0]
     if y.shape != wanted:

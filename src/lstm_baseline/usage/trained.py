@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstm_baseline.engine.errors import FileError
+from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.models import SequenceModel, load_model
 from lstm_baseline.engine.storage import has_format, read_json
 from lstm_baseline.runs.run import RESULT, RUN
 from lstm_baseline.runs.saved_model import LABELS, MODEL, WEIGHTS
+from lstm_baseline.tasks import make_task
+from lstm_baseline.tasks.metrics import LossName
 from lstm_baseline.usage.train import RUN_FOLDER
 
 Label = str | int | float | bool | None
@@ -32,6 +34,24 @@ class Trained(NamedTuple):
         """What defines the task that it was trained on; empty if that is not known."""
         task = self.run.get("task")
         return task if isinstance(task, dict) else {}
+
+    @property
+    def loss(self) -> LossName | None:
+        """Loss that says what its outputs are; None if it was trained on a task unknown here.
+
+        Outputs of a model from elsewhere are taken as logits of classes where they have labels, and
+        as values otherwise.
+        """
+        if self.labels is not None:
+            return "cross_entropy"
+        arguments = dict(self.task)
+        name = arguments.pop("task", None)
+        if name is None or arguments.get("target") == "regression":
+            return "mean_squared_error"
+        try:
+            return make_task(name, **arguments).loss
+        except (InputError, TypeError):
+            return None
 
 
 def read_trained(path: Path) -> Trained:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from lstm_baseline.engine.cells import unroll, unroll_backward
-from lstm_baseline.training.losses import cross_entropy, mean_squared_error
-from lstm_baseline.training.optimizers import SGD, Adam, clip_by_global_norm
+from lstm_baseline.training.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    mean_squared_error,
+)
+from lstm_baseline.training.optimizers import SGD, Adam, AdamW, RMSProp, clip_by_global_norm
 from tests.support.models import (
     INPUT_SIZE,
     SMALL_MODELS,
@@ -107,6 +111,7 @@ def test_initial_states_and_empty_sequences(library, name, num_steps):
 
 CLASSES = np.random.default_rng(0).integers(K, size=(B, T))
 PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(K), size=(B, T))
+LABELS = np.random.default_rng(0).integers(2, size=(B, T, K))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +120,8 @@ PROBABILITIES = np.random.default_rng(0).dirichlet(np.ones(K), size=(B, T))
         pytest.param(cross_entropy, CLASSES, id="cross_entropy-classes"),
         pytest.param(cross_entropy, PROBABILITIES, id="cross_entropy-probabilities"),
         pytest.param(mean_squared_error, PROBABILITIES, id="mean_squared_error"),
+        pytest.param(binary_cross_entropy, PROBABILITIES, id="binary_cross_entropy"),
+        pytest.param(binary_cross_entropy, LABELS, id="binary_cross_entropy-labels"),
     ],
 )
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
@@ -132,8 +139,8 @@ def test_losses(library, loss, targets, lengths):
 
 @pytest.mark.parametrize(
     "make",
-    [SGD, lambda params: SGD(params, momentum=0.9), Adam],
-    ids=["SGD", "SGD with momentum", "Adam"],
+    [SGD, lambda params: SGD(params, momentum=0.9), Adam, AdamW, RMSProp],
+    ids=["SGD", "SGD with momentum", "Adam", "AdamW", "RMSProp"],
 )
 def test_clipping_and_optimizers(library, make):
     params = {"W": normal(3, 4), "b": normal(3)}

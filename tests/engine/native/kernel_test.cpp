@@ -635,11 +635,20 @@ Results<T> run_adam(const Case& c, const Kernels<T>& kernels, const Threads&) {
     const CallerMemory<T> g(c["g"]), m(c["m"]), v(c["v"]), p(c["p"]);
     const int64_t n = c.size("g", 0);
     const double sum = kernels.optimizers->sum_of_squares(n, g.data());
-    kernels.optimizers->adam_update(n, rates, g.data(), m.data(), v.data(), p.data());
+    kernels.optimizers->adam_update(n, rates, r[4], g.data(), m.data(), v.data(), p.data());
     return {{"new_m", m.numbers()},
             {"new_v", v.numbers()},
             {"new_p", p.numbers()},
             {"sum_of_squares", {T(sum)}}};
+}
+
+template <class T>
+Results<T> run_rmsprop(const Case& c, const Kernels<T>& kernels, const Threads&) {
+    const std::vector<double>& r = c["rates"].numbers;
+    const RMSPropRates rates{r[0], r[1], r[2]};
+    const CallerMemory<T> g(c["g"]), v(c["v"]), p(c["p"]);
+    kernels.optimizers->rmsprop_update(c.size("g", 0), rates, g.data(), v.data(), p.data());
+    return {{"new_v", v.numbers()}, {"new_p", p.numbers()}};
 }
 
 template <class T>
@@ -661,6 +670,7 @@ Results<T> run_case(const Case& c, const Kernels<T>& kernels, const Threads& thr
     if (c.kind == "affine") return run_affine(c, kernels, threads);
     if (c.kind == "cross_entropy") return run_cross_entropy(c, kernels, threads);
     if (c.kind == "adam") return run_adam(c, kernels, threads);
+    if (c.kind == "rmsprop") return run_rmsprop(c, kernels, threads);
     wrong("%s: nobody knows how to run this", c.name.c_str());
     return {};
 }

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -62,6 +63,13 @@ class TestCSV:
             assert float(row[name]) == value, name
         assert (row["learned"], row["status"], row["trial"]) == ("yes", "finished", "")
         assert (row["task_arguments"], row["metric"]) == ('{"level": 1}', "accuracy")
+
+    def test_settings_are_those_of_the_run_s_specification(self):
+        (row,) = rows(race({"lstm": [run(0.9)]}))
+        settings = json.loads(row["settings"])
+        assert (settings["num_steps"], settings["optimizer"]) == (300, "adam")
+        # Results that were written before there was one are checked against these.
+        assert "weight_decay" not in settings
 
     def test_trials_failures_and_what_was_never_reached(self):
         tuned, failed_trial, final, failed, *tests, at_5, at_7 = rows(swept())

@@ -18,7 +18,7 @@ from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
 from tests.support.raced import HOSTILE, hostile
-from tests.support.races import LadderTask, race, run, trial
+from tests.support.races import SETTINGS, LadderTask, race, run, trial
 
 NUMBER, WORD = 918273645, "sentinelword"
 QUICK = VerdictRule(num_resamples=500)
@@ -43,7 +43,14 @@ def everything():
         parity,
         contestants=contestants,
         parameters=9000,
-        settings=TrainingSettings(num_steps=300, evaluate_every=100, clip_norm=None, patience=7),
+        settings=TrainingSettings(
+            num_steps=300,
+            evaluate_every=100,
+            clip_norm=None,
+            patience=7,
+            optimizer="adamw",
+            weight_decay=0.02,
+        ),
         tuning=Tuning(
             trials=2,
             space={
@@ -142,6 +149,7 @@ class TestEverySetting:
                 "optimizer",
                 "learning_rate",
                 "momentum",
+                "weight_decay",
                 "schedule",
             ), f"{name} has no phrase of its own"
 
@@ -163,6 +171,27 @@ class TestEverySetting:
             assert part in text, part
         for found in outcome.tasks[0].contestants:
             assert f"| adding | {'LSTM' if found.model == 'lstm' else found.model} | {found.width} "
+
+    def test_weight_decay_is_told_where_there_is_one(self, tmp_path):
+        text = text_of(everything(), tmp_path)
+        assert "a weight decay of 0.02, decoupled from the gradient, of matrices alone" in text
+        assert "[@kingma2015; @loshchilov2019" in text
+        without = text_of(race({"lstm": [run(0.7)]}), tmp_path)
+        assert "decay" not in without
+        assert "[@kingma2015" in without
+
+    def test_a_drawn_setting_that_the_plan_leaves_out_has_its_default(self, tmp_path):
+        outcome = race(
+            {"lstm": [run(0.7)]},
+            settings=SETTINGS.model_copy(update={"optimizer": "adamw"}),
+            tuning=Tuning(trials=9, space={"weight_decay": {"choices": [0, 0.25]}}),
+            trials={"lstm": [trial(0.3)] * 9},
+        )
+        drawn = [spec.settings.weight_decay for spec in outcome.plan.trials()]
+        assert set(drawn) == {0, 0.25}
+        text = text_of(outcome, tmp_path)
+        for k, decay in enumerate(drawn):
+            assert re.search(rf"^\| {k} \| {decay} \|", text, re.M)
 
     def test_nothing_tuned_and_nobody_to_compare(self, tmp_path):
         text = text_of(race({"lstm": [run(0.7)]}), tmp_path)
@@ -200,6 +229,16 @@ class TestCitations:
             all_of_it
         )
         assert not {"pascanu2013", "phipson2010", "cho2014", "paszke2019"} & set(all_of_it)
+
+    def test_what_a_trial_may_draw_is_cited(self, tmp_path):
+        outcome = race(
+            {"lstm": [run(0.7)]},
+            tuning=Tuning(trials=1, space={"optimizer": {"choices": ["rmsprop", "adamw"]}}),
+            trials={"lstm": [trial(0.3)]},
+        )
+        text = text_of(outcome, tmp_path)
+        sources = "[@tieleman2012; @kingma2015; @loshchilov2019]"
+        assert f"optimizer one of rmsprop, adamw {sources}, with equal chances" in text
 
     def test_a_file_of_the_users_is_not_the_task_of_its_name(self, tmp_path):
         environment = describe_environment(tmp_path, "command")

@@ -201,13 +201,28 @@ def adam_update(
     m: list[Any],
     v: list[Any],
     p: list[Any],
+    kept: list[float],
     beta_1: float,
     beta_2: float,
     rate: float,
     epsilon: float,
     /,
 ) -> bool:
-    """Update m, v and p in place; return False and change nothing if an array does not fit."""
+    """Update m, v and p in place; return False and change nothing if an array does not fit.
+
+    ``kept`` has for each parameter what it is multiplied by before the step: 1 without decay.
+    """
+
+def rmsprop_update(
+    g: list[Any],
+    v: list[Any],
+    p: list[Any],
+    alpha: float,
+    rate: float,
+    epsilon: float,
+    /,
+) -> bool:
+    """Update v and p in place; return False and change nothing if an array does not fit."""
 
 def instruction_sets() -> list[str]:
     """Instruction sets that run here, fastest first."""

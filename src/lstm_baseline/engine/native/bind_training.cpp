@@ -1,5 +1,8 @@
-// Clipping and Adam, for arrays that the optimizer has checked.
+// Cross-entropy, clipping and optimizers; what does not fit the kernels is left to Python.
 
+#include <nanobind/stl/vector.h>
+
+#include <array>
 #include <vector>
 
 #include "../../training/losses_kernel.h"
@@ -54,41 +57,75 @@ nb::object sum_of_squares(nb::list arrays) {
     return nb::float_(total);
 }
 
-/// Update all parameters; if an array is not as it must be, return false and change nothing.
-template <class T>
-bool adam_update(const AdamRates& rates, nb::list g, nb::list m, nb::list v, nb::list p) {
-    constexpr double MULTIPLY_ADDS = 50;  // an update takes as long as this many
-    struct Arrays {
-        npy_intp size;
-        const T* g;
-        T *m, *v, *p;
-    };
-    std::vector<Arrays> all;
-    npy_intp total = 0;
-    for (size_t k = 0; k < p.size(); ++k) {
-        const nb::handle arrays[] = {g[k], m[k], v[k], p[k]};
-        if (!is_plain<T>(p[k])) return false;
-        for (nb::handle array : arrays) {
-            if (!is_plain<T>(array) || !same_shape(array, p[k])) return false;
-            if (!array.is(arrays[0]) &&
+/// An optimizer's arrays of one parameter, all of one shape: g is read, the others are written.
+template <class T, int WRITTEN>
+struct Arrays {
+    npy_intp size;
+    const T* g;
+    T* written[WRITTEN];
+};
+
+/// Find the arrays of all parameters, the last of `written` being the parameters themselves; return
+/// false if one is not as it must be.
+template <class T, int WRITTEN>
+bool find(const nb::list& g, const std::array<nb::list, WRITTEN>& written,
+          std::vector<Arrays<T, WRITTEN>>& all) {
+    for (size_t k = 0; k < g.size(); ++k) {
+        const nb::handle gradient = g[k];
+        if (!is_plain<T>(gradient)) return false;
+        Arrays<T, WRITTEN> arrays{count(gradient), data_of<T>(gradient), {}};
+        for (int place = 0; place < WRITTEN; ++place) {
+            const nb::handle array = written[place][k];
+            if (!is_plain<T>(array) || !same_shape(array, gradient) ||
                 !PyArray_ISWRITEABLE(reinterpret_cast<PyArrayObject*>(array.ptr())))
                 return false;
+            arrays.written[place] = data_of<T>(array);
         }
-        all.push_back({count(p[k]), data_of<T>(arrays[0]), data_of<T>(arrays[1]),
-                       data_of<T>(arrays[2]), data_of<T>(arrays[3])});
-        total += all.back().size;
+        all.push_back(arrays);
     }
+    return true;
+}
+
+/// Call update(k, arrays, first, last) for ranges of every parameter k, shared among threads.
+template <class T, int WRITTEN, class Update>
+void update_all(const std::vector<Arrays<T, WRITTEN>>& all, const Update& update) {
+    constexpr double MULTIPLY_ADDS = 50;  // an update takes as long as this many
+    npy_intp total = 0;
+    for (const Arrays<T, WRITTEN>& arrays : all) total += arrays.size;
     nb::gil_scoped_release released;
     run_team(useful_threads(MULTIPLY_ADDS * double(total)), [&](const Team& team) {
         const int parts = 4 * team.size;
         team.share(parts, [&](const Range& ours) {
-            for (const Arrays& a : all) {
-                const npy_intp first = a.size * ours.first / parts;
-                const npy_intp last = a.size * ours.last / parts;
-                kernels<T>().optimizers->adam_update(last - first, rates, a.g + first, a.m + first,
-                                                     a.v + first, a.p + first);
-            }
+            for (size_t k = 0; k < all.size(); ++k)
+                update(k, all[k], all[k].size * ours.first / parts,
+                       all[k].size * ours.last / parts);
         });
+    });
+}
+
+/// Update all parameters; if an array is not as it must be, return false and change nothing.
+template <class T>
+bool adam_update(const AdamRates& rates, const std::vector<double>& kept, const nb::list& g,
+                 const nb::list& m, const nb::list& v, const nb::list& p) {
+    std::vector<Arrays<T, 3>> all;
+    if (kept.size() != g.size() || !find<T, 3>(g, {m, v, p}, all)) return false;
+    update_all(all, [&](size_t k, const Arrays<T, 3>& a, npy_intp first, npy_intp last) {
+        kernels<T>().optimizers->adam_update(last - first, rates, kept[k], a.g + first,
+                                             a.written[0] + first, a.written[1] + first,
+                                             a.written[2] + first);
+    });
+    return true;
+}
+
+/// The same for RMSProp.
+template <class T>
+bool rmsprop_update(const RMSPropRates& rates, const nb::list& g, const nb::list& v,
+                    const nb::list& p) {
+    std::vector<Arrays<T, 2>> all;
+    if (!find<T, 2>(g, {v, p}, all)) return false;
+    update_all(all, [&](size_t, const Arrays<T, 2>& a, npy_intp first, npy_intp last) {
+        kernels<T>().optimizers->rmsprop_update(last - first, rates, a.g + first,
+                                                a.written[0] + first, a.written[1] + first);
     });
     return true;
 }
@@ -110,13 +147,21 @@ void bind_training(nb::module_& module) {
             return sum_of_squares<decltype(number)>(arrays);
         });
     });
-    module.def("adam_update", [](nb::list g, nb::list m, nb::list v, nb::list p, double beta_1,
-                                 double beta_2, double rate, double epsilon) {
-        const AdamRates rates{beta_1, beta_2, rate, epsilon};
-        return in_precision_of(first_of(p), [&](auto number) {
-            return adam_update<decltype(number)>(rates, g, m, v, p);
-        });
-    });
+    module.def("adam_update",
+               [](nb::list g, nb::list m, nb::list v, nb::list p, std::vector<double> kept,
+                  double beta_1, double beta_2, double rate, double epsilon) {
+                   const AdamRates rates{beta_1, beta_2, rate, epsilon};
+                   return in_precision_of(first_of(p), [&](auto number) {
+                       return adam_update<decltype(number)>(rates, kept, g, m, v, p);
+                   });
+               });
+    module.def("rmsprop_update",
+               [](nb::list g, nb::list v, nb::list p, double alpha, double rate, double epsilon) {
+                   const RMSPropRates rates{alpha, rate, epsilon};
+                   return in_precision_of(first_of(p), [&](auto number) {
+                       return rmsprop_update<decltype(number)>(rates, g, v, p);
+                   });
+               });
 }
 
 }  // namespace lb

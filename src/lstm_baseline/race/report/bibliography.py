@@ -219,6 +219,20 @@ SOURCES: dict[str, Source] = {
         2015,
         {"booktitle": _ICLR} | _arxiv("1412.6980"),
     ),
+    "loshchilov2019": Source(
+        "inproceedings",
+        "Loshchilov, Ilya and Hutter, Frank",
+        "Decoupled Weight Decay Regularization",
+        2019,
+        {"booktitle": _ICLR} | _arxiv("1711.05101"),
+    ),
+    "tieleman2012": Source(
+        "misc",
+        "Tieleman, Tijmen and Hinton, Geoffrey E.",
+        "Lecture 6.5---{RMSProp}: Divide the Gradient by a Running Average of Its Recent Magnitude",
+        2012,
+        {"howpublished": "COURSERA: Neural Networks for Machine Learning"},
+    ),
     "polyak1964": Source(
         "article",
         "Polyak, Boris T.",
@@ -443,7 +457,12 @@ OF_TASK: dict[str, tuple[str, ...]] = {
 }
 """Sources of the package's tasks; a task without any is its own."""
 
-OF_OPTIMIZER: dict[str, tuple[str, ...]] = {"adam": ("kingma2015",), "sgd": ("polyak1964",)}
+OF_OPTIMIZER: dict[str, tuple[str, ...]] = {
+    "adam": ("kingma2015",),
+    "adamw": ("kingma2015", "loshchilov2019"),
+    "rmsprop": ("tieleman2012",),
+    "sgd": ("polyak1964",),
+}
 
 OF_SCHEDULE: dict[str, tuple[str, ...]] = {
     "constant": (),

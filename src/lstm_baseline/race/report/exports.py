@@ -168,7 +168,7 @@ def _who(stage: str, title: str, spec: RunSpec, task: Task) -> dict[str, Any]:
         "model": spec.contestant.model,
         "seed": spec.seed,
         "trial": spec.seed - FIRST_TRIAL_SEED if spec.stage == "trial" else None,
-        "settings": json.dumps(spec.settings.model_dump()),
+        "settings": json.dumps(spec.settings.config()),
         "metric": task.metric.name,
     }
 

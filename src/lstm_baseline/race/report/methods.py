@@ -21,6 +21,7 @@ from lstm_baseline.race.report.markdown import code_block, escape_markdown, pair
 from lstm_baseline.runs.spec import FIRST_RERUN_SEED, FIRST_TRIAL_SEED
 from lstm_baseline.tasks import GeneratedTask, Task
 from lstm_baseline.tasks.ladder import CLEARLY
+from lstm_baseline.training import TrainingSettings
 
 UNDESCRIBED = "## Further settings"
 
@@ -29,6 +30,11 @@ _TRAINING: dict[str, tuple[str, str]] = {
     "batch_size": ("batches of {} sequences", ""),
     "optimizer": ("the optimizer {}", ""),
     "momentum": ("momentum {} (used by SGD alone)", ""),
+    "weight_decay": (
+        "a weight decay of {}, decoupled from the gradient, of matrices alone: not of biases, "
+        "gains and embeddings",
+        "",
+    ),
     "learning_rate": ("a peak learning rate of {}", ""),
     "schedule": ("the {} schedule", ""),
     "warmup_steps": ("a linear warm-up over {} updates", ""),
@@ -198,7 +204,7 @@ def _setting(name: str, found: object) -> str:
 
 
 def _tuning(race: RaceOutcome, config: Config, citations: Citations) -> list[str]:
-    given, base = config["tuning"], config["training"]
+    given, base = config["tuning"], _whole(config["training"])
     known = ("trials", "space", "drawn", "finalists", "reruns", "double_above")
     further = {k: v for k, v in given.items() if k not in known}
     more = [f"Further settings of the tuning: {pairs(further)}."] if further else []
@@ -207,9 +213,10 @@ def _tuning(race: RaceOutcome, config: Config, citations: Citations) -> list[str
         space = f" The search space was {pairs(given['space'])}." if given["space"] else ""
         none = f"Nothing was tuned ({value(given['trials'])} trials): all contestants train with "
         return [title, f"{none}the settings above.{space} {_finalists(given)}", *more]
-    space = "; ".join(_drawn_from(name, each) for name, each in given["space"].items())
-    names = _differing([*given["drawn"], *_chosen(race)], base, given["space"])
-    drawn = [[str(k), *_values(each, names)] for k, each in enumerate(given["drawn"])]
+    space = "; ".join(_drawn_from(name, each, citations) for name, each in given["space"].items())
+    draws = [_whole(each) for each in given["drawn"]]
+    names = _differing([*draws, *_chosen(race)], base, given["space"])
+    drawn = [[str(k), *_values(each, names)] for k, each in enumerate(draws)]
     chosen = [
         [
             escape_markdown(outcome.title),
@@ -262,6 +269,11 @@ def _finalists(given: Config) -> str:
     )
 
 
+def _whole(settings: Config) -> Config:
+    """Return settings with the defaults that a plan leaves out."""
+    return {**TrainingSettings().model_dump(), **settings}
+
+
 def _chosen(race: RaceOutcome) -> list[dict[str, Any]]:
     """Return the settings of all final runs."""
     return [each.settings.model_dump() for outcome in race.tasks for each in outcome.contestants]
@@ -279,11 +291,15 @@ def _values(settings: Config, names: Sequence[str]) -> list[str]:
     return [value(settings.get(name)) for name in names]
 
 
-def _drawn_from(name: str, given: Config) -> str:
+def _drawn_from(name: str, given: Config, citations: Citations) -> str:
     """Return what a setting is drawn from, in words."""
     rest = dict(given)
     if "choices" in rest:
-        text = f"one of {', '.join(map(value, rest.pop('choices')))}, with equal chances"
+        choices = rest.pop("choices")
+        of = {"optimizer": bibliography.OF_OPTIMIZER, "schedule": bibliography.OF_SCHEDULE}
+        sources = [key for choice in choices for key in of.get(name, {}).get(choice, ())]
+        named = f"{', '.join(map(value, choices))}{citations.cite(*dict.fromkeys(sources))}"
+        text = f"one of {named}, with equal chances"
     else:
         low, high, scale = (rest.pop(key) for key in ("low", "high", "scale"))
         text = f"from {value(low)} to {value(high)}, uniform on a {value(scale)} scale"

@@ -15,6 +15,7 @@ from lstm_baseline.race.report.sections import wrong
 from lstm_baseline.race.report.sections.wrong import all_mistakes, mistakes, severity
 from lstm_baseline.runs.saved_model import MODEL, save_trained
 from lstm_baseline.tasks import ACCURACY, Batch, Task, make_task
+from tests.support.labels import Echo
 from tests.support.raced import COMMAND, HOSTILE
 from tests.support.races import LadderTask, race, run
 
@@ -144,6 +145,36 @@ class TestMistakes:
         batch = Batch(np.zeros((1, 3, 2), np.float32), y)
         found = severity(task, y + np.array([0.3, -0.4]), batch)
         np.testing.assert_allclose(found, [0.5], rtol=1e-6)
+
+    def test_of_several_labels_the_surest_wrong_one(self):
+        task = Echo(length=2, num_bits=3)
+        test = task.test(0)
+
+        def odds(row, *wrong):
+            p = np.where(test.y[row] == 1, 0.99, 0.01)
+            for step, bit, probability in wrong:
+                p[step, bit] = probability if test.y[row, step, bit] == 0 else 1 - probability
+            return np.log(p / (1 - p))
+
+        flaws = {
+            3: odds(3, (1, 0, 0.7), (1, 2, 0.6)),
+            4: odds(4, (0, 1, 0.9)),
+            7: odds(7, (1, 1, 0.4)),  # still right
+            9: odds(9, (0, 0, 0.5 + 1e-9), (1, 0, 0.8), (1, 1, 0.8)),
+        }
+        found = mistakes("mine", task, Flawed(task, flaws), 0)
+        assert found.brief == "3 of 500 wrong"
+        assert [each.extent for each in found.answers] == [
+            "wrong in 1 of 6 labels",
+            "wrong in 3 of 6 labels",
+            "wrong in 2 of 6 labels",
+        ]
+        for row, each in zip((4, 9, 3), found.answers, strict=True):
+            assert each.sample == task.tell(test.x[row])
+            assert each.right == task.answer(test.y[row])
+            assert each.answer == task.answer(flaws[row]) != each.right
+        outputs = np.stack([odds(k, (1, 0, 0.7)) for k in range(3)])
+        np.testing.assert_allclose(severity(task, outputs, test.rows(slice(3))), [0.7] * 3)
 
     def test_wrong_answers_are_those_that_accuracy_counts(self):
         task = TASKS[0]

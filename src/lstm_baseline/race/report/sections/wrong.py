@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.activations import log_softmax, sigmoid
 from lstm_baseline.engine.errors import LSTMBaselineError
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots.formats import number
 from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutcome, TaskOutcome
 from lstm_baseline.race.report.sections.section import Section
@@ -60,14 +61,19 @@ class TaskMistakes(NamedTuple):
 def severity(task: Task, outputs: FloatArray, batch: Batch) -> NDArray:
     """Return how wrong each answer is, (B,): 0 where it is right.
 
-    Of classes it is the probability that the model gives to what it answers, the largest over wrong
-    steps where every step has a target; of values, the distance from the target.
+    Of classes and labels it is the probability that the model gives to what it answers, the largest
+    over wrong labels, and over wrong steps where every step has a target; of values, the distance
+    from the target.
     """
     rows, outputs, y = _targets(task, outputs, batch)
     worst = np.zeros(len(batch.x))
     if task.loss == "mean_squared_error":
         np.add.at(worst, rows, np.square(outputs - y).sum(axis=1))
         return np.sqrt(worst)
+    if task.loss == "binary_cross_entropy":
+        sure = np.where(_wrong_labels(outputs, y), sigmoid(np.abs(outputs.astype(np.float64))), 0)
+        np.maximum.at(worst, rows, sure.max(axis=-1))
+        return worst
     probability = np.exp(log_softmax(outputs.astype(np.float64))).max(axis=-1)
     np.maximum.at(worst, rows, np.where(outputs.argmax(axis=-1) == y, 0, probability))
     return worst
@@ -80,6 +86,12 @@ def _targets(task: Task, outputs: FloatArray, batch: Batch) -> tuple[IntArray, F
     steps = valid_steps(batch.x, batch.lengths) if batch.mask is None else batch.mask
     at = outputs if outputs.ndim == 2 else outputs[steps]
     return np.nonzero(steps)[0], at, batch.y[steps]
+
+
+def _wrong_labels(outputs: FloatArray, y: NDArray) -> NDArray:
+    """Return which labels are answered wrongly, in their shape; a 1 has a logit above 0."""
+    wrong: NDArray = (outputs > 0) != (y > 0.5)
+    return wrong
 
 
 def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> Mistakes:
@@ -137,6 +149,9 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
 def _extent(task: Task, output: FloatArray, target: NDArray, how_wrong: float) -> str:
     if task.loss == "mean_squared_error":
         return f"off by {number(how_wrong)}"
+    if task.loss == "binary_cross_entropy":
+        num_wrong = np.count_nonzero(_wrong_labels(output, target))
+        return f"wrong in {num_wrong} of {counted(target.size, 'label')}"
     if task.per_step:
         num_wrong = np.count_nonzero(output.argmax(axis=-1) != target)
         return f"wrong at {num_wrong} of {len(target)} steps"
