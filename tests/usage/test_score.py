@@ -118,7 +118,7 @@ def test_outputs_of_a_task_that_is_not_known_are_not_scored(tmp_path):
 
 
 def test_logits_of_classes_are_no_values(tmp_path):
-    task = make_task("parity", length=4)
+    task = make_task("pair-matching", num_pairs=2, num_symbols=6)
     settings = TrainingSettings(num_steps=1)
     spec = RunSpec(task, Contestant.model_validate("lstm"), 8, settings, seed=1)
     train_and_save(spec, tmp_path / "m", Console(quiet=True))
