@@ -28,6 +28,11 @@ class Batch(NamedTuple):
     y_scale: NDArray | None = None
     """(O,) what one unit of y is in the data's own units; None when y is in these already."""
 
+    def rows(self, chosen: slice) -> "Batch":
+        """Return some of the rows."""
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Batch(self.x[chosen], self.y[chosen], lengths, self.y_scale)
+
 
 class Metric(NamedTuple):
     """A named score: the mean of one term for each target."""

@@ -14,7 +14,8 @@ from lstm_baseline.race.report.page import write_report
 from lstm_baseline.race.report.sections import wrong
 from lstm_baseline.race.report.sections.wrong import all_mistakes, mistakes, severity
 from lstm_baseline.runs.saved_model import MODEL, save_trained
-from lstm_baseline.tasks import ACCURACY, Task, make_task
+from lstm_baseline.tasks import ACCURACY, Batch, Task, make_task
+from tests.support.own_tasks import ECHO, load_task
 from tests.support.raced import COMMAND, HOSTILE
 from tests.support.races import LadderTask, race, run
 
@@ -138,16 +139,41 @@ class TestMistakes:
         ]
         assert [each.right for each in found.answers] == [task.answer(y[k]) for k in (2, 4, 1)]
 
+    def test_steps_beyond_a_row_s_length_are_neither_wrong_nor_told(self, tmp_path, monkeypatch):
+        task = load_task(tmp_path, monkeypatch, ECHO)()
+        test, right = task.test(0), 5 * np.eye(2)
+        row = int(np.argmin(test.lengths[:50]))
+        length, y = int(test.lengths[row]), test.y[row]
+        flawed = right[y]
+        flawed[length:] = right[1 - y[length:]]
+        found = mistakes("mine", task, Flawed(task, {row: flawed}), 0)
+        assert (found.brief, length < 30) == ("none of 4,000 wrong", True)
+        flawed[4] = flawed[4, ::-1]
+        (found,) = mistakes("mine", task, Flawed(task, {row: flawed}), 0).answers
+        assert found.extent == f"wrong at 1 of {length} steps"
+        assert found.sample == task.tell(test.x[row, :length])
+        assert found.right == task.answer(y[:length])
+
+    def test_without_an_oracle_the_target_is_right(self, tmp_path, monkeypatch):
+        task = load_task(tmp_path, monkeypatch, ECHO)()
+        rules = task.predictors()
+        monkeypatch.setattr(type(task), "predictors", lambda self: rules[:2])
+        found = mistakes("mine", task, Flawed(task, {}), 0).answers  # who says the bit of the step
+        rows = {task.tell(x[:n]): y[:n] for x, y, n in zip(*task.test(0)[:3], strict=True)}
+        assert len(found) == 3
+        assert all(each.right == task.answer(rows[each.sample]) for each in found)
+
     def test_a_position_is_off_by_a_distance(self):
         task = make_task("object-tracking-position")
-        y = np.array([[0.25, 0.5]], np.float32)
-        np.testing.assert_allclose(severity(task, y + np.array([0.3, -0.4]), y), [0.5], rtol=1e-6)
+        batch = Batch(np.zeros((1, 2, 3), np.float32), np.array([[0.25, 0.5]], np.float32))
+        found = severity(task, batch.y + np.array([0.3, -0.4]), batch)
+        np.testing.assert_allclose(found, [0.5], rtol=1e-6)
 
     def test_wrong_answers_are_those_that_accuracy_counts(self):
         task = TASKS[0]
         test = task.test(0)
         outputs = LSTM(task.input_size, 4, task.output_size, rng=0).forward(test.x, False)
-        share = np.mean(severity(task, outputs, test.y) == 0)
+        share = np.mean(severity(task, outputs, test) == 0)
         assert share == pytest.approx(ACCURACY.measure(outputs, test))
 
 

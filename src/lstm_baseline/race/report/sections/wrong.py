@@ -15,7 +15,7 @@ from lstm_baseline.race.outcomes import ContestantOutcome, RaceOutcome, SeedOutc
 from lstm_baseline.race.report.sections.section import Section
 from lstm_baseline.runs.saved_model import saved_model
 from lstm_baseline.tasks import Batch, GeneratedTask, Task
-from lstm_baseline.tasks.metrics import Metric
+from lstm_baseline.tasks.metrics import Metric, valid_steps
 from lstm_baseline.training import Trainable, predict
 
 SHOWN = 3
@@ -57,17 +57,21 @@ class TaskMistakes(NamedTuple):
     contestants: tuple[Mistakes, ...]
 
 
-def severity(task: Task, outputs: FloatArray, y: NDArray) -> NDArray:
+def severity(task: Task, outputs: FloatArray, batch: Batch) -> NDArray:
     """Return how wrong each answer is, (B,): 0 where it is right.
 
     Of classes it is the probability that the model gives to what it answers, the largest over wrong
-    steps where every step has a target; of values, the distance from the target.
+    steps where every step has a target; of values, the distance from the target. Steps beyond a
+    row's length do not count.
     """
+    y = batch.y
+    valid = valid_steps(batch.x, batch.lengths) if task.per_step else np.ones(len(y), bool)
     if task.loss == "mean_squared_error":
-        distance: NDArray = np.linalg.norm((outputs - y).reshape(len(y), -1), axis=1)
+        apart = np.where(valid[..., None], outputs - y, 0)
+        distance: NDArray = np.linalg.norm(apart.reshape(len(y), -1), axis=1)
         return distance
     probability = np.exp(log_softmax(outputs.astype(np.float64))).max(axis=-1)
-    wrong: NDArray = np.where(outputs.argmax(axis=-1) == y, 0, probability)
+    wrong: NDArray = np.where((outputs.argmax(axis=-1) == y) | ~valid, 0, probability)
     return np.asarray(wrong.max(axis=1)) if task.per_step else wrong
 
 
@@ -79,30 +83,33 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
     test = task.test(seed)
     blocks, num_wrong = [], 0
     for start in range(0, len(test.x), BLOCK):
-        batch = Batch(test.x[start : start + BLOCK], test.y[start : start + BLOCK])
+        batch = test.rows(slice(start, start + BLOCK))
         blocks.append(predict(trained, task, batch))
-        num_wrong += int(np.count_nonzero(severity(task, blocks[-1], batch.y)))
+        num_wrong += int(np.count_nonzero(severity(task, blocks[-1], batch)))
         if num_wrong >= SHOWN:
             break
     outputs = np.concatenate(blocks)
-    x, y = test.x[: len(outputs)], test.y[: len(outputs)]
-    how_wrong = severity(task, outputs, y)
+    answered = test.rows(slice(0, len(outputs)))
+    y, how_wrong = answered.y, severity(task, outputs, answered)
+    rule = next((rule for rule in task.predictors() if rule.kind == "oracle"), None)
     told: dict[str, int] = {}
     for row in np.argsort(-how_wrong, kind="stable")[:num_wrong]:
         if len(told) == SHOWN:
             break
-        told.setdefault(task.tell(x[row]), row)  # no sample twice, however often it was drawn
-    worst = list(told.values())
-    (oracle,) = [rule for rule in task.predictors() if rule.kind == "oracle"]
-    answers = [
-        WrongAnswer(
-            sample,
-            task.answer(outputs[row]),
-            _extent(task, outputs[row], y[row], how_wrong[row]),
-            task.answer(right),
+        # No sample twice, however often it was drawn.
+        told.setdefault(task.tell(answered.x[row, : _length(answered, row)]), row)
+    answers = []
+    for sample, row in told.items():
+        right = y[row] if rule is None else rule.predict(answered.x[row : row + 1])[0]
+        steps = slice(_length(answered, row)) if task.per_step else ...
+        answers.append(
+            WrongAnswer(
+                sample,
+                task.answer(outputs[row][steps]),
+                _extent(task, outputs[row][steps], y[row][steps], how_wrong[row]),
+                task.answer(right[steps]),
+            )
         )
-        for (sample, row), right in zip(told.items(), oracle.predict(x[worst]), strict=True)
-    ]
     rows = f"{len(y):,}" if len(y) == len(test.y) else f"the first {len(y):,}"
     if task.loss == "mean_squared_error":
         typical, largest = number(float(np.median(how_wrong))), number(float(how_wrong.max()))
@@ -114,6 +121,11 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
         found = f"{num_wrong:,} of {rows} test samples wrong ({100 * num_wrong / len(y):.3g}%)"
         brief = f"{num_wrong:,} of {len(y):,} wrong"
     return Mistakes(model, found=found, brief=brief, answers=tuple(answers))
+
+
+def _length(batch: Batch, row: int) -> int:
+    """Return how many steps a row has."""
+    return batch.x.shape[1] if batch.lengths is None else int(batch.lengths[row])
 
 
 def _extent(task: Task, output: FloatArray, target: NDArray, how_wrong: float) -> str:
