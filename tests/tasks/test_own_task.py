@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from lstm_baseline import FileError, InputError
+from lstm_baseline import LSTM, FileError, InputError
 from lstm_baseline.tasks import GeneratedTask, Parity, make_task
 from lstm_baseline.tasks.own_task import check_task_code, is_own_task, task_code, task_source
+from lstm_baseline.testing import check_task
+from lstm_baseline.training import TrainingSettings, evaluate, train
 from tests.support.own_tasks import MAJORITY, load_task, write_task
 
 
@@ -98,3 +100,37 @@ def test_a_subclass_of_the_user_s_is_one_of_theirs():
     assert isinstance(Longer(), GeneratedTask)
     assert is_own_task(Longer(30))
     assert Longer(30).config()["task"].startswith("tests.tasks.test_own_task:")
+
+
+class TestExample:
+    """The task of ``examples/own_task.py``."""
+
+    @pytest.fixture
+    def task(self):
+        return make_task("examples.own_task:FlipFlop", length=20, write_probability=0.2)
+
+    def test_it_keeps_every_rule(self, task):
+        assert check_task(task) == []
+
+    def test_targets_are_the_bits_written_last(self, task):
+        batch = task.train_batch(0, 50, 0)
+        for x, y in zip(batch.x, batch.y, strict=True):
+            held = None
+            for (write, ignore, bit), target in zip(x, y, strict=True):
+                assert write + ignore == 1
+                held = bit if write else held
+                assert held == target
+
+    def test_samples_are_told(self, task):
+        batch = task.train_batch(0, 1, 0)
+        told = task.tell(batch.x[0])
+        assert told.startswith("write ")
+        assert told.count("write ") == batch.x[0, :, 0].sum()
+        oracle = task.predictors()[-1].predict(batch.x)[0]
+        assert task.answer(oracle) == task.answer(batch.y[0])
+
+    def test_it_is_learned(self, task):
+        model = LSTM(task.input_size, 12, task.output_size, rng=0)
+        settings = TrainingSettings(num_steps=400, learning_rate=2e-2)
+        train(model, task, settings, seed=0)
+        assert evaluate(model, task, task.validation(1)) > 0.98
