@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,18 @@ def write_data(folder: Path) -> None:
     np.savez(folder / "FILE.npz", X=rng.random((40, 5, 2)), y=rng.integers(0, 2, 40))
 
 
-def write_challenger(folder: Path) -> None:
-    (code,) = [block for block in blocks("python") if "class MyNet" in block]
-    (folder / "my_nets.py").write_text(code)
+def write_modules(folder: Path) -> None:
+    """Write the modules of the user's that are shown."""
+    for name, shown in (("my_nets", "class MyNet"), ("my_tasks", "class Majority")):
+        (code,) = [block for block in blocks("python") if shown in block]
+        (folder / f"{name}.py").write_text(code)
 
 
 @pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
 def test_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # where my_tasks is found
+    write_modules(tmp_path)
     if "FILE.npz" in code:
         write_data(tmp_path)
         assert run("train", "--data", "FILE.npz", "--steps", 2, cwd=tmp_path).returncode == 0
@@ -51,8 +56,8 @@ def test_commands_run(tmp_path: Path) -> None:
     commands = re.findall(
         r"^lstm-baseline (.*?)\s*(?:#.*)?$", "\n".join(blocks("sh")), re.MULTILINE
     )
-    write_challenger(tmp_path)
-    assert len(commands) == 13
+    write_modules(tmp_path)
+    assert len(commands) == 14
     for number, command in enumerate(commands):
         few: list[object] = []
         if command.startswith(("train ", "compare ")):
@@ -62,7 +67,7 @@ def test_commands_run(tmp_path: Path) -> None:
             few += [] if "--out" in command else ["--out", tmp_path / out]
         if command.startswith("compare "):
             few += ["--seeds", 1]
-        if command.startswith("compare ") and "--data" not in command:
+        if command.startswith("compare ") and not {"--data", "--tasks"} & {*command.split()}:
             few += ["--tasks", "qa"]
         if "--dask" in command:
             continue  # with the commands of docs/many-machines.md

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RelationalRNN,
         load_model,
     )
+    from lstm_baseline.race.compare import compare
 
 __version__ = "0.2.0.dev0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "LSTMCell",
     "MinGRU",
     "RelationalRNN",
+    "compare",
     "load_model",
     "orthogonal_initializer",
     "xavier_initializer",
@@ -53,11 +55,14 @@ moved.install()
 PUBLIC_MODULES = ("analysis", "engine", "interop", "tasks", "testing", "training")
 
 _HOMES = {
-    "LSTMCell": "column_cell",
-    **dict.fromkeys(("DivergenceError", "FileError", "InputError", "LSTMBaselineError"), "errors"),
-    **dict.fromkeys(("orthogonal_initializer", "xavier_initializer"), "initializers"),
+    "LSTMCell": "engine.column_cell",
+    **dict.fromkeys(
+        ("DivergenceError", "FileError", "InputError", "LSTMBaselineError"), "engine.errors"
+    ),
+    **dict.fromkeys(("orthogonal_initializer", "xavier_initializer"), "engine.initializers"),
+    "compare": "race.compare",
 }
-"""Modules of the engine that have a name of ``__all__``, where it is not ``models``."""
+"""Modules that have a name of ``__all__``, where it is not ``engine.models``."""
 
 
 def __getattr__(name: str) -> Any:
@@ -69,7 +74,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(f"{__name__}.engine.{_HOMES.get(name, 'models')}")
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'engine.models')}")
     globals()[name] = value = getattr(home, name)
     return value
 

@@ -15,10 +15,10 @@ from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
 from lstm_baseline.contestants.challenger import (
     check_challenger,
     flops_per_step,
-    load_class,
     make_challenger,
     width_argument,
 )
+from lstm_baseline.own_code import load_class
 from lstm_baseline.tasks import ArrayFile, make_task
 from lstm_baseline.training import TrainingSettings, evaluate, train
 from tests.support.plain_challenger import ReLUNetwork
@@ -102,7 +102,7 @@ class TestLoading:
         assert "\n" not in str(refused.value)
 
     def test_a_namespace_folder_needs_no_init_file(self):
-        code = "from lstm_baseline.contestants.challenger import load_class as load; print("
+        code = "from lstm_baseline.own_code import load_class as load; print("
         code += "load('examples.own_cell:MinimalGatedUnit').__name__)"
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=EXAMPLES.parent, capture_output=True, text=True

@@ -206,7 +206,9 @@ def race(
     )
 
 
-def test_commands_of_the_page_run_with_a_challenger_that_workers_lack(tmp_path: Path) -> None:
+def test_commands_of_the_page_run_with_a_challenger_and_a_task_that_workers_lack(
+    tmp_path: Path,
+) -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs" / "many-machines.md").read_text()
     (block,) = re.findall(r"```sh\npip install .*?\n(.*?)```", page, flags=re.DOTALL)
@@ -216,8 +218,10 @@ def test_commands_of_the_page_run_with_a_challenger_that_workers_lack(tmp_path: 
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     here.mkdir()
     elsewhere.mkdir()
-    shutil.copy(root / "examples" / "own_cell.py", here)
-    few = "--tasks pair-matching --seeds 1 --steps 3 --challenger own_cell:MinimalGatedUnit"
+    for name in ("own_cell.py", "own_task.py"):
+        shutil.copy(root / "examples" / name, here)
+    own = "--tasks pair-matching,own_task:FlipFlop --challenger own_cell:MinimalGatedUnit"
+    few = f"--models lstm {own} --seeds 1 --steps 3"
     for command, run in (
         ("8786", port),
         ("dask worker", f"env -C {elsewhere} dask worker"),
@@ -245,4 +249,4 @@ def test_commands_of_the_page_run_with_a_challenger_that_workers_lack(tmp_path: 
                 os.killpg(process.pid, signal.SIGKILL)  # scheduler and workers with it
     assert f"tcp://127.0.0.1:{port} has " in said
     results = [json.loads(path.read_text()) for path in here.glob(f"report/runs/*/{RESULT}")]
-    assert [result["status"] for result in results] == ["finished"] * 3
+    assert [result["status"] for result in results] == ["finished"] * 4

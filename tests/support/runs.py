@@ -8,6 +8,7 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.runs.run import RESULT
 from lstm_baseline.runs.saved_model import MODEL
 from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.tasks.own_task import task_code
 from lstm_baseline.training import TrainingSettings
 from troubles import Troubled
 
@@ -21,7 +22,10 @@ def quiet():
 def troubled(trouble, *, num_steps=20):
     """Return three runs; the one with seed 1 goes wrong."""
     settings = TrainingSettings(num_steps=num_steps, evaluate_every=10)
-    return [RunSpec(Troubled(trouble), LSTM, 8, settings, seed) for seed in range(3)]
+    code = task_code(Troubled())
+    return [
+        RunSpec(Troubled(trouble), LSTM, 8, settings, seed, task_code=code) for seed in range(3)
+    ]
 
 
 def finals(plan):

@@ -9,6 +9,7 @@ import pytest
 
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.tasks import TASKS, make_task
+from lstm_baseline.testing import check_task
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -18,6 +19,10 @@ def task(request):
 
 def same(a, b):
     return all(np.array_equal(p, q) for p, q in zip(a[:2], b[:2], strict=True))
+
+
+def test_it_keeps_the_rules_that_tasks_of_users_must_keep(task):
+    assert check_task(task) == []
 
 
 def test_shapes_and_dtypes(task):

@@ -21,7 +21,10 @@ from lstm_baseline.engine.errors import InputError
 RaceArgument = Annotated[
     Path | None, typer.Argument(help="A race's file, as init writes it; the preset without.")
 ]
-TasksOption = Annotated[str | None, typer.Option(help="Tasks to race on, with commas between.")]
+TasksOption = Annotated[
+    str | None,
+    typer.Option(help="Tasks to race on, by name or as package.module:Name, with commas between."),
+]
 ModelsOption = Annotated[
     str | None,
     typer.Option(help="Contestants, with commas between; the first is the baseline."),

@@ -26,7 +26,9 @@ _WIDTH_HELP = f"Hidden size ({_USUAL}), or " + ", ".join(
     if kind.model.width_argument != "hidden_size"
 )
 
-TaskOption = Annotated[str | None, typer.Option(help="A task by name; `tasks` lists them.")]
+TaskOption = Annotated[
+    str | None, typer.Option(help="A task: a name that `tasks` lists, or package.module:Name.")
+]
 ModelOption = Annotated[str, typer.Option(help=_MODEL_HELP)]
 WidthOption = Annotated[int | None, typer.Option(min=1, help=f"{_WIDTH_HELP}.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Training steps.")]
@@ -75,7 +77,8 @@ def train(
     """
     from lstm_baseline.contestants.contestant import Contestant
     from lstm_baseline.runs.spec import RunSpec
-    from lstm_baseline.tasks import make_task
+    from lstm_baseline.tasks import Task, make_task
+    from lstm_baseline.tasks.own_task import task_code
     from lstm_baseline.training import TrainingSettings
     from lstm_baseline.usage.train import train_and_save
 
@@ -98,12 +101,14 @@ def train(
             "patience": patience,
         }
     )
+    made: Task = own_task(data, text, target, split) if task is None else make_task(task)
     spec = RunSpec(
-        task=own_task(data, text, target, split) if task is None else make_task(task),
+        task=made,
         contestant=Contestant.model_validate(model),
         width=width or MODELS[model].default_width,
         settings=settings,
         seed=seed,
+        task_code=task_code(made),
     )
     with resumable():
         train_and_save(spec, out, console)

@@ -23,7 +23,10 @@ def verify(
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of that draw.")] = 0,
     data: Annotated[
-        Path, typer.Option(help="Folder of the files that the race is on, if it is on any.")
+        Path,
+        typer.Option(
+            help="Folder of the files, or of the modules with own tasks, that the race is on."
+        ),
     ] = Path(),
 ) -> None:
     """Check a race that somebody hands over: plan, runs, verdict, tables, models.

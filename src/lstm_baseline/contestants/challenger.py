@@ -1,4 +1,4 @@
-"""Challengers: a user's class is found by name, made at a width, and checked.
+"""Challengers: a user's class is made at a width, and checked.
 
 A challenger is a class with the contract of the package's models (``params``, ``forward``,
 ``forward_with_cache``, ``backward``), or a ``torch.nn.Module`` that maps (B, T, I) to (B, O) or
@@ -7,12 +7,9 @@ module has an embedding, and one-hot rows otherwise. It is made with keyword arg
 ``cls(input_size=…, output_size=…, <width>=…)``.
 """
 
-import importlib
 import inspect
-import re
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,50 +19,10 @@ from lstm_baseline.contestants.one_hot_inputs import takes_tokens
 from lstm_baseline.engine.contract import MEMBERS
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.threads import one_thread
+from lstm_baseline.own_code import calling
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.encoding import one_hot
 from lstm_baseline.training import Trainable
-
-_NAMED = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<name>[^\W\d]\w*)")
-
-
-def load_class(spec: str) -> type:
-    """Return the class that "package.module:Name" names.
-
-    Modules are looked for in the current folder first, then where Python looks for any module.
-
-    Raises
-    ------
-    InputError
-        If there is no such module or class, or the module raises while it is imported.
-    """
-    match = _NAMED.fullmatch(spec)
-    if match is None:
-        raise InputError(f"{spec!r} names no class; give package.module:Name, as in my_nets:MyNet")
-    if (folder := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, folder)
-        importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(match["module"])
-    except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name
-        if missing and f"{match['module']}.".startswith(f"{missing}."):
-            raise InputError(
-                f"there is no module {missing}, neither in {folder} nor installed; {spec} needs it"
-            ) from error
-        raise InputError(f"{match['module']} cannot be imported: {checks.told(error)}") from error
-    found = getattr(module, match["name"], None)
-    if found is None:
-        own = [
-            name
-            for name, value in vars(module).items()
-            if inspect.isclass(value) and value.__module__ == module.__name__
-        ]
-        classes = f"its classes are {', '.join(own)}" if own else "it has no class"
-        raise InputError(f"{match['module']} has no {match['name']}; {classes}")
-    if not inspect.isclass(found):
-        raise InputError(f"{spec} is a {type(found).__name__}; name a class")
-    return found
 
 
 def width_argument(cls: type) -> str:
@@ -103,7 +60,7 @@ def make_challenger(
     Parameters
     ----------
     cls
-        Class that ``load_class`` returned.
+        Class of the user's.
     input_size, output_size
         I and O of the task.
     arguments
@@ -118,7 +75,7 @@ def make_challenger(
     """
     arguments = {"input_size": input_size, "output_size": output_size, **arguments}
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    with checks.calling(f"{cls.__name__}({shown})"):
+    with calling(f"{cls.__name__}({shown})"):
         if _is_torch_module(cls):
             assert isinstance(seed, int)
             return _make_torch_model(cls, arguments, seed)

@@ -5,16 +5,15 @@ with the same arguments are exact. Where shapes differ, sums may have another or
 differ by 1e-4 of the largest.
 """
 
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from lstm_baseline.engine.errors import InputError, LSTMBaselineError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray, Params
+from lstm_baseline.own_code import calling, unchanged
 from lstm_baseline.tasks import Batch, Task
 from lstm_baseline.tasks.metrics import valid_steps
 from lstm_baseline.training import Adam, Trainable, clip_by_global_norm
@@ -60,55 +59,6 @@ class Sample(NamedTuple):
             return outputs
         kept: FloatArray = np.where(valid_steps(self.x, self.lengths)[..., None], outputs, 0)
         return kept
-
-
-def told(error: Exception) -> str:
-    """Return one line with the message of an exception in a user's code and its place.
-
-    An error of this package needs no place.
-    """
-    text = " ".join(str(error).split())
-    if isinstance(error, LSTMBaselineError):
-        return text
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    own = Path(__file__).parent.parent
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        theirs = path.suffix == ".py" and own not in path.parents
-        if theirs and not {"site-packages", "importlib"} & set(path.parts):
-            return f"{said} ({path.name}, line {frame.lineno})"
-    return said
-
-
-@contextmanager
-def calling(what: str) -> Iterator[None]:
-    """Turn an exception of a user's code into an InputError."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{what} raised {told(error)}") from error
-
-
-@contextmanager
-def unchanged(what: str, **arrays: Any) -> Iterator[None]:
-    """Refuse a call that changes an array that it was given, or an array in a dict."""
-    named = {
-        key: array
-        for name, value in arrays.items()
-        for key, array in (
-            ((f"{name}[{k!r}]", v) for k, v in value.items())
-            if isinstance(value, Mapping)
-            else ((name, value),)
-        )
-        if array is not None
-    }
-    before = {key: np.array(array) for key, array in named.items()}
-    yield
-    for key, array in named.items():
-        if not np.array_equal(array, before[key], equal_nan=True):
-            raise InputError(f"{what} changes {key} in place; work on a copy")
 
 
 def check_params(model: Any) -> None:

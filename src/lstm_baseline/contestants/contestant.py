@@ -1,27 +1,22 @@
 """A contestant of a race: a model of this package or a user's class, under a name."""
 
-import ast
-import hashlib
-import inspect
 import json
-import sys
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from lstm_baseline.contestants.challenger import (
     flops_per_step,
-    load_class,
     make_challenger,
     width_argument,
 )
 from lstm_baseline.contestants.one_hot_inputs import OneHotInputs, takes_tokens
-from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.models import MODELS, SequenceModel
+from lstm_baseline.own_code import changed, code_of, forget, load_class
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
 
@@ -81,7 +76,7 @@ class Contestant(BaseModel):
 
     def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
         """Return the untrained model for a task; its initial weights depend on the seed alone."""
-        cls = _load(self.model).cls
+        cls = _class(self.model)
         argument = width_argument(cls)
         for name in (argument, *_GIVEN):
             if name in self.arguments:
@@ -115,14 +110,15 @@ class Contestant(BaseModel):
 
     def source(self) -> Path | None:
         """Return the file of a user's class; None for the package's models."""
-        return _load(self.model).source
+        return code_of(_class(self.model)).source if self.is_user_class else None
 
     def code(self) -> str | None:
         """Return a digest of a user's class as it was loaded; None for the package's models.
 
         It covers the file of the class and all files next to it that this file imports.
         """
-        return _load(self.model).code
+        cls = _class(self.model)
+        return code_of(cls).digest if self.is_user_class else None
 
     def check_code(self, expected: str | None) -> None:
         """Refuse code that has changed since a race began.
@@ -135,74 +131,22 @@ class Contestant(BaseModel):
         if self.code() == expected:
             return
         # A worker that serves several races may have loaded the class for an earlier one.
-        _load.cache_clear()
-        sys.modules.pop(self.model.partition(":")[0], None)
+        if self.is_user_class:
+            forget(_class(self.model))
         if self.code() != expected:
-            raise FileError(
-                f"the code of {self.model} is not what it was when the race began; give another "
-                "--out, and on other machines install the same"
-            )
+            raise changed(self.model)
 
 
-class _Loaded(NamedTuple):
-    """A class, with its source if it is a user's."""
-
-    cls: type
-    source: Path | None
-    code: str | None
-
-
-@cache
-def _load(model: str) -> _Loaded:
+def _class(model: str) -> type:
+    """Return the class of a model of this package, or of the user's."""
     if ":" in model:
-        cls = load_class(model)
-        try:
-            path = Path(inspect.getsourcefile(cls) or "")
-            return _Loaded(cls, path, _digest(path))
-        except (OSError, TypeError) as error:
-            raise InputError(f"{model} has no source file that can be read") from error
+        return load_class(model)
     if model not in MODELS:
         raise InputError(
             f"no model is named {model!r}; give one of: {', '.join(MODELS)}, or a class of your "
             "own as package.module:Name"
         )
-    return _Loaded(MODELS[model].model, None, None)
-
-
-def _digest(path: Path) -> str:
-    """Return a digest of a Python file and of those next to it that it imports, at any depth."""
-    found: dict[Path, bytes] = {}
-    waiting = [path]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found[file] = file.read_bytes()
-            waiting += _imported(file, found[file])
-    digest = hashlib.sha256()
-    for content in sorted(found.values()):
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()[:16]
-
-
-def _imported(file: Path, content: bytes) -> list[Path]:
-    """Return the files next to a Python file, or in its package, that its imports name."""
-    top = file.parent
-    while (top / "__init__.py").is_file():
-        top = top.parent
-    found = []
-    for node in ast.walk(ast.parse(content)):
-        folder, names = top, []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                folder = file.parents[node.level - 1]
-            start = [node.module] if node.module else []
-            names = [".".join([*start, alias.name]) for alias in node.names] + start
-        for name in names:
-            place = folder.joinpath(*name.split("."))
-            found += [p for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()]
-    return found
+    return MODELS[model].model
 
 
 def copy_seed(seed: int, copy: int) -> int:

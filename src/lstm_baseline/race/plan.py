@@ -28,6 +28,7 @@ from lstm_baseline.runs.spec import (
     digest,
 )
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
+from lstm_baseline.tasks.own_task import task_code
 from lstm_baseline.training import TrainingSettings
 
 _POWER_SEED = 1_935
@@ -249,6 +250,7 @@ class Plan:
             "tasks": [
                 {
                     **task.config(),
+                    **_code(task),
                     "metric": task.metric.name,
                     "widths": {c.name: self.width(task, c) for c in self.contestants},
                 }
@@ -301,6 +303,7 @@ class Plan:
             copy=sum(other.model == contestant.model for other in before),
             also_tested_on=also_tested_on,
             code=self._codes[contestant.name],
+            task_code=task_code(task),
         )
 
     def _also_tested_on(self, task: Task) -> tuple[Task, ...]:
@@ -326,6 +329,12 @@ class Plan:
     @cached_property
     def _codes(self) -> dict[str, str | None]:
         return {contestant.name: contestant.code() for contestant in self.contestants}
+
+
+def _code(task: Task) -> dict[str, str]:
+    """Return the digest of a user's task; nothing for the package's, whose code is a version's."""
+    code = task_code(task)
+    return {} if code is None else {"code": code}
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:

@@ -8,12 +8,14 @@ from pydantic import ValidationError
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, LSTMBaselineError
 from lstm_baseline.engine.storage import read_json
+from lstm_baseline.own_code import changed, search_also
 from lstm_baseline.race.plan import PLAN, Plan, Sweep
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import digest
 from lstm_baseline.tasks import ArrayFile, Task, TextFile, make_task
 from lstm_baseline.tasks.files import Split
+from lstm_baseline.tasks.own_task import task_code
 from lstm_baseline.training import TrainingSettings
 
 
@@ -61,14 +63,21 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
     config
         The values.
     data
-        Folder of the user's files that the race is on.
+        Folder of the user's files that the race is on, and of modules with classes of the user's.
 
     Raises
     ------
     FileError
-        If the values are not those of a plan, or a file of the user's is missing or another one.
+        If the values are not those of a plan, or a file of the user's is missing or another one, or
+        the code of a user's task has changed.
+    InputError
+        If a class of the user's is not there.
     """
     try:
+        if any(":" in given["task"] for given in config["tasks"]) or any(
+            ":" in given["model"] for given in config["contestants"]
+        ):
+            search_also(data)
         tasks = tuple(_task(given, data) for given in config["tasks"])
         contestants = [
             Contestant.model_validate({k: v for k, v in given.items() if k != "code"})
@@ -98,11 +107,14 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
 
 def _task(config: dict[str, Any], data: Path) -> Task:
     given = {key: value for key, value in config.items() if key not in ("metric", "widths")}
-    name = given.pop("task")
-    if "sha256" not in given:
-        return make_task(name, **given)
-    path = data / Path(given["path"]).name
+    name, code = given.pop("task"), given.pop("code", None)
     task: Task
+    if "sha256" not in given:
+        task = make_task(name, **given)
+        if task_code(task) != code:
+            raise changed(name)
+        return task
+    path = data / Path(given["path"]).name
     if "window" in given:
         task = TextFile(path)
     else:

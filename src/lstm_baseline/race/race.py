@@ -26,6 +26,8 @@ from lstm_baseline.race.summarise import choose_finalists, choose_settings
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import read_result
 from lstm_baseline.runs.spec import RunSpec
+from lstm_baseline.tasks.checks import check_task
+from lstm_baseline.tasks.own_task import is_own_task, task_source
 from lstm_baseline.training import Record
 
 
@@ -77,12 +79,13 @@ def hold_race(
     Raises
     ------
     LSTMBaselineError
-        If the plan or a file in the folder is unusable, or a challenger fails a check.
+        If the plan or a file in the folder is unusable, or a challenger or a task of the user's
+        fails a check.
     KeyboardInterrupt
         If interrupted; the same call goes on from there.
     """
-    _check_all(plan)
-    _announce(plan, console)
+    notes = _check_all(plan)
+    _announce(plan, notes, console)
     begun_with = _fix(plan, folder / PLAN)
 
     def run(title: str, specs: list[RunSpec]) -> Runs:
@@ -143,12 +146,21 @@ def course(
     )
 
 
-def _check_all(plan: Plan) -> None:
-    """Refuse a size that cannot be met, and a contestant that cannot run."""
+def _check_all(plan: Plan) -> list[str]:
+    """Refuse tasks of the user's that break a rule, sizes that cannot be met, and contestants.
+
+    Returns
+    -------
+    Notes on tasks of the user's, each a line.
+    """
+    swept = [task for sweep in plan.sweeps for task in sweep.tasks]
+    own = {str(task.config()): task for task in (*plan.tasks, *swept) if is_own_task(task)}
+    notes = [note for task in own.values() for note in check_task(task)]
     for task in plan.all_tasks():
         plan.width(task, plan.contestants[0])
     for contestant in plan.contestants:
         _check(plan, contestant)
+    return list(dict.fromkeys(notes))
 
 
 def _check(plan: Plan, contestant: Contestant) -> None:
@@ -175,18 +187,21 @@ def _check(plan: Plan, contestant: Contestant) -> None:
 
 
 def _modules(plan: Plan) -> list[Path]:
-    """Return the contestants' files that other machines lack: modules outside any package."""
+    """Return the files of the user's that other machines lack: modules outside any package."""
     own = [contestant for contestant in plan.contestants if contestant.is_user_class]
     files = {c.source() for c in own if "." not in c.model.partition(":")[0]}
+    files |= {task_source(task) for task in plan.tasks if "." not in type(task).__module__}
     return sorted(file for file in files if file is not None)
 
 
-def _announce(plan: Plan, console: Console) -> None:
+def _announce(plan: Plan, notes: list[str], console: Console) -> None:
     """Print what is about to be run, and a warning if it cannot lead to a verdict."""
     for task in plan.tasks:
         console.print(f"{task.name}: {task.summary}")
         for hint in task.hints:
             console.print(f"hint: {hint}")
+    for note in notes:
+        console.print(f"hint: {note}")
     counts = {
         "task": len(plan.tasks),
         "contestant": len(plan.contestants),
@@ -247,7 +262,8 @@ def _refuse_mixed(
 def made_with(plan: Plan) -> dict[str, str]:
     """Return everything besides the plan that results depend on."""
     found = results_depend_on()
-    if any(contestant.is_user_class for contestant in plan.contestants) and "torch" in sys.modules:
+    own = any(contestant.is_user_class for contestant in plan.contestants)
+    if (own or any(map(is_own_task, plan.tasks))) and "torch" in sys.modules:
         found["PyTorch"] = version("torch")
     return found
 

@@ -17,6 +17,7 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.storage import check_is_file, write_whole
 from lstm_baseline.engine.wording import did_you_mean
+from lstm_baseline.own_code import search_also
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
@@ -53,7 +54,7 @@ class TaskEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     task: str = ""
-    """Name of a generated task."""
+    """Name of a generated task, or a class of the user's as package.module:Name."""
     data: Path | None = None
     """An .npz file, in place of a generated task."""
     target: Target = "auto"
@@ -72,7 +73,10 @@ class TaskEntry(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if bool(self.task) + (self.data is not None) + (self.text is not None) != 1:
-            raise ValueError(f"give one of task ({', '.join(TASKS)}), data and text")
+            raise ValueError(
+                f"give one of task ({', '.join(TASKS)}, or a class of your own as "
+                "package.module:Name), data and text"
+            )
         if self.target != "auto" and self.data is None:
             raise ValueError("target says what y in data is; give data as well")
         if self.split != "auto" and self.data is None:
@@ -114,6 +118,8 @@ class RaceFile(BaseModel):
     def plan(self, folder: Path = Path()) -> Plan:
         """Make the tasks and return the plan; paths in the file are relative to ``folder``.
 
+        Modules with classes of the user's are looked for there, too.
+
         Raises
         ------
         InputError
@@ -121,6 +127,10 @@ class RaceFile(BaseModel):
         FileError
             If a file of the user cannot be read.
         """
+        if any(":" in entry.task for entry in self.tasks) or any(
+            contestant.is_user_class for contestant in self.contestants
+        ):
+            search_also(folder)
         tasks, sweeps = [], []
         for number, entry in enumerate(self.tasks):
             with _at(f"tasks.{number}"):
@@ -207,8 +217,19 @@ def change(race: RaceFile, **values: Any) -> RaceFile:
         If a value is wrong.
     """
     kept = {name: getattr(race, name) for name in RaceFile.model_fields}
+    return make_race(**(kept | values))
+
+
+def make_race(**values: Any) -> RaceFile:
+    """Return a race of values by key; they are checked like those of a file.
+
+    Raises
+    ------
+    InputError
+        If a key or value is wrong.
+    """
     try:
-        return RaceFile.model_validate(kept | values)
+        return RaceFile.model_validate(values)
     except ValidationError as error:
         raise InputError(_first_problem(error)) from error
 
@@ -224,7 +245,7 @@ class Options:
     """
 
     tasks: tuple[str, ...] | None = None
-    """Names of tasks; a task that the race has keeps its arguments and sweeps."""
+    """Names of tasks or of classes; a task that the race has keeps its arguments and sweeps."""
     data: Path | None = None
     """A user's arrays, which replace all tasks."""
     target: Target = "auto"

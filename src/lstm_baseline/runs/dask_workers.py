@@ -7,6 +7,7 @@ history is sent before them, as an event. Encryption and certificates are Dask's
 
 import asyncio
 import logging
+import pickle
 import secrets
 import tempfile
 import warnings
@@ -112,7 +113,7 @@ class DaskWorkers:
         client.subscribe_topic(self._topic, self._hear)
         self._installation = results_depend_on()
         self._busy: dict[Future[dict[str, bytes]], str] = {}
-        self._tasks: dict[Task, DaskFuture] = {}
+        self._tasks: dict[int, DaskFuture] = {}
         self._histories: dict[str, list[Record]] = {}
 
     def free(self) -> list[str]:
@@ -146,13 +147,13 @@ class DaskWorkers:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a user's arrays may be large
-                if spec.task not in self._tasks:
+                if (key := id(spec.task)) not in self._tasks:  # it lives as long as the runs
                     # It is not scattered: data that a lost worker held could not be made again.
-                    self._tasks[spec.task] = self._client.submit(_itself, spec.task, pure=False)
+                    self._tasks[key] = self._client.submit(_unpacked, _packed(spec.task))
                 future: Future[dict[str, bytes]] = self._executor.submit(
                     _run_on_worker,
-                    self._tasks[spec.task],
-                    others,
+                    self._tasks[key],
+                    _packed(others),
                     self._installation,
                     self._topic,
                     workers=[worker],
@@ -225,12 +226,12 @@ class _NotWanted(BaseException):
 
 
 def _run_on_worker(
-    task: Task, others: dict[str, Any], expected: dict[str, str], topic: str
+    task: Task, others: bytes, expected: dict[str, str], topic: str
 ) -> dict[str, bytes]:
     """Carry out a run on a worker and return its files by name."""
     worker = get_worker()
     _check_worker(expected, worker)
-    spec, key = RunSpec(task=task, **others), worker.get_current_task()
+    spec, key = RunSpec(task=task, **pickle.loads(others)), worker.get_current_task()
 
     def tell(record: Record) -> None:
         if worker.state.tasks[key].state == "cancelled":
@@ -256,8 +257,13 @@ async def _ask_who_answers(address: str) -> None:
         raise ValueError(f"a {kind} is there")
 
 
-def _itself(task: Task) -> Task:
-    return task
+def _packed(content: object) -> bytes:
+    """Return what only a worker unpacks: a scheduler need not have the modules of the user's."""
+    return pickle.dumps(content)
+
+
+def _unpacked(content: bytes) -> object:
+    return pickle.loads(content)
 
 
 def _check_worker(expected: dict[str, str], dask_worker: Worker) -> None:

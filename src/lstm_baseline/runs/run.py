@@ -27,6 +27,7 @@ from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.ladder import RunScores
 from lstm_baseline.tasks.metrics import LOSS_METRICS
+from lstm_baseline.tasks.own_task import check_task_code
 from lstm_baseline.training import Record, Trainable, evaluate, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
 from lstm_baseline.training.selection import Reason
@@ -124,13 +125,15 @@ def carry_out_run(
     Raises
     ------
     FileError
-        If the folder holds another run or a damaged file, or cannot be written.
+        If the folder holds another run or a damaged file, or cannot be written, or the code of a
+        user's class is not what the run was specified with.
     InputError
         If the model cannot be built as specified.
     """
     if (ended := read_result(spec, folder)) is not None:
         return ended
     spec.contestant.check_code(spec.code)
+    check_task_code(spec.task, spec.task_code)
     _refuse_another_run(spec, folder)
     try:
         model = spec.build_model()

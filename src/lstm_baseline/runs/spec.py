@@ -44,6 +44,8 @@ class RunSpec:
     """Tasks of the same form on which the trained model is scored as well."""
     code: str | None = None
     """Digest of the code of a user's class; None for the package's own models."""
+    task_code: str | None = None
+    """Digest of the code of a user's task; None for the package's own tasks."""
 
     @property
     def model(self) -> str:
@@ -52,10 +54,13 @@ class RunSpec:
 
     def config(self) -> dict[str, Any]:
         """Return the specification as plain JSON values."""
+        # Runs on the package's own tasks have no such key: their names stay what they were.
+        own = {} if self.task_code is None else {"task_code": self.task_code}
         return {
             "format": RUN_FORMAT,
             "stage": self.stage,
             "task": self.task.config(),
+            **own,
             "per_step": self.task.per_step,
             "contestant": self.contestant.model_dump(mode="json"),
             "code": self.code,

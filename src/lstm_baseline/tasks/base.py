@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lstm_baseline.engine.shapes import FloatArray, NDArray
+from lstm_baseline.own_code import is_own, name_of
 from lstm_baseline.tasks.metrics import Batch, LossName, Metric, mean_of
 
 # A number for each of a seed's streams, so that no two share their draws.
@@ -136,8 +137,14 @@ class Task(ABC):
 class GeneratedTask(Task):
     """A task whose samples are drawn afresh: no sample is seen twice in training.
 
-    A constructor keeps each of its arguments as an attribute of the same name.
+    A constructor keeps each of its arguments as an attribute of the same name. A class of the
+    user's states ``sample`` and ``predictors``, and the attributes of ``Task``: ``name``,
+    ``summary``, ``input_size``, ``output_size``, ``loss``, ``metric``, ``per_step``.
     """
+
+    noisy: bool = False
+    """True if x does not tell y for certain. The oracle is then the best that a rule can do, and
+    need not be perfect."""
 
     validation_size: int = 2000
     """Samples in validation, which is repeated throughout training."""
@@ -195,6 +202,10 @@ class GeneratedTask(Task):
         return self.metric.measure(oracle.predict(other.x), batch)
 
     def config(self) -> dict[str, Any]:
-        """Return the name and the constructor's arguments."""
-        arguments = inspect.signature(type(self)).parameters
-        return {"task": self.name, **{name: getattr(self, name) for name in arguments}}
+        """Return the name and the constructor's arguments.
+
+        The name of a class of the user's is package.module:Name, by which it is found again.
+        """
+        cls = type(self)
+        arguments = {name: getattr(self, name) for name in inspect.signature(cls).parameters}
+        return {"task": name_of(cls) if is_own(cls) else self.name, **arguments}

@@ -1,4 +1,4 @@
-"""The generated tasks by name."""
+"""The generated tasks by name, and the user's own by the name of their class."""
 
 import inspect
 from collections.abc import Callable, Collection
@@ -16,6 +16,7 @@ from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.flip_flop import FlipFlop
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
+from lstm_baseline.tasks.own_task import make_own_task
 from lstm_baseline.tasks.pair_matching import PairMatching
 from lstm_baseline.tasks.parity import Parity
 from lstm_baseline.tasks.question_answering import QuestionAnswering
@@ -46,13 +47,25 @@ def make_task(name: str, /, **arguments: Any) -> GeneratedTask:
 
     ``make_task(config.pop("task"), **config)`` undoes `GeneratedTask.config`.
 
+    Parameters
+    ----------
+    name
+        A name of ``TASKS``, or a subclass of ``GeneratedTask`` as package.module:Name.
+    arguments
+        Arguments of the constructor; its defaults where they are left out.
+
     Raises
     ------
     InputError
         No task has this name, the task has no such argument, or its value is out of range.
     """
+    if ":" in name:
+        return make_own_task(name, arguments)
     if name not in TASKS:
-        raise InputError(f"no task is named {name!r}; give {_expected(name, TASKS)}")
+        raise InputError(
+            f"no task is named {name!r}; give {_expected(name, TASKS)}, or a class of your own as "
+            "package.module:Name"
+        )
     known = inspect.signature(TASKS[name]).parameters
     for argument in arguments:
         if argument not in known:

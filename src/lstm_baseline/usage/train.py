@@ -14,7 +14,9 @@ from lstm_baseline.runs.run import RunResult, carry_out_run, read_result
 from lstm_baseline.runs.saved_model import LABELS, MODEL, SPLIT
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks.base import Rung
+from lstm_baseline.tasks.checks import check_task
 from lstm_baseline.tasks.ladder import unbeaten
+from lstm_baseline.tasks.own_task import is_own_task
 from lstm_baseline.training import Record
 
 RUN_FOLDER = "run"
@@ -34,10 +36,13 @@ def train_and_save(spec: RunSpec, folder: Path, console: Console) -> None:
         If the loss or a gradient is not finite.
     FileError
         If the folder holds another run or cannot be written.
+    InputError
+        If a task of the user's breaks a rule that tasks must keep.
     """
     task = spec.task
     console.print(f"{task.name}: {task.summary}")
-    for hint in task.hints:
+    notes = check_task(task) if is_own_task(task) else []
+    for hint in (*task.hints, *notes):
         console.print(f"hint: {hint}")
     result = _run_with_bar(spec, folder / RUN_FOLDER, console)
     if result.score is None:

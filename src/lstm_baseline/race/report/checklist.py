@@ -17,6 +17,7 @@ from lstm_baseline.race.report.environment import Environment
 from lstm_baseline.race.report.every_run import EndedRun, every_run
 from lstm_baseline.race.report.markdown import code_block, escape_markdown, table
 from lstm_baseline.tasks import GeneratedTask
+from lstm_baseline.tasks.own_task import is_own_task
 
 
 class Cost(NamedTuple):
@@ -83,10 +84,11 @@ def _reproduction(race: RaceOutcome, environment: Environment) -> list[str]:
         f"{escape_markdown(environment.version)}, does it again:",
         code_block(environment.command),
     ]
-    own = [each for each in plan.contestants if each.is_user_class]
+    own = [each.model for each in plan.contestants if each.is_user_class]
+    own += [str(task.config()["task"]) for task in plan.tasks if is_own_task(task)]
     files = [task for task in plan.tasks if not isinstance(task, GeneratedTask)]
     if own:
-        names = formats.listing([escape_markdown(each.model) for each in own])
+        names = formats.listing(list(map(escape_markdown, dict.fromkeys(own))))
         parts.append(f"It needs code that is not part of lstm-baseline: {names}. Release it.")
     if files:
         names = formats.listing([escape_markdown(task.name) for task in files])

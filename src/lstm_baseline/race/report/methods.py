@@ -145,8 +145,15 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
     parts = []
     for place, (each, outcome) in enumerate(zip(config["tasks"], race.tasks, strict=True), start=1):
         task = outcome.task
-        given = {key: v for key, v in each.items() if key not in ("task", "metric", "widths")}
+        stated = ("task", "metric", "widths", "code")
+        given = {key: v for key, v in each.items() if key not in stated}
         own = bibliography.OF_TASK.get(task.name, ()) if isinstance(task, GeneratedTask) else ()
+        code = (
+            "Its class is not part of lstm-baseline; the SHA-256 of its code begins with "
+            f"{value(each['code'])}. "
+            if "code" in each
+            else ""
+        )
         ladder = "; ".join(
             f"{escape_markdown(rung.name)} ({rung.kind}: {escape_markdown(rung.description)}) "
             f"{value(rung.score)}"
@@ -154,7 +161,7 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
         )
         parts.append(
             f"{place}. Task {value(each['task'])}{citations.cite(*own)}: "
-            f"{_sentence(task.summary)} Arguments: {pairs(given) or 'none'}. "
+            f"{_sentence(task.summary)} {code}Arguments: {pairs(given) or 'none'}. "
             f"{'Tokens' if task.tokens else 'Input features'}: {task.input_size}; "
             f"outputs: {task.output_size}, "
             f"{'at every step' if task.per_step else 'one a sequence'}. "

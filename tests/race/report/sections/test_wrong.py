@@ -16,6 +16,7 @@ from lstm_baseline.race.report.sections.wrong import all_mistakes, mistakes, sev
 from lstm_baseline.runs.saved_model import MODEL, save_trained
 from lstm_baseline.tasks import ACCURACY, Batch, Task, make_task
 from tests.support.labels import Echo
+from tests.support.own_tasks import ECHO, load_task
 from tests.support.raced import COMMAND, HOSTILE
 from tests.support.races import LadderTask, race, run
 
@@ -138,6 +139,30 @@ class TestMistakes:
             "wrong at 2 of 8 steps",
         ]
         assert [each.right for each in found.answers] == [task.answer(y[k]) for k in (2, 4, 1)]
+
+    def test_steps_beyond_a_row_s_length_are_neither_wrong_nor_told(self, tmp_path, monkeypatch):
+        task = load_task(tmp_path, monkeypatch, ECHO)()
+        test, right = task.test(0), 5 * np.eye(2)
+        row = int(np.argmin(test.lengths[:50]))
+        length, y = int(test.lengths[row]), test.y[row]
+        flawed = right[y]
+        flawed[length:] = right[1 - y[length:]]
+        found = mistakes("mine", task, Flawed(task, {row: flawed}), 0)
+        assert (found.brief, length < 30) == ("none of 4,000 wrong", True)
+        flawed[4] = flawed[4, ::-1]
+        (found,) = mistakes("mine", task, Flawed(task, {row: flawed}), 0).answers
+        assert found.extent == f"wrong at 1 of {length} steps"
+        assert found.sample == task.tell(test.x[row, :length])
+        assert found.right == task.answer(y[:length])
+
+    def test_without_an_oracle_the_target_is_right(self, tmp_path, monkeypatch):
+        task = load_task(tmp_path, monkeypatch, ECHO)()
+        rules = task.predictors()
+        monkeypatch.setattr(type(task), "predictors", lambda self: rules[:2])
+        found = mistakes("mine", task, Flawed(task, {}), 0).answers  # who says the bit of the step
+        rows = {task.tell(x[:n]): y[:n] for x, y, n in zip(*task.test(0)[:3], strict=True)}
+        assert len(found) == 3
+        assert all(each.right == task.answer(rows[each.sample]) for each in found)
 
     def test_a_position_is_off_by_a_distance(self):
         task = make_task("object-tracking-position")

@@ -108,29 +108,30 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
         if num_wrong >= SHOWN:
             break
     outputs, seen = np.concatenate(blocks), test.rows(slice(len(blocks) * BLOCK))
-    x, num_rows = seen.x, len(seen.x)
+    num_rows = len(seen.x)
     how_wrong = severity(task, outputs, seen)
     rows, outputs, y = _targets(task, outputs, seen)
+    rule = next((rule for rule in task.predictors() if rule.kind == "oracle"), None)
     told: dict[str, int] = {}
     for row in np.argsort(-how_wrong, kind="stable")[:num_wrong]:
         if len(told) == SHOWN:
             break
-        told.setdefault(task.tell(x[row]), row)  # no sample twice, however often it was drawn
-    worst = list(told.values())
-    (oracle,) = [rule for rule in task.predictors() if rule.kind == "oracle"]
-    chosen = seen.rows(np.array(worst, np.int64))
-    right_rows, right, _ = _targets(task, oracle.predict(chosen.x), chosen)
+        # No sample twice, however often it was drawn.
+        told.setdefault(task.tell(seen.x[row, : _length(seen, row)]), row)
+    chosen = seen.rows(np.array(list(told.values()), np.int64))
+    beliefs = None if rule is None else _targets(task, rule.predict(chosen.x), chosen)
     answers = []
     for place, (sample, row) in enumerate(told.items()):
-        answer, target, oracle_s = outputs[rows == row], y[rows == row], right[right_rows == place]
+        answer, target = outputs[rows == row], y[rows == row]
+        right = target if beliefs is None else beliefs[1][beliefs[0] == place]
         if not task.per_step:
-            answer, target, oracle_s = answer[0], target[0], oracle_s[0]
+            answer, target, right = answer[0], target[0], right[0]
         answers.append(
             WrongAnswer(
                 sample,
                 task.answer(answer),
                 _extent(task, answer, target, how_wrong[row]),
-                task.answer(oracle_s),
+                task.answer(right),
             )
         )
     among = f"{num_rows:,}" if num_rows == len(test.x) else f"the first {num_rows:,}"
@@ -144,6 +145,11 @@ def mistakes(model: str, task: GeneratedTask, trained: Trainable, seed: int) -> 
         found = f"{num_wrong:,} of {among} test samples wrong ({100 * num_wrong / num_rows:.3g}%)"
         brief = f"{num_wrong:,} of {num_rows:,} wrong"
     return Mistakes(model, found=found, brief=brief, answers=tuple(answers))
+
+
+def _length(batch: Batch, row: int) -> int:
+    """Return how many steps a row has."""
+    return batch.x.shape[1] if batch.lengths is None else int(batch.lengths[row])
 
 
 def _extent(task: Task, output: FloatArray, target: NDArray, how_wrong: float) -> str:
