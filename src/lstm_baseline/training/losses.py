@@ -99,8 +99,8 @@ def binary_cross_entropy(
     """Binary cross-entropy of several labels, each with a logit of its own, in nats.
 
     L = −mean Σ_o [y_o ln σ(z_o) + (1 − y_o) ln σ(−z_o)]: the sum over the O labels, as Chung et al.
-    2014 report it for the 88 notes of a frame, and the mean over rows or valid steps. PyTorch's
-    ``BCEWithLogitsLoss`` takes the mean over labels too, which is L / O.
+    2014 report it for all notes of a frame of music, and the mean over rows or valid steps.
+    PyTorch's ``BCEWithLogitsLoss`` takes the mean over labels too, which is L / O.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ class RMSProp(Optimizer):
     """RMSProp: v ← α v + (1 − α) g², p ← p − η g / (√v + ε).
 
     Source: Tieleman and Hinton 2012, lecture 6.5, with the constants and the place of ε that
-    PyTorch has; without momentum, as in Chung et al. 2014.
+    PyTorch has; without momentum, as in their rule. Chung et al. 2014 name none either.
     """
 
     def __init__(self, params: Params, alpha: float = 0.99, epsilon: float = 1e-8) -> None:

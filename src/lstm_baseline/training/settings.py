@@ -41,7 +41,7 @@ class TrainingSettings(BaseModel):
     learning_rate: Positive = 3e-3
     """The schedule's peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of SGD."""
+    """Momentum of SGD; no other optimizer takes one."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Decoupled weight decay λ of AdamW, which without it is Adam; see ``is_decayed`` in
     ``optimizers.py``. No other optimizer takes one."""

@@ -190,6 +190,7 @@ class TestEverySetting:
         drawn = [spec.settings.weight_decay for spec in outcome.plan.trials()]
         assert set(drawn) == {0, 0.25}
         text = text_of(outcome, tmp_path)
+        assert "a weight decay of 0.0, decoupled from the gradient, of matrices alone" in text
         for k, decay in enumerate(drawn):
             assert re.search(rf"^\| {k} \| {decay} \|", text, re.M)
 

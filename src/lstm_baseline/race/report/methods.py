@@ -186,7 +186,9 @@ def _samples(task: Task) -> str:
 
 def _training(config: Config, citations: Citations) -> list[str]:
     given = config["training"]
-    listed = "; ".join(_setting(name, found) for name, found in given.items())
+    # What weight decay applies to is told where it is drawn as well.
+    told = _whole(given) if "weight_decay" in config["tuning"]["space"] else given
+    listed = "; ".join(_setting(name, found) for name, found in told.items())
     sources = [
         *bibliography.OF_OPTIMIZER.get(given["optimizer"], ()),
         *bibliography.OF_SCHEDULE.get(given["schedule"], ()),
