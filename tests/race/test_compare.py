@@ -141,39 +141,37 @@ class TestOnePlan:
 
 def test_it_is_held_and_reported_as_the_command_does(own, tmp_path, capsys):
     tasks = [own, ("parity", {"length": 5})]
-    training = {"num_steps": 30, "evaluate_every": 10}
-    outcome = lb.compare(
-        tasks, ["lstm", "gru"], parameters=800, seeds=2, training=training, out=tmp_path / "one"
-    )
+    values = VALUES | {"parameters": 800, "training": {"num_steps": 30, "evaluate_every": 10}}
+    one, other = tmp_path / "one", tmp_path / "other"
+    outcome = lb.compare(tasks, ["lstm", "gru"], **values, out=one)
     said = capsys.readouterr().out
     assert "majority: votes are shown" in said
     assert "report: " in said
     (duel,) = outcome.duels
     assert (duel.challenger, duel.verdict, len(duel.tasks)) == ("gru", "open", 2)
     assert [len(task.of("gru").scores) for task in outcome.tasks] == [2, 2]
-    assert "import lstm_baseline as lb" in (tmp_path / "one" / "methods.md").read_text()
+    assert "import lstm_baseline as lb" in (one / "methods.md").read_text()
 
-    text = RACE.split("[[tasks]]")[0].split("contestants")[0].replace('title = "A race"', "")
-    text += 'contestants = ["lstm", "gru"]\nparameters = 800\nseeds = 2\n'
-    text += "training = { num_steps = 30, evaluate_every = 10 }\n"
-    text += f'tasks = ["{own.__module__}:Majority", {{ task = "parity", length = 5 }}]\n'
+    # The file has the same keys, and other tasks and contestants.
+    given = RACE[RACE.index("first_seed") : RACE.index("[[tasks]]")]
+    given = given.replace("num_steps = 20", "num_steps = 30").replace(", learning_rate = 0.01", "")
+    text = f"""
+title = "A race"
+contestants = ["lstm", "gru"]
+parameters = 800
+seeds = 2
+tasks = ["{own.__module__}:Majority", {{ task = "parity", length = 5 }}]
+{given}
+"""
     (tmp_path / "race.toml").write_text(text)
     ended = run("compare", "race.toml", "--out", "other", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    found = list(compare_races(tmp_path / "one", tmp_path / "other"))
+    found = list(compare_races(one, other))
     assert [check.name for check in found] == ["plan", "runs", "verdict"]
     assert not any(check.problems for check in found)
 
     # What has ended is not done again, and says nothing where nothing is to be said.
-    again = lb.compare(
-        tasks,
-        ["lstm", "gru"],
-        parameters=800,
-        seeds=2,
-        training=training,
-        out=str(tmp_path / "one"),
-        quiet=True,
-    )
+    again = lb.compare(tasks, ["lstm", "gru"], **values, out=str(one), quiet=True)
     assert capsys.readouterr().out == ""
     assert again.duels == outcome.duels
 

@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from lstm_baseline import InputError
-from lstm_baseline.tasks import Parity, checks
+from lstm_baseline.tasks import Batch, Parity, checks
+from lstm_baseline.tasks.leaks import check_leak
 from lstm_baseline.testing import check_task
 from tests.support.own_tasks import ECHO, MAJORITY, load_task
 
@@ -308,10 +310,41 @@ class TestLadder:
         (note,) = noted(MAJORITY, *more)
         assert re.match(r"always answering class 0 scores 0\.8\d+, better than every rule of", note)
 
-    def test_an_oracle_that_looks_ahead_is_noted(self, noted):
-        ahead = ("bits[:, 1:] = x[:, :-1, 0]", "bits[:, :-1] = x[:, 1:, 0]")
-        (note,) = noted(ECHO, ahead)
+    def test_a_ladder_needs_no_oracle(self, noted):
+        oracle = MAJORITY[
+            MAJORITY.index('            Predictor("oracle"') : MAJORITY.rindex("        ]")
+        ]
+        assert noted(MAJORITY, (oracle, "")) == []
+
+    AHEAD = "bits[:, 1:] = x[:, :-1, 0]", "bits[:, :-1] = x[:, 1:, 0]"
+    ECHO_OF_VALUES = (
+        ('"cross_entropy", ACCURACY', '"mean_squared_error", MEAN_SQUARED_ERROR'),
+        ("import ACCURACY", "import MEAN_SQUARED_ERROR"),
+        ("output_size = 1, 2", "output_size = 1, 1"),
+        ("y = before(x)", "y = before(x)[..., None].astype(np.float32)"),
+        ("np.zeros((*x.shape[:2], 2))", "np.full((*x.shape[:2], 1), 0.5)"),
+        ("np.eye(2)[x[..., 0].astype(int)]", "1 - x"),
+        ("np.eye(2)[before(x)]", "before(x)[..., None] * 1.0"),
+    )
+
+    @pytest.mark.parametrize("changes", [(), ECHO_OF_VALUES], ids=["classes", "values"])
+    def test_an_oracle_that_looks_ahead_is_noted(self, noted, changes):
+        assert noted(ECHO, *changes) == []
+        (note,) = noted(ECHO, self.AHEAD, *changes)
         assert note.startswith("the rule 'oracle' answers otherwise when later steps change")
+
+    def test_a_rule_need_not_make_sense_of_what_no_sample_is(self, noted):
+        """As where the second half of a row tells what the first was."""
+        paired = (
+            "return Batch(x, y, lengths)",
+            "x[:, 25:] = x[:, :25]\n        return Batch(x, before(x))",
+        )
+        strict = (
+            "    bits = x[..., 0].astype(int)\n",
+            "    assert (x[:, 25:] == x[:, :25]).all()\n    bits = x[..., 0].astype(int)\n",
+        )
+        longer = "length=30", "length=50"
+        assert noted(ECHO, paired, ("y = before(x)\n", "\n"), strict, longer) == []
 
 
 class TestLeaks:
@@ -348,6 +381,17 @@ class TestLeaks:
     def test_what_is_no_leak(self, noted):
         assert noted(MAJORITY, *self.beside("y * (rng.random(size) < 0.9)")) == []
         assert noted(MAJORITY, *self.beside("rng.random(size)", "rng.random(size)")) == []
+
+    def test_too_few_answers_tell_nothing(self, noted):
+        """A table is right about nearly all rows, whatever it reads."""
+        rare = (Y, Y.replace("0.5", "0.75")), (ORACLE, ORACLE.replace("0.5", "0.75"))
+        (note,) = noted(MAJORITY, *rare)
+        assert note.startswith("always answering class 0 scores 0.99")
+
+    def test_no_linear_map_of_very_many_features_is_tried(self):
+        x = np.random.default_rng(0).standard_normal((2000, 2, 300)).astype(np.float32)
+        task, y = Parity(2), (x[:, -1, :2].sum(axis=1) > 0).astype(int)
+        assert check_leak(task, Batch(x, y)) == []
 
     def test_at_another_step_it_is_noted(self, noted):
         (note,) = noted(MAJORITY, *self.beside("y", at="4"))
