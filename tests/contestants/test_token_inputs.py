@@ -7,29 +7,11 @@ import numpy as np
 import pytest
 
 from lstm_baseline import LSTM
-from lstm_baseline.contestants.challenger import check_challenger, flops_per_step, make_challenger
+from lstm_baseline.contestants.challenger import check_challenger
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.one_hot_inputs import OneHotInputs, takes_tokens
-from lstm_baseline.tasks import ACCURACY, Batch, GeneratedTask
 from lstm_baseline.training import TrainingSettings, evaluate, train
-
-V = 5
-
-
-class FirstToken(GeneratedTask):
-    """Which token came first?"""
-
-    name, summary = "first-token", "tokens are shown; which came first?"
-    loss, metric, per_step, tokens = "cross_entropy", ACCURACY, False, True
-    input_size = output_size = V
-    validation_size = test_size = 200
-
-    def sample(self, size, rng):
-        x = rng.integers(V, size=(size, 6))
-        return Batch(x, x[:, 0])
-
-    def predictors(self):
-        return []
+from tests.support.token_tasks import FirstToken
 
 
 class Numbers:
@@ -102,47 +84,3 @@ def test_the_package_s_own_get_tokens():
         model = Contestant.model_validate(name).build(TASK, 4, 0)
         assert takes_tokens(model)
         assert not isinstance(model, OneHotInputs)
-
-
-class TestTorch:
-    """Modules that begin with an embedding get int64; others one-hot rows."""
-
-    torch = pytest.importorskip("torch")
-
-    class Embeds(torch.nn.Module):
-        def __init__(self, input_size, output_size, hidden_size):
-            super().__init__()
-            import torch
-
-            self.table = torch.nn.Embedding(input_size, 8)
-            self.rnn = torch.nn.LSTM(8, hidden_size, batch_first=True)
-            self.out = torch.nn.Linear(hidden_size, output_size)
-
-        def forward(self, x):
-            return self.out(self.rnn(self.table(x))[0])
-
-    class Multiplies(torch.nn.Module):
-        def __init__(self, input_size, output_size, hidden_size):
-            super().__init__()
-            import torch
-
-            self.rnn = torch.nn.LSTM(input_size, hidden_size, batch_first=True)
-            self.out = torch.nn.Linear(hidden_size, output_size)
-
-        def forward(self, x):
-            return self.out(self.rnn(x)[0])
-
-    @pytest.mark.parametrize("cls", [Embeds, Multiplies])
-    def test_both_are_checked_and_learn(self, cls):
-        def make(seed):
-            model = make_challenger(cls, V, V, {"hidden_size": 12}, seed)
-            return model if takes_tokens(model) else OneHotInputs(model, V)
-
-        assert takes_tokens(make_challenger(cls, V, V, {"hidden_size": 3}, 0)) == (
-            cls is self.Embeds
-        )
-        check_challenger(make, TASK, "mine")
-        model = make(0)
-        assert flops_per_step(model, TASK) > 0
-        train(model, TASK, SETTINGS.model_copy(update={"num_steps": 400}), seed=0)
-        assert evaluate(model, TASK, TASK.test(0)) > 0.9

@@ -119,6 +119,7 @@ class TestAssociativeRecall:
         assert task.test_size * 64 * 8192 <= 2**26
         assert make_task("mqar").test_size == 20_000
 
+    @pytest.mark.slow
     def test_an_lstm_learns_it(self):
         task = make_task("mqar", vocabulary=6, length=8, num_pairs=2)
         settings = TrainingSettings(
@@ -156,6 +157,7 @@ class TestSelectiveCopying:
         assert found["last symbol"] == pytest.approx(1 / 4 + 3 / 4 / 8, abs=0.01)
         assert found["last symbol"] < found["any order"] < 0.5
 
+    @pytest.mark.slow
     def test_an_lstm_learns_it(self):
         task = make_task("selective-copying", length=10, num_recalled=2, num_symbols=4)
         settings = TrainingSettings(
