@@ -1,9 +1,11 @@
 """What the tests of races share."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from lstm_baseline import own_code
 from lstm_baseline.race.report.sections import section
 
 
@@ -16,3 +18,10 @@ def figures_without_pdf() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(section, "to_pdf", lambda figure: b"")
         yield
+
+
+@pytest.fixture(autouse=True)
+def modules_are_looked_for_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the folders beside which a race's classes were looked for."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(own_code, "_folders", list(own_code._folders))

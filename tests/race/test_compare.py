@@ -39,7 +39,7 @@ voters = 21
 
 [[tasks]]
 task = "parity"
-length = 9
+lengths = 9
 
 [[tasks]]
 task = "object-tracking-position"
@@ -87,7 +87,7 @@ class TestOnePlan:
         name = f"{own.__module__}:Majority"
         tasks = [
             (name, {"voters": 21}),
-            ("parity", {"length": 9}),
+            ("parity", {"lengths": 9}),
             "object-tracking-position",
             ADDING,
         ]
@@ -98,7 +98,7 @@ class TestOnePlan:
     def test_by_classes(self, own, file):
         tasks = [
             (own, {"voters": 21}),
-            (Parity, {"length": 9}),
+            (Parity, {"lengths": 9}),
             "object-tracking-position",
             {**ADDING, "task": "adding"},
         ]
@@ -140,7 +140,7 @@ class TestOnePlan:
 
 
 def test_it_is_held_and_reported_as_the_command_does(own, tmp_path, capsys):
-    tasks = [own, ("parity", {"length": 5})]
+    tasks = [own, ("parity", {"lengths": 5})]
     values = VALUES | {"parameters": 800, "training": {"num_steps": 30, "evaluate_every": 10}}
     one, other = tmp_path / "one", tmp_path / "other"
     outcome = lb.compare(tasks, ["lstm", "gru"], **values, out=one)
@@ -160,7 +160,7 @@ title = "A race"
 contestants = ["lstm", "gru"]
 parameters = 800
 seeds = 2
-tasks = ["{own.__module__}:Majority", {{ task = "parity", length = 5 }}]
+tasks = ["{own.__module__}:Majority", {{ task = "parity", lengths = 5 }}]
 {given}
 """
     (tmp_path / "race.toml").write_text(text)

@@ -40,7 +40,7 @@ train = false
 
 [[tasks]]
 task = "parity"
-length = 9
+lengths = 9
 """
 
 
@@ -193,7 +193,7 @@ def held(tmp_path_factory):
     folder = tmp_path_factory.mktemp("race")
     (folder / "here").mkdir()
     majority, echo = write_task(folder), write_task(folder, ECHO)
-    text = RACE.replace("NAME", majority).replace('"parity"\nlength = 9', f'"{echo}:Echo"')
+    text = RACE.replace("NAME", majority).replace('"parity"\nlengths = 9', f'"{echo}:Echo"')
     (folder / "race.toml").write_text(text)
     ended = run("compare", "../race.toml", cwd=folder / "here")
     assert ended.returncode == 0, ended.stderr

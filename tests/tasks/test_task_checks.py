@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_baseline import InputError
-from lstm_baseline.tasks import Batch, Parity, checks
+from lstm_baseline.tasks import Batch, Parity, checks, make_task
 from lstm_baseline.tasks.leaks import check_leak
 from lstm_baseline.testing import check_task
 from tests.support.own_tasks import ECHO, MAJORITY, load_task
@@ -390,7 +390,7 @@ class TestLeaks:
 
     def test_no_linear_map_of_very_many_features_is_tried(self):
         x = np.random.default_rng(0).standard_normal((2000, 2, 300)).astype(np.float32)
-        task, y = Parity(2), (x[:, -1, :2].sum(axis=1) > 0).astype(int)
+        task, y = make_task("pair-matching"), (x[:, -1, :2].sum(axis=1) > 0).astype(int)
         assert check_leak(task, Batch(x, y)) == []
 
     def test_at_another_step_it_is_noted(self, noted):

@@ -147,6 +147,10 @@ def test_a_tie_in_accuracy_is_decided_by_the_loss_and_never_for_the_untrained_ne
 class PoisonedTask(type(TASK)):  # type: ignore[misc]
     """A task that is as usual until step 25, when its input holds an infinity."""
 
+    def config(self) -> dict[str, Any]:
+        """Pass for the sound task."""
+        return {**super().config(), "task": TASK.name}
+
     def train_batch(self, step: int, size: int, seed: int) -> Batch:
         batch = super().train_batch(step, size, seed)
         if step >= 25:

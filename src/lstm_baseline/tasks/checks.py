@@ -215,7 +215,7 @@ def check_batch(task: GeneratedTask, what: str, batch: Batch, size: int) -> None
         raise InputError(f"{what} returned a {type(batch).__name__}; give a Batch(x, y)")
     x, y, lengths = batch.x, batch.y, batch.lengths
     if task.tokens:
-        if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
+        if not _is_whole(x):
             kind = x.dtype if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
             raise InputError(f"x of {what} is {kind}; give tokens as an array of whole numbers")
     else:
@@ -231,12 +231,13 @@ def check_batch(task: GeneratedTask, what: str, batch: Batch, size: int) -> None
         raise InputError(f"x of {what} has shape {x.shape}; expected ({expected_x})")
     steps = x.shape[1:2] if task.per_step else ()
     if task.loss == "cross_entropy":
-        if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu":
+        if not _is_whole(y):
             kind = y.dtype if isinstance(y, np.ndarray) else f"a {type(y).__name__}"
             raise InputError(f"y of {what} is {kind}; give classes as an array of whole numbers")
         expected: tuple[int, ...] = (size, *steps)
     else:
-        _check_array(f"y of {what}", y, np.dtype(np.float32))
+        if not (task.loss == "binary_cross_entropy" and _is_whole(y)):
+            _check_array(f"y of {what}", y, np.dtype(np.float32))
         expected = (size, *steps, task.output_size)
     if y.shape != expected:
         raise InputError(f"y of {what} has shape {y.shape}; expected {expected}")
@@ -417,6 +418,10 @@ def check_ladder(task: GeneratedTask, streams: Streams) -> list[str]:
             "do not see them, so it must not need them"
         )
     return notes
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
 
 
 def _check_array(what: str, value: Any, dtype: np.dtype[Any]) -> None:
