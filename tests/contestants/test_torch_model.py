@@ -331,7 +331,7 @@ class TestRefusals:
         ("x", "options", "message"),
         [
             (np.zeros((2, I)), {}, r"x has shape \(2, 3\); give \(batch, time, features\)"),
-            (np.zeros((2, 0, I)), {}, "time above 0"),
+            (np.zeros((2, 0, I)), {}, "at least one step"),
             (np.zeros((2, 4, I)), {"lengths": [4]}, "lengths has shape"),
             (np.zeros((2, 4, I)), {"lengths": [0, 4]}, "lengths holds 0; a torch module has no"),
         ],

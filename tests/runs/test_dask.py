@@ -220,7 +220,7 @@ def test_commands_of_the_page_run_with_a_challenger_and_a_task_that_workers_lack
     elsewhere.mkdir()
     for name in ("own_cell.py", "own_task.py"):
         shutil.copy(root / "examples" / name, here)
-    own = "--tasks pair-matching,own_task:FlipFlop --challenger own_cell:MinimalGatedUnit"
+    own = "--tasks pair-matching,own_task:Latch --challenger own_cell:MinimalGatedUnit"
     few = f"--models lstm {own} --seeds 1 --steps 3"
     for command, run in (
         ("8786", port),
