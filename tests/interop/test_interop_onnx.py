@@ -539,3 +539,13 @@ def test_shapes_may_be_left_out(bare, tmp_path):
     x = normal(B, T, I, dtype=np.float32)
     (y,) = LSTMBackend.run_model(made, [x])
     np.testing.assert_allclose(y, model.forward(x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"embedding_size": 3}, {"embedding_size": 4, "tied": True}, {"learned_state": True}]
+)
+def test_what_stands_before_an_lstm_is_not_left_out(tmp_path, options):
+    model = LSTM(6, 4, 6, rng=0, **options)
+    with pytest.raises(InputError, match=f"the model has {next(iter(options))}, which ONNX's"):
+        to_onnx(model, tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()

@@ -195,6 +195,7 @@ class TestRefusals:
             ({"training": {"steps": 3}}, r"training\.steps is not a key"),
             ({"tuning": {"trials": 3}}, "trials is 3, but space is empty"),
             ({"workers": 2, "dask": "tcp://x:1"}, "workers are processes here"),
+            ({"workers": 0}, "workers is 0; give a whole number from 1"),
         ],
     )
     def test_one_line_before_anything_starts(self, tmp_path, changes, message):

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import as_size
 from lstm_baseline.engine.models import MODELS
 from lstm_baseline.own_code import check_can_be_found, name_of
 from lstm_baseline.race.outcomes import RaceOutcome
@@ -102,6 +103,8 @@ def compare(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"out is {str(out)!r}, which is a file; give a folder")
+    if workers is not None:
+        as_size("workers", workers)
     if workers is not None and dask is not None:
         raise InputError("workers are processes here, dask has workers of its own; give one")
     race = race_of(

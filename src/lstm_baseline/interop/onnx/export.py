@@ -205,6 +205,8 @@ def _refuse_what_onnx_lacks(model: LSTM) -> None:
         ("projection_size", model.variant.projection_size),
         ("layer_norm", model.variant.layer_norm),
         ("zoneout", any(model.rates.zoneout)),
+        ("embedding_size", model.tokens.embedding_size),
+        ("learned_state", model.stack.layers.learned_state),
     ):
         if value:
             raise InputError(f"the model has {name}, which ONNX's LSTM has not")
