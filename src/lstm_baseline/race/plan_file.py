@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, LSTMBaselineError
 from lstm_baseline.engine.storage import read_json
-from lstm_baseline.own_code import changed, search_also
+from lstm_baseline.own_code import search_also
 from lstm_baseline.race.plan import PLAN, Plan, Sweep
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
@@ -112,7 +112,10 @@ def _task(config: dict[str, Any], data: Path) -> Task:
     if "sha256" not in given:
         task = make_task(name, **given)
         if task_code(task) != code:
-            raise changed(name)
+            raise FileError(
+                f"the code of {name} is not what it was when the race began: its digest is "
+                f"{task_code(task)}, and the plan has {code}"
+            )
         return task
     path = data / Path(given["path"]).name
     if "window" in given:
