@@ -17,6 +17,7 @@ from lstm_baseline.tasks.metrics import (
     Batch,
     Metric,
 )
+from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
 from lstm_baseline.tasks.pair_matching import PairMatching
@@ -44,6 +45,7 @@ __all__ = [
     "FlipFlop",
     "GeneratedTask",
     "Metric",
+    "ModularArithmetic",
     "NthFarthest",
     "ObjectTracking",
     "PairMatching",

@@ -14,6 +14,7 @@ from lstm_baseline.tasks.copy_memory import CopyMemory
 from lstm_baseline.tasks.cycle_navigation import CycleNavigation
 from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.flip_flop import FlipFlop
+from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
 from lstm_baseline.tasks.own_task import make_own_task
@@ -34,6 +35,7 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
     "parity": Parity,
     "even-pairs": EvenPairs,
     "cycle-navigation": CycleNavigation,
+    "modular-arithmetic": ModularArithmetic,
     "word-problem": WordProblem,
     "flip-flop": FlipFlop,
     "mqar": AssociativeRecall,

@@ -450,6 +450,7 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "parity": ("minsky1969", "deletang2023"),
     "even-pairs": ("deletang2023",),
     "cycle-navigation": ("deletang2023",),
+    "modular-arithmetic": ("deletang2023",),
     "word-problem": ("merrill2024",),
     "flip-flop": ("liu2023",),
     "mqar": ("arora2024",),
