@@ -107,6 +107,13 @@ def listing(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def value_label(value: object) -> str:
+    """Return an argument's value as a label: a range as 3–40, others as they are."""
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return f"{value[0]}–{value[1]}"
+    return str(value)
+
+
 def count_range(values: Sequence[int]) -> str:
     """Return the smallest and the largest of some counts."""
     low, high = min(values), max(values)

@@ -23,7 +23,7 @@ from lstm_baseline.race.outcomes import (
 )
 from lstm_baseline.race.plan import Plan
 from lstm_baseline.race.race_statistics import Interval, SignFlips
-from lstm_baseline.race.summarise import summarise, summarise_sweep
+from lstm_baseline.race.summarise import further_test_curves, summarise, summarise_sweep
 from lstm_baseline.race.verdict import Evidence, Pair, compare_tasks, over_tasks, race_verdict
 
 # Seed of the sets that sign-flip tests draw: the same results give the same intervals.
@@ -57,7 +57,8 @@ def judge(
     rng = np.random.default_rng(_SEED)
     duels = _duels(plan, tasks, scores, rng)
     overall = {} if plan.seeds == 1 else _overall(plan, scores, rng)
-    return RaceOutcome(plan, tasks, sweeps, duels, overall)
+    curves = tuple(further_test_curves(plan, tasks))
+    return RaceOutcome(plan, tasks, sweeps, curves, duels, overall)
 
 
 def _overall(

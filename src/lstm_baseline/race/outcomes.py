@@ -38,12 +38,21 @@ class RaceOutcome:
 
     plan: Plan
     tasks: tuple["TaskOutcome", ...]
+    """One for each task, followed by its further tests."""
     sweeps: tuple["SweepOutcome", ...]
+    test_curves: tuple["SweepOutcome", ...]
+    """Scores at the values of an argument that further tests vary, as if a sweep had only tested
+    there."""
     duels: tuple["Duel", ...]
     """One for each challenger, in the plan's order."""
     overall: Mapping[str, Interval]
     """Mean of each contestant's values over the tasks with a ceiling, with an interval over whole
     seeds; empty with one seed."""
+
+    @property
+    def trained(self) -> tuple["TaskOutcome", ...]:
+        """The tasks that models were trained on, without further tests."""
+        return tuple(outcome for outcome in self.tasks if outcome.trained_on is None)
 
     def is_better(self, name: str, place: int) -> bool:
         """Return True if the rule found a contestant better on the task of a place.
@@ -67,7 +76,7 @@ class Duel:
     challenger: str
     baseline: str
     tasks: tuple["Comparison", ...]
-    """One for each task, in the plan's order."""
+    """One for each task and each further test, in the order of ``RaceOutcome.tasks``."""
     overall: OverTasks | None
     """Difference over the tasks that are compared; None without any or with one seed."""
     verdict: Verdict
@@ -111,6 +120,8 @@ class TaskOutcome:
     """Rungs, worst first; a score that depends on the seed is the mean over the seeds."""
     contestants: tuple["ContestantOutcome", ...]
     """One outcome for each contestant, in the plan's order."""
+    trained_on: Task | None = None
+    """The task whose models were tested here; None where they were trained on this one."""
 
     @property
     def metric(self) -> Metric:

@@ -11,6 +11,7 @@ import numpy as np
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.errors import InputError
+from lstm_baseline.plots.formats import listing
 from lstm_baseline.race.race_statistics import (
     MOST_PAIRS_TRIED_ALL,
     power,
@@ -70,6 +71,37 @@ class Sweep:
         return tuple(make_task(name, **config | {self.vary: value}) for value in self.values)
 
 
+@dataclass(frozen=True)
+class FurtherTest:
+    """A test of the models that were trained on a task, on samples of another kind."""
+
+    trained: Task
+    arguments: Mapping[str, Any]
+    """Arguments of the task that are others in the test."""
+
+    def __post_init__(self) -> None:
+        own, other = self.trained, self.task
+        forms = [(task.input_size, task.output_size, task.per_step) for task in (own, other)]
+        if forms[0] != forms[1]:
+            raise InputError(
+                f"{listing(list(self.arguments))} changes what {own.name} shows or asks, so a "
+                "model trained on it cannot be tested so; give arguments that leave both alone"
+            )
+        if other.config() == own.config():
+            raise InputError(f"a test of {own.name} is what it was trained on; give other values")
+
+    @cached_property
+    def task(self) -> Task:
+        """The task with these arguments."""
+        if not isinstance(self.trained, GeneratedTask):
+            raise InputError(
+                f"{self.trained.name} is a file; models can be tested on its own test rows alone"
+            )
+        config = self.trained.config()
+        name = config.pop("task")
+        return make_task(name, **config | dict(self.arguments))
+
+
 Finalists = Mapping[tuple[int, str], Sequence[TrainingSettings]]
 """Settings of the best trials, best first, keyed by the task's place and the contestant's name."""
 
@@ -102,6 +134,8 @@ class Plan:
     tuning: Tuning = field(default_factory=Tuning)
     rule: VerdictRule = field(default_factory=VerdictRule)
     sweeps: tuple[Sweep, ...] = ()
+    further_tests: tuple[FurtherTest, ...] = ()
+    """Tests of the tasks' models on samples of another kind; each has a verdict of its own."""
     title: str = ""
     first_seed: int = 0
     """Seed of the first final runs; the others follow. A race that is held again because an earlier
@@ -117,6 +151,9 @@ class Plan:
         for place, config in enumerate(configs):
             if config in configs[:place]:
                 raise InputError(f"tasks lists {self.tasks[place].name} twice")
+            tested = [t.arguments for t in self.further_tests if t.trained is self.tasks[place]]
+            if (twice := _first_repeated(map(str, tested))) is not None:
+                raise InputError(f"tests of {self.tasks[place].name} list {twice} twice")
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; give at least 1")
         if not 0 <= self.first_seed <= FIRST_TRIAL_SEED - self.seeds:
@@ -125,7 +162,7 @@ class Plan:
                 f"{FIRST_TRIAL_SEED:,}, where the seeds of trials begin"
             )
         self.tuning.check(self.settings)
-        comparisons = len(self.tasks) * len(self.challengers)
+        comparisons = self.num_comparisons
         needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:
             raise InputError(
@@ -154,6 +191,20 @@ class Plan:
     def challengers(self) -> tuple[str, ...]:
         """Names of all contestants but the baseline."""
         return self.models[1:]
+
+    @property
+    def judged(self) -> tuple[Task, ...]:
+        """The tasks, each followed by the tests of its models on samples of another kind."""
+        return tuple(each for task in self.tasks for each in (task, *self.tests_of(task)))
+
+    @property
+    def num_comparisons(self) -> int:
+        """Number of verdicts: those of every challenger, on every task and every further test."""
+        return (len(self.tasks) + len(self.further_tests)) * len(self.challengers)
+
+    def tests_of(self, task: Task) -> tuple[Task, ...]:
+        """Return what the models of a task are tested on besides."""
+        return tuple(test.task for test in self.further_tests if test.trained is task)
 
     @property
     def final_seeds(self) -> range:
@@ -194,6 +245,7 @@ class Plan:
                 chosen[place, contestant.name],
                 seed,
                 also_tested_on=self._also_tested_on(task),
+                further_tests=self.tests_of(task),
             )
             for seed in self.final_seeds
             for place, task in enumerate(self.tasks)
@@ -211,6 +263,7 @@ class Plan:
                 seed,
                 # At the task's own value these are final runs of the race, which are done once.
                 also_tested_on=self._also_tested_on(sweep.task) if task.config() == own else (),
+                further_tests=self.tests_of(sweep.task) if task.config() == own else (),
             )
             for seed in self.final_seeds[: sweep.seeds]
             for task in (sweep.tasks if sweep.train else ())
@@ -224,7 +277,7 @@ class Plan:
 
     def shortage(self) -> Shortage | None:
         """Return how far the seeds fall short of any verdict; None if they suffice."""
-        comparisons = len(self.tasks) * len(self.challengers)
+        comparisons = self.num_comparisons
         if not comparisons:
             return None
         smallest, needed = smallest_p_value(self.seeds), self.rule.level / comparisons
@@ -238,7 +291,7 @@ class Plan:
 
         At the level of Holm's strictest step, as if nothing else were decided.
         """
-        comparisons = max(1, len(self.tasks) * len(self.challengers))
+        comparisons = max(1, self.num_comparisons)
         level = self.rule.level / comparisons
         return power(self.seeds, level, np.random.default_rng(_POWER_SEED))
 
@@ -275,7 +328,16 @@ class Plan:
                 }
                 for sweep in self.sweeps
             ],
+            **self._further_tests_config(),
         }
+
+    def _further_tests_config(self) -> dict[str, Any]:
+        """Return the further tests; nothing where there are none, as in earlier versions."""
+        tests = [
+            {"task": self.tasks.index(test.trained), "arguments": dict(test.arguments)}
+            for test in self.further_tests
+        ]
+        return {"further_tests": tests} if tests else {}
 
     @cached_property
     def hash(self) -> str:
@@ -291,6 +353,7 @@ class Plan:
         *,
         stage: Stage = "final",
         also_tested_on: tuple[Task, ...] = (),
+        further_tests: tuple[Task, ...] = (),
     ) -> RunSpec:
         before = self.contestants[: self.contestants.index(contestant)]
         return RunSpec(
@@ -302,6 +365,7 @@ class Plan:
             stage=stage,
             copy=sum(other.model == contestant.model for other in before),
             also_tested_on=also_tested_on,
+            further_tests=further_tests,
             code=self._codes[contestant.name],
             task_code=task_code(task),
         )

@@ -9,7 +9,7 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, LSTMBaselineError
 from lstm_baseline.engine.storage import read_json
 from lstm_baseline.own_code import search_also
-from lstm_baseline.race.plan import PLAN, Plan, Sweep
+from lstm_baseline.race.plan import PLAN, FurtherTest, Plan, Sweep
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import digest
@@ -94,6 +94,10 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
             tuning=Tuning.model_validate(tuning),
             rule=VerdictRule.model_validate(config["verdict"]),
             sweeps=tuple(_sweep(given, tasks) for given in config["sweeps"]),
+            further_tests=tuple(
+                FurtherTest(tasks[given["task"]], given["arguments"])
+                for given in config.get("further_tests", ())
+            ),
             title=config["title"],
         )
         _ = plan.hash  # solves the widths, which no check of single values does

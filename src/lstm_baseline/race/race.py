@@ -154,7 +154,7 @@ def _check_all(plan: Plan) -> list[str]:
     Notes on tasks of the user's, each a line.
     """
     swept = [task for sweep in plan.sweeps for task in sweep.tasks]
-    own = {str(task.config()): task for task in (*plan.tasks, *swept) if is_own_task(task)}
+    own = {str(task.config()): task for task in (*plan.judged, *swept) if is_own_task(task)}
     notes = [note for task in own.values() for note in check_task(task)]
     for task in plan.all_tasks():
         plan.width(task, plan.contestants[0])

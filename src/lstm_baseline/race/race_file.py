@@ -18,7 +18,7 @@ from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.storage import check_is_file, write_whole
 from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.own_code import search_also
-from lstm_baseline.race.plan import Plan, Sweep
+from lstm_baseline.race.plan import FurtherTest, Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
@@ -64,6 +64,10 @@ class TaskEntry(BaseModel):
     text: Path | None = None
     """A UTF-8 file, in place of a generated task."""
     sweeps: tuple[SweepEntry, ...] = ()
+    test_lengths: tuple[Any, ...] = ()
+    """Lengths, or ranges of them, at which the trained models are tested and judged as well."""
+    tests: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = ()
+    """The same for any arguments of the task: those of each test that differ from the task's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +98,17 @@ class TaskEntry(BaseModel):
         assert self.text is not None
         _refuse_arguments(arguments, "text")
         return TextFile(folder / self.text)
+
+    def further_tests(self, task: Task) -> list[FurtherTest]:
+        """Return the tests of the models of ``task``, which ``make`` returned."""
+        arguments = task.config().keys() & {"lengths", "length"}
+        if self.test_lengths and not arguments:
+            raise InputError(
+                f"test_lengths: {task.name} has neither lengths nor length; give its tests with "
+                "arguments of its own, as tests = [{...}]"
+            )
+        given = [{name: lengths} for lengths in self.test_lengths for name in arguments]
+        return [FurtherTest(task, arguments) for arguments in (*given, *self.tests)]
 
 
 class RaceFile(BaseModel):
@@ -132,9 +147,11 @@ class RaceFile(BaseModel):
         ):
             search_also(folder)
         tasks, sweeps = [], []
+        tests: list[FurtherTest] = []
         for number, entry in enumerate(self.tasks):
             with _at(f"tasks.{number}"):
                 tasks.append(task := entry.make(folder))
+                tests += entry.further_tests(task)
             for each, sweep in enumerate(entry.sweeps):
                 with _at(f"tasks.{number}.sweeps.{each}"):
                     sweeps.append(Sweep(task, sweep.vary, sweep.values, sweep.seeds, sweep.train))
@@ -148,6 +165,7 @@ class RaceFile(BaseModel):
             tuning=self.tuning,
             rule=self.verdict,
             sweeps=tuple(sweeps),
+            further_tests=tuple(tests),
             title=self.title,
             first_seed=self.first_seed,
         )

@@ -1,8 +1,10 @@
 """Summaries of a race's runs, judged by the ladders of its tasks."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 
+from lstm_baseline.plots.formats import value_label
 from lstm_baseline.race import scores
 from lstm_baseline.race.outcomes import (
     ContestantOutcome,
@@ -132,10 +134,12 @@ def summarise(plan: Plan, finals: Runs, trials: Runs = (), reruns: Runs = ()) ->
 
     Returns
     -------
-    An outcome for each task of the plan; contestants and seeds are in the plan's order.
+    An outcome for each task of the plan, followed by those of its further tests; contestants and
+    seeds are in the plan's order.
     """
     outcomes = []
-    for task, title in zip(plan.tasks, titles(plan.tasks), strict=True):
+    of_judged = iter(titles(plan.judged))
+    for task in plan.tasks:
         of_task = [(spec, result) for spec, result in finals if spec.task is task]
         ladders = _ladders(task, {spec.seed for spec, _ in of_task})
         oracle_on_others = task.oracle_on_other_questions()
@@ -158,8 +162,67 @@ def summarise(plan: Plan, finals: Runs, trials: Runs = (), reruns: Runs = ()) ->
             for model in plan.models
         )
         ladder = tuple(scores.mean_ladder(list(ladders.values()), task.metric))
-        outcomes.append(TaskOutcome(task, title, ladder, contestants))
+        outcomes.append(TaskOutcome(task, next(of_judged), ladder, contestants))
+        for place, test in enumerate(plan.tests_of(task)):
+            outcomes.append(_in_further_test(outcomes[-1 - place], test, place, next(of_judged)))
     return outcomes
+
+
+def further_test_curves(plan: Plan, tasks: Sequence[TaskOutcome]) -> list[SweepOutcome]:
+    """Gather the scores of further tests that differ in one argument alone, with the task's own."""
+    curves = []
+    for task in plan.tasks:
+        tests = [test for test in plan.further_tests if test.trained is task]
+        arguments = sorted({next(iter(t.arguments)) for t in tests if len(t.arguments) == 1})
+        for name in arguments:
+            shown = [task, *(t.task for t in tests if list(t.arguments) == [name])]
+            found = [next(each for each in tasks if each.task is one) for one in shown]
+            values = tuple(one.config()[name] for one in shown)
+            curves.append(
+                SweepOutcome(
+                    Sweep(task, name, values, plan.seeds, train=False),
+                    found[0].title,
+                    tuple(each.ladder for each in found),
+                    {
+                        model: tuple(
+                            Point(
+                                each.of(model).scores,
+                                tuple(seed.normalised for seed in each.of(model).seeds),
+                            )
+                            for each in found
+                        )
+                        for model in plan.models
+                    },
+                    (),
+                )
+            )
+    return curves
+
+
+def _in_further_test(trained: TaskOutcome, test: Task, place: int, title: str) -> TaskOutcome:
+    """Judge the runs of a task by the ladder of one of its further tests."""
+    ladder = test.ladder()
+    metric = test.metric
+
+    def seen(seed: SeedOutcome) -> SeedOutcome:
+        result = seed.result.in_further_test(place)
+        normalised = normalise(result.score, ladder, metric)
+        return replace(
+            seed,
+            result=result,
+            normalised=normalised,
+            value=scores.value(normalised, ladder, metric),
+            learned=has_learned(result.test_scores, ladder, metric),
+            steps=None,
+            seconds=None,
+            uses_question=None,
+        )
+
+    contestants = tuple(
+        replace(each, trials=(), reruns=(), seeds=tuple(map(seen, each.seeds)))
+        for each in trained.contestants
+    )
+    return TaskOutcome(test, title, tuple(ladder), contestants, trained.task)
 
 
 def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> SweepOutcome:
@@ -191,7 +254,7 @@ def summarise_sweep(plan: Plan, sweep: Sweep, finals: Runs, trained: Runs) -> Sw
     metric = sweep.task.metric
     return SweepOutcome(
         sweep,
-        titles(plan.tasks)[plan.tasks.index(sweep.task)],
+        titles(plan.judged)[plan.judged.index(sweep.task)],
         ladders,
         {
             name: tuple(
@@ -223,7 +286,7 @@ def titles(tasks: Sequence[Task]) -> list[str]:
             for key, value in config.items()
             if any(other.get(key) != value for other in others)
         }
-        listed = ", ".join(f"{key}={value}" for key, value in telling.items())
+        listed = ", ".join(f"{key}={value_label(value)}" for key, value in telling.items())
         titles.append(f"{task.name} ({listed})" if telling else task.name)
     return titles
 

@@ -34,8 +34,8 @@ from lstm_baseline.race.report.exports import CSV, LATEX, VERDICT, results_csv
 from lstm_baseline.race.report.latex import results_latex
 from lstm_baseline.race.report.verdict_file import verdict_as_data
 from lstm_baseline.runs.pool import carry_out_runs
-from lstm_baseline.runs.run import RESULT, RunResult, read_result
-from lstm_baseline.runs.saved_model import MODEL, saved_outputs
+from lstm_baseline.runs.run import RESULT, RunResult, read_result, score_on
+from lstm_baseline.runs.saved_model import MODEL, saved_model, saved_outputs
 from lstm_baseline.runs.spec import RUN_FORMAT, RunSpec
 
 _MOST_NAMED = 3
@@ -140,7 +140,8 @@ def _check_plan(found: PlanFile, plan: Plan) -> Check:
         problems.append("plan.json was changed: its hash is another one")
     elif plan.config() != found.config:
         now = plan.config()
-        differing = sorted(k for k in now if now[k] != found.config.get(k))
+        keys = now.keys() | found.config.keys()
+        differing = sorted(k for k in keys if now.get(k) != found.config.get(k))
         problems.append(f"this version makes another plan of it: other {listing(differing)}")
     return Check("plan", f"hash {found.hash[:12]} computed again", tuple(problems))
 
@@ -220,7 +221,7 @@ def _check_latex(outcome: RaceOutcome, folder: Path) -> Check:
 
 def _check_models(outcome: RaceOutcome, folder: Path) -> Check:
     """Score the saved model of every run that was tested again."""
-    of_tasks = [c.seeds for task in outcome.tasks for c in task.contestants]
+    of_tasks = [c.seeds for task in outcome.trained for c in task.contestants]
     of_sweeps = [swept.runs for swept in outcome.sweeps]
     tested = [seed for seeds in (*of_tasks, *of_sweeps) for seed in seeds]
     finals = list(
@@ -247,15 +248,30 @@ def _score_again(spec: RunSpec, result: RunResult, folder: Path) -> tuple[list[s
     if result.model_sha256 not in (None, digest):
         return [f"{spec.name}: {MODEL} is not the file that the run wrote"], 0.0
     try:
-        score = spec.task.metric.measure(saved_outputs(spec, folder), spec.task.test(spec.seed))
+        scores: list[float | None] = [
+            spec.task.metric.measure(saved_outputs(spec, folder), spec.task.test(spec.seed))
+        ]
+        model = saved_model(spec, folder)
+        scores += [score_on(model, test, spec.seed).score for test in spec.further_tests]
     except LSTMBaselineError as error:
         return [f"{spec.name}: {error}"], 0.0
-    assert result.score is not None
-    apart = abs(score - result.score)
+    wrong, most = [], 0.0
     exact = result.arithmetic == arithmetic()
-    if apart <= (0.0 if exact else _CLOSE * max(1.0, abs(result.score))):
-        return [], apart
-    return [f"{spec.name}: the model scores {score:.6g}, the run says {result.score:.6g}"], apart
+    said = [result.score, *(test.score for test in result.further_tests)]
+    for now, there in zip(scores, said, strict=True):
+        if now is None or there is None:
+            apart = 0.0 if now is there else math.inf
+        else:
+            apart = abs(now - there)
+        if apart > (0.0 if exact else _CLOSE * max(1.0, abs(there or 0.0))):
+            wrong.append(f"{spec.name}: the model scores {_six(now)}, the run says {_six(there)}")
+        else:
+            most = max(most, apart)
+    return wrong[:1], most
+
+
+def _six(score: float | None) -> str:
+    return "nothing" if score is None else f"{score:.6g}"
 
 
 def _check_sample(

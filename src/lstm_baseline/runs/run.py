@@ -28,7 +28,7 @@ from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.ladder import RunScores
 from lstm_baseline.tasks.metrics import LOSS_METRICS
 from lstm_baseline.tasks.own_task import check_task_code
-from lstm_baseline.training import Record, Trainable, evaluate, predict, train
+from lstm_baseline.training import Record, Trainable, predict, train
 from lstm_baseline.training.loop import CHECKPOINT, METRICS
 from lstm_baseline.training.selection import Reason
 
@@ -36,6 +36,19 @@ RUN, RESULT = "run.json", "result.json"
 
 # Streams of a seed: those of a task are numbered from 1, those of training from 100.
 _QUESTIONS_STREAM = 200
+
+
+class FurtherResult(BaseModel):
+    """What a trained model scored in a further test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    score: float | None
+    """The metric on its samples; None where the model gives no finite answer to them."""
+    standard_error: float | None = None
+    """Standard error of ``score``, as samples are drawn."""
+    reason: str = ""
+    """Reason why there is no score."""
 
 
 class RunResult(BaseModel):
@@ -65,6 +78,8 @@ class RunResult(BaseModel):
     also_tested_scores: Annotated[tuple[float | None, ...], Field(alias="beyond")] = ()
     """The metric on test samples of each task in the specification's ``also_tested_on``; None where
     it is not finite. The file calls it ``beyond``."""
+    further_tests: tuple[FurtherResult, ...] = ()
+    """Result of each further test in the specification; none if the run failed."""
     loss_drop: float | None = None
     """Loss on the test samples before training minus that after; None if the run failed,
     in a run that is not a final one, and in runs of earlier versions."""
@@ -96,6 +111,26 @@ class RunResult(BaseModel):
     def validation_loss(self) -> float | None:
         """Validation loss of the weights that were kept; None in runs of earlier versions."""
         return next((r.validation_loss for r in self.history if r.step == self.best_step), None)
+
+    def in_further_test(self, place: int) -> "RunResult":
+        """Return the result of a run as one of its further tests sees it.
+
+        There, networks are held against the rules of the ladder alone: what they scored before they
+        were trained is not measured again.
+        """
+        found = FurtherResult(score=None, reason=self.reason)
+        if self.further_tests:
+            found = self.further_tests[place]
+        seen: dict[str, Any] = {
+            "status": "failed" if found.score is None else "finished",
+            "reason": found.reason,
+            "score": found.score,
+            "standard_error": found.standard_error,
+            "partial_scores": {},
+            "further_tests": (),
+        }
+        unknown = ("untrained_score", "other_question_score", "loss_drop", "loss_drop_error")
+        return self.model_copy(update=seen | dict.fromkeys(unknown))
 
     @property
     def of_earlier_version(self) -> bool:
@@ -201,13 +236,20 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
         return None
     _refuse_another_run(spec, folder)
     try:
-        return RunResult.model_validate(read_json(folder / RESULT))
+        result = RunResult.model_validate(read_json(folder / RESULT))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "content"
         raise FileError(
             f"{folder / RESULT} is damaged ({place}: {first['msg']}); remove it"
         ) from error
+    for name, wanted in (
+        ("also_tested_scores", spec.also_tested_on),
+        ("further_tests", spec.further_tests),
+    ):
+        if result.score is not None and len(getattr(result, name)) != len(wanted):
+            raise FileError(f"{folder / RESULT} is damaged ({name} is incomplete); remove it")
+    return result
 
 
 def _refuse_another_run(spec: RunSpec, folder: Path) -> None:
@@ -268,7 +310,10 @@ def _train(
             facts |= _test_scores(spec, untrained, outputs)
             facts["other_question_score"] = _score_with_other_questions(saved, task, spec.seed)
             facts["beyond"] = tuple(
-                _score_on(model, other, spec.seed) for other in spec.also_tested_on
+                score_on(model, other, spec.seed).score for other in spec.also_tested_on
+            )
+            facts["further_tests"] = tuple(
+                score_on(model, other, spec.seed) for other in spec.further_tests
             )
     except DivergenceError as error:
         (folder / MODEL).unlink(missing_ok=True)
@@ -313,12 +358,20 @@ def _score_with_other_questions(model: Trainable, task: Task, seed: int) -> floa
     return _finite(task.metric.measure(predict(model, task, other), test))
 
 
-def _score_on(model: Trainable, task: Task, seed: int) -> float | None:
-    """Score a trained model on a task other than its own; None if it cannot do that."""
+def score_on(model: Trainable, task: Task, seed: int) -> FurtherResult:
+    """Score a trained model on a task other than its own; no score if it cannot do that."""
+    test = task.test(seed)
     try:
-        return _finite(evaluate(model, task, task.test(seed)))
-    except Exception:  # a contestant's code: the sequences may be too long for it, say
-        return None
+        outputs = predict(model, task, test)
+        score = task.metric.measure(outputs, test)
+    except Exception as error:  # a contestant's code: the sequences may be too long for it, say
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return FurtherResult(score=None, reason=reason)
+    if not math.isfinite(score):
+        return FurtherResult(score=None, reason=f"{task.metric.name} is {score}")
+    return FurtherResult(
+        score=score, standard_error=_finite(task.metric.standard_error(outputs, test))
+    )
 
 
 def _finite(value: float) -> float | None:

@@ -42,6 +42,8 @@ class RunSpec:
     """Number of contestants of the same model before this one."""
     also_tested_on: tuple[Task, ...] = ()
     """Tasks of the same form on which the trained model is scored as well."""
+    further_tests: tuple[Task, ...] = ()
+    """Further tests of the trained model, each judged like a task."""
     code: str | None = None
     """Digest of the code of a user's class; None for the package's own models."""
     task_code: str | None = None
@@ -54,8 +56,10 @@ class RunSpec:
 
     def config(self) -> dict[str, Any]:
         """Return the specification as plain JSON values."""
-        # Runs on the package's own tasks have no such key: their names stay what they were.
-        own = {} if self.task_code is None else {"task_code": self.task_code}
+        # Most runs have none of these keys: the names of earlier ones stay what they were.
+        own: dict[str, Any] = {} if self.task_code is None else {"task_code": self.task_code}
+        if self.further_tests:
+            own["further_tests"] = [task.config() for task in self.further_tests]
         return {
             "format": RUN_FORMAT,
             "stage": self.stage,

@@ -30,6 +30,7 @@ from lstm_baseline.tasks.strings import (
     draw_lengths,
     kept,
     lengths_of,
+    rows_of_a_test,
     with_padding,
 )
 from lstm_baseline.tasks.telling import classes, in_a_row
@@ -74,6 +75,10 @@ class AutomatonTask(GeneratedTask):
         self.lengths, self.every_step = kept(self._range), bool(every_step)
         self.per_step = self.every_step
         self.input_size, self.output_size = len(self.symbols), len(self.answers)
+        longest = self._range[1]
+        outputs = self.output_size * (longest if self.every_step else 1)
+        self.test_size = self.ladder_size = rows_of_a_test(longest, outputs)
+        self.validation_size = min(self.validation_size, self.test_size)
 
     @cached_property
     @abstractmethod

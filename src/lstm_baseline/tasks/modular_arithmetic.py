@@ -32,7 +32,14 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import certain, uniform
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
-from lstm_baseline.tasks.strings import PADDING, Lengths, as_lengths_range, kept, lengths_of
+from lstm_baseline.tasks.strings import (
+    PADDING,
+    Lengths,
+    as_lengths_range,
+    kept,
+    lengths_of,
+    rows_of_a_test,
+)
 from lstm_baseline.tasks.telling import classes, in_a_row
 
 MODULUS = 5
@@ -79,6 +86,8 @@ class ModularArithmetic(GeneratedTask):
                 f"lengths is {written}; no expression has so many symbols: give "
                 + ("2, 6, 10, …" if self.brackets else "an even number")
             )
+        self.test_size = self.ladder_size = rows_of_a_test(high, MODULUS)
+        self.validation_size = min(self.validation_size, self.test_size)
         self._digits = int(possible[0]), int(possible[-1])
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:

@@ -39,6 +39,14 @@ def as_lengths_range(lengths: Lengths, at_least: int = 1) -> tuple[int, int]:
     return low, high
 
 
+def rows_of_a_test(longest: int, outputs: int) -> int:
+    """Return how many rows a test has: at most 20,000, 2²⁰ steps and 2²⁶ outputs.
+
+    Tests of long rows are not longer than others, nor larger: ``outputs`` is a row's numbers.
+    """
+    return max(100, min(20_000, 2**20 // longest, 2**26 // outputs))
+
+
 def kept(lengths: tuple[int, int]) -> Lengths:
     """Return a range as a task's configuration has it: one number where it is one."""
     low, high = lengths

@@ -20,7 +20,7 @@ class EndedRun(NamedTuple):
 def every_run(race: RaceOutcome) -> list[EndedRun]:
     """Return each run once, with its stage and its task; a shared one belongs to the final runs."""
     found: dict[str, EndedRun] = {}
-    for outcome in race.tasks:
+    for outcome in race.trained:
         for contestant in outcome.contestants:
             for seed in contestant.seeds:
                 found[seed.spec.name] = EndedRun("final run", outcome.title, seed.spec, seed.result)

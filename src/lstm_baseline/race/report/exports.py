@@ -14,7 +14,7 @@ from typing import Any
 
 from lstm_baseline.engine.storage import write_json, write_whole
 from lstm_baseline.plots.svg import to_paper
-from lstm_baseline.race.outcomes import RaceOutcome, SeedOutcome, SweepOutcome
+from lstm_baseline.race.outcomes import RaceOutcome, SeedOutcome, SweepOutcome, TaskOutcome
 from lstm_baseline.race.report.latex import results_latex
 from lstm_baseline.race.report.sections import Picture
 from lstm_baseline.race.report.verdict_file import verdict_as_data
@@ -104,17 +104,17 @@ def _rows(race: RaceOutcome) -> Iterator[dict[str, Any]]:
             for rerun in contestant.reruns:
                 yield _row("rerun", outcome.title, rerun.spec, rerun.result)
             for seed in contestant.seeds:
-                yield _final_row("final", outcome.title, seed)
+                yield _final_row(outcome, seed)
     for swept in race.sweeps:
         for seed in swept.runs:
-            yield _final_row("sweep", swept.title, seed)
+            yield _row("sweep", swept.title, seed.spec, seed.result) | _standing(seed)
         if not swept.sweep.train:
             yield from _test_rows(race, swept)
 
 
 def _test_rows(race: RaceOutcome, swept: SweepOutcome) -> Iterator[dict[str, Any]]:
     """Yield the scores of the race's own models at every value of a sweep that only tests."""
-    (outcome,) = (each for each in race.tasks if each.task is swept.sweep.task)
+    (outcome,) = (each for each in race.trained if each.task is swept.sweep.task)
     for contestant in outcome.contestants:
         points = swept.points[contestant.model]
         for task, point in zip(swept.sweep.tasks, points, strict=True):
@@ -127,8 +127,20 @@ def _test_rows(race: RaceOutcome, swept: SweepOutcome) -> Iterator[dict[str, Any
                 }
 
 
-def _final_row(stage: str, title: str, seed: SeedOutcome) -> dict[str, Any]:
-    return _row(stage, title, seed.spec, seed.result) | {
+def _final_row(outcome: TaskOutcome, seed: SeedOutcome) -> dict[str, Any]:
+    if outcome.trained_on is None:
+        return _row("final", outcome.title, seed.spec, seed.result) | _standing(seed)
+    return _who("further test", outcome.title, seed.spec, outcome.task) | {
+        "score": seed.result.score,
+        "standard_error": seed.result.standard_error,
+        "status": seed.result.status,
+        "reason": seed.result.reason,
+        **_standing(seed),
+    }
+
+
+def _standing(seed: SeedOutcome) -> dict[str, Any]:
+    return {
         "normalised": seed.normalised,
         "value": seed.value,
         "learned": "yes" if seed.learned else "no",

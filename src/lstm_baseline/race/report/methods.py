@@ -74,6 +74,7 @@ def methods(race: RaceOutcome, environment: Environment) -> Methods:
         *_training(config, citations),
         *_tuning(race, config, citations),
         *_seeds(race, config, citations),
+        *_further_tests(race, config),
         *_sweeps(race, config),
         *_scores(race, citations),
         *_verdict(race, config, citations),
@@ -123,7 +124,7 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
             ]
         )
     sizes = []
-    for task, outcome in zip(config["tasks"], race.tasks, strict=True):
+    for task, outcome in zip(config["tasks"], race.trained, strict=True):
         for found, (name, width) in zip(outcome.contestants, task["widths"].items(), strict=True):
             state = formats.NOTHING if found.state_size is None else value(found.state_size)
             size = value(found.num_params)
@@ -143,7 +144,8 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
 
 def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]:
     parts = []
-    for place, (each, outcome) in enumerate(zip(config["tasks"], race.tasks, strict=True), start=1):
+    tasks = zip(config["tasks"], race.trained, strict=True)
+    for place, (each, outcome) in enumerate(tasks, start=1):
         task = outcome.task
         stated = ("task", "metric", "widths", "code")
         given = {key: v for key, v in each.items() if key not in stated}
@@ -233,7 +235,7 @@ def _tuning(race: RaceOutcome, config: Config, citations: Citations) -> list[str
             *_values(found.settings.model_dump(), names),
             "" if any(trial.score is not None for trial in found.trials) else "no trial finished",
         ]
-        for outcome in race.tasks
+        for outcome in race.trained
         for found in outcome.contestants
     ]
     shown = [escape_markdown(name) for name in names]
@@ -285,7 +287,7 @@ def _whole(settings: Config) -> Config:
 
 def _chosen(race: RaceOutcome) -> list[dict[str, Any]]:
     """Return the settings of all final runs."""
-    return [each.settings.model_dump() for outcome in race.tasks for each in outcome.contestants]
+    return [each.settings.model_dump() for outcome in race.trained for each in outcome.contestants]
 
 
 def _differing(given: Iterable[Config], base: Config, space: Iterable[str]) -> list[str]:
@@ -338,10 +340,24 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
+def _further_tests(race: RaceOutcome, config: Config) -> list[str]:
+    parts = []
+    for each in config.get("further_tests", ()):
+        title = escape_markdown(race.trained[each["task"]].title)
+        rest = {key: found for key, found in each.items() if key not in ("task", "arguments")}
+        parts.append(
+            f"The models of task {each['task'] + 1} ({title}) are tested with "
+            f"{pairs(each['arguments'])}, too, and have a verdict there as on a task of its own, "
+            "with the ladder that is measured there. They are held against its rules alone, not "
+            f"against their networks before training.{f' Further: {pairs(rest)}.' if rest else ''}"
+        )
+    return ["## Further tests", *parts] if parts else []
+
+
 def _sweeps(race: RaceOutcome, config: Config) -> list[str]:
     parts = []
     for each in config["sweeps"]:
-        title = escape_markdown(race.tasks[each["task"]].title)
+        title = escape_markdown(race.trained[each["task"]].title)
         values = ", ".join(map(value, each["values"]))
         how = (
             "models trained at the task's own value are tested at every value"
@@ -403,7 +419,10 @@ def _verdict(race: RaceOutcome, config: Config, citations: Citations) -> list[st
     plan, rule = race.plan, config["verdict"]
     if not plan.challengers:
         return ["## Verdict", f"There is none, with one contestant ({pairs(rule)})."]
-    planned = len(plan.tasks) * len(plan.challengers)
+    planned = plan.num_comparisons
+    judged = counted(len(plan.tasks), "task")
+    if plan.further_tests:
+        judged += f" and {counted(len(plan.further_tests), 'further test')}"
     made = sum(len(duel.compared) for duel in race.duels)
     pairs_of_runs = len(config["seeds"])
     exact = (
@@ -423,7 +442,7 @@ def _verdict(race: RaceOutcome, config: Config, citations: Citations) -> list[st
         f"confidence of {escape_markdown(words.confidence(plan.rule))} is that of one comparison "
         f"alone. Holm's method{citations.cite('holm1979')} corrects p over all comparisons that "
         f"are made: {made} of the {planned} planned "
-        f"({counted(len(plan.tasks), 'task')} × {counted(len(plan.challengers), 'challenger')}); a "
+        f"({judged} × {counted(len(plan.challengers), 'challenger')}); a "
         "task that neither learned, or whose best heuristic is perfect, is not compared. "
         "The probability of doing better with a seed is the share of such pairs, ties counting "
         f"half, with an exact interval{citations.cite('clopper1934')}; it decides nothing. "

@@ -80,7 +80,7 @@ def threshold_rule(outcome: TaskOutcome) -> str:
 
 def shortage(plan: Plan, found: Shortage) -> str:
     """Return the warning before a race that there are too few seeds for a verdict."""
-    comparisons = counted(len(plan.tasks) * len(plan.challengers), "comparison")
+    comparisons = counted(plan.num_comparisons, "comparison")
     return (
         f"{seeds(plan.seeds)} cannot decide any task: p is at least {found.smallest_p:.3g}, and "
         f"over {comparisons} at a level of {plan.rule.level:g} one has to reach "
@@ -94,7 +94,7 @@ def power(plan: Plan) -> str:
     margin = f" beyond the margin of {plan.rule.margin:g}" if plan.rule.margin else ""
     return (
         f"power: with {seeds(plan.seeds)} and "
-        f"{counted(len(plan.tasks) * len(plan.challengers), 'comparison')}, a difference of one "
+        f"{counted(plan.num_comparisons, 'comparison')}, a difference of one "
         f"standard deviation{margin} is found on a task in about {100 * plan.power:.0f}% of races"
     )
 

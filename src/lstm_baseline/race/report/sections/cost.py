@@ -176,7 +176,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
     """Return two figures for each task: against state, and against seconds of training."""
     found = [
         _picture(place, outcome, against)
-        for place, outcome in enumerate(race.tasks, 1)
+        for place, outcome in enumerate(race.trained, 1)
         for against in _AXES
     ]
     return [picture for picture in found if picture is not None]

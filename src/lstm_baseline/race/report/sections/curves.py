@@ -162,7 +162,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
     """Return two figures for each task: against steps, and against seconds."""
     return [
         _picture(place, outcome, against)
-        for place, outcome in enumerate(race.tasks, 1)
+        for place, outcome in enumerate(race.trained, 1)
         for against in words.TIME_AXES
     ]
 

@@ -28,7 +28,14 @@ from lstm_baseline.plots.drawing import (
     styled,
     wrapped_label,
 )
-from lstm_baseline.plots.formats import listing, metric_label, model_label, number, seeds
+from lstm_baseline.plots.formats import (
+    listing,
+    metric_label,
+    model_label,
+    number,
+    seeds,
+    value_label,
+)
 from lstm_baseline.plots.layout import label_right
 from lstm_baseline.race.outcomes import Point, RaceOutcome, SweepOutcome
 from lstm_baseline.race.report.sections.section import Picture, Section, draw, file_name
@@ -254,7 +261,7 @@ def _set_places(
     if numbers:
         label_places(axes, places.tolist(), [f"{value:,}" for value in data.values])
     else:
-        label_columns(axes, [str(value) for value in data.values])
+        label_columns(axes, [value_label(value) for value in data.values])
 
 
 def _how_to_read(data: DifficultyCurves) -> str:
@@ -263,21 +270,26 @@ def _how_to_read(data: DifficultyCurves) -> str:
     if any(curve.num_failed.any() for curve in data.curves):
         text += "; ×: a seed failed"
     if data.trained_at is not None:
-        text += f"; trained at {data.argument} = {data.trained_at}, tested beyond training"
+        text += (
+            f"; trained at {data.argument} = {value_label(data.trained_at)}, tested beyond training"
+        )
     return text
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return a figure for each sweep."""
-    return [_picture(place, outcome) for place, outcome in enumerate(race.sweeps, 1)]
+    """Return a figure for each sweep, and for each argument that further tests vary."""
+    return [
+        *(_picture("sweep", place, each) for place, each in enumerate(race.sweeps, 1)),
+        *(_picture("test", place, each) for place, each in enumerate(race.test_curves, 1)),
+    ]
 
 
-def _picture(place: int, outcome: SweepOutcome) -> Picture:
-    values = [str(value) for value in outcome.sweep.values]
+def _picture(slot: str, place: int, outcome: SweepOutcome) -> Picture:
+    values = [value_label(value) for value in outcome.sweep.values]
     how = "trained at each" if outcome.sweep.train else "trained at the task's own"
     return draw(
-        ("sweep", place),
-        file_name("sweep", place, outcome.title, outcome.sweep.vary),
+        (slot, place),
+        file_name(slot, place, outcome.title, outcome.sweep.vary),
         difficulty_figure(difficulty_curves(outcome)),
         f"{outcome.title}: test {metric_label(outcome.metric)}, at {outcome.sweep.vary} of "
         f"{listing(values)}, {how}.",
@@ -286,7 +298,7 @@ def _picture(place: int, outcome: SweepOutcome) -> Picture:
 
 
 def _has_sweeps(race: RaceOutcome) -> bool:
-    return bool(race.sweeps)
+    return bool(race.sweeps or race.test_curves)
 
 
 SECTION = Section("difficulty", "Difficulty", pictures, is_shown=_has_sweeps)

@@ -41,7 +41,7 @@ def _failures(race: RaceOutcome) -> list[Failure]:
     for swept in race.sweeps:
         if swept.sweep.train:
             continue
-        (outcome,) = (each for each in race.tasks if each.task is swept.sweep.task)
+        (outcome,) = (each for each in race.trained if each.task is swept.sweep.task)
         for contestant in outcome.contestants:
             for value, point in zip(
                 swept.sweep.values, swept.points[contestant.model], strict=True

@@ -285,7 +285,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
     A model that cannot be shown has a picture that gives the reason.
     """
     found = []
-    for place, outcome in enumerate(race.tasks, 1):
+    for place, outcome in enumerate(race.trained, 1):
         seen = []
         for nth, contestant in enumerate(outcome.contestants, 1):
             inside = _look(contestant, runs)
@@ -367,7 +367,7 @@ def _title(contestant: ContestantOutcome) -> str:
 
 
 def _facts(race: RaceOutcome) -> Mapping[str, object]:
-    return {"looked_into": [[_title(c) for c in outcome.contestants] for outcome in race.tasks]}
+    return {"looked_into": [[_title(c) for c in outcome.contestants] for outcome in race.trained]}
 
 
 SECTION = Section("inside", "Inside the models", pictures, _facts)

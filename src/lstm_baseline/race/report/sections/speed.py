@@ -127,7 +127,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
     """Return two figures for each task that has a threshold: against steps and against seconds."""
     found = [
         _picture(place, outcome, against)
-        for place, outcome in enumerate(race.tasks, 1)
+        for place, outcome in enumerate(race.trained, 1)
         for against in words.TIME_AXES
     ]
     return [picture for picture in found if picture is not None]

@@ -145,7 +145,7 @@ def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
     """Return the figures of each task, if anything was tuned."""
     found = [
         picture
-        for place, outcome in enumerate(race.tasks, 1)
+        for place, outcome in enumerate(race.trained, 1)
         for picture in (_picture(place, outcome), learning_rates.picture(race, place, outcome))
     ]
     return [picture for picture in found if picture is not None]

@@ -209,7 +209,7 @@ def all_mistakes(race: RaceOutcome, runs: Path) -> list[TaskMistakes]:
             outcome.title,
             tuple(_of_contestant(each, outcome, task, runs) for each in outcome.contestants),
         )
-        for outcome in race.tasks
+        for outcome in race.trained
         if (task := _told(outcome)) is not None
     ]
 
@@ -219,7 +219,7 @@ def _from_runs(race: RaceOutcome, runs: Path) -> Mapping[str, object]:
 
 
 def _is_shown(race: RaceOutcome) -> bool:
-    return any(_told(outcome) is not None for outcome in race.tasks)
+    return any(_told(outcome) is not None for outcome in race.trained)
 
 
 SECTION = Section("wrong", "Wrong answers", from_runs=_from_runs, is_shown=_is_shown)
