@@ -20,7 +20,8 @@ from lstm_baseline.runs.run import RunResult
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import Task
 from lstm_baseline.tasks.base import Rung
-from lstm_baseline.tasks.ladder import best_heuristic, best_oracle
+from lstm_baseline.tasks.ladder import best_heuristic, best_oracle, normalise
+from lstm_baseline.tasks.memoryless import memoryless_rungs
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import TrainingSettings
 
@@ -127,6 +128,26 @@ class TaskOutcome:
     def metric(self) -> Metric:
         """The task's metric."""
         return self.task.metric
+
+    @property
+    def memoryless(self) -> tuple[Rung, ...]:
+        """Models without memory that were fitted to it, worst first; they decide nothing."""
+        return memoryless_rungs(self.task)
+
+    @property
+    def near_memoryless(self) -> tuple[str, ...]:
+        """Contestants that learned and do hardly better than the best of these, if any."""
+        if not self.memoryless:
+            return ()
+        reached = normalise(self.memoryless[-1].score, self.ladder, self.metric)
+        return tuple(
+            each.model
+            for each in self.contestants
+            if each.learned
+            and each.normalised is not None
+            and reached is not None
+            and reached > each.normalised.mean - scores.NEAR
+        )
 
     @property
     def best_heuristic(self) -> Rung | None:

@@ -24,6 +24,9 @@ from lstm_baseline.tasks.ladder import best_heuristic, best_oracle, is_better, n
 from lstm_baseline.tasks.metrics import Metric
 from lstm_baseline.training import Record
 
+NEAR = 0.05
+"""How far below a contestant, in normalised score, something that keeps no memory is near it."""
+
 _LAST_PART = 0.2
 _LEAST_GAIN = 0.01
 

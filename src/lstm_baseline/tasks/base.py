@@ -17,7 +17,8 @@ _TRAIN, _VALIDATION, _TEST, _LADDER = 1, 2, 3, 4
 _MOST_BELIEFS = 2**24
 """Numbers that a rule's beliefs hold at a time."""
 
-RungKind = Literal["chance", "heuristic", "oracle"]
+RungKind = Literal["chance", "heuristic", "oracle", "fitted"]
+"""A fitted rung is a model without memory (``memoryless.py``): no task's ladder has it."""
 
 
 class Rung(NamedTuple):

@@ -16,6 +16,7 @@ from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.checks import check_task
 from lstm_baseline.tasks.ladder import unbeaten
+from lstm_baseline.tasks.memoryless import memoryless_rungs
 from lstm_baseline.tasks.own_task import is_own_task
 from lstm_baseline.training import Record
 
@@ -85,10 +86,10 @@ def _run_with_bar(spec: RunSpec, folder: Path, console: Console) -> RunResult:
 
 
 def _score_table(spec: RunSpec, result: RunResult, ladder: Sequence[Rung]) -> Table:
-    """Return a table of scores on the test samples, worst rung first and the model last."""
+    """Return a table of test scores: the ladder, what was fitted without memory, the model."""
     table = Table("test score", formats.metric_label(spec.task.metric))
     table.columns[1].justify = "right"
-    for rung in ladder:
+    for rung in (*ladder, *memoryless_rungs(spec.task, spec.seed)):
         kind = "" if rung.kind == rung.name else f" ({rung.kind})"
         table.add_row(f"{rung.name}{kind}", formats.number(rung.score))
     table.add_row(f"{spec.model}, untrained", formats.number(result.untrained_score))

@@ -161,6 +161,10 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
             f"{value(rung.score)}"
             for rung in outcome.ladder
         )
+        fitted = "; ".join(
+            f"{escape_markdown(rung.description)} {value(rung.score)}"
+            for rung in outcome.memoryless
+        )
         parts.append(
             f"{place}. Task {value(each['task'])}{citations.cite(*own)}: "
             f"{_sentence(task.summary)} {code}Arguments: {pairs(given) or 'none'}. "
@@ -169,7 +173,8 @@ def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]
             f"{'at every step' if task.per_step else 'one a sequence'}. "
             f"Loss: {task.loss.replace('_', ' ')}. Metric: {value(each['metric'])} "
             f"({'higher' if outcome.metric.higher_is_better else 'lower'} is better). "
-            f"{_samples(task)} Ladder: {ladder or 'none'}."
+            f"{_samples(task)} Ladder: {ladder or 'none'}. "
+            f"Fitted without memory, deciding nothing: {fitted or 'none'}."
         )
     return ["## Tasks", *parts]
 

@@ -78,6 +78,16 @@ def threshold_rule(outcome: TaskOutcome) -> str:
     return f"half way from {outcome.best_heuristic.name} to {outcome.oracle.name}"
 
 
+def solvable_without_memory(outcome: TaskOutcome) -> str:
+    """Return that a model without memory comes near a contestant."""
+    names = listing([the(name) for name in outcome.near_memoryless])
+    best = outcome.memoryless[-1]
+    return (
+        f"Solvable without memory: {best.description} scores {number(best.score)}, no less or "
+        f"hardly less than {names}."
+    )
+
+
 def shortage(plan: Plan, found: Shortage) -> str:
     """Return the warning before a race that there are too few seeds for a verdict."""
     comparisons = counted(plan.num_comparisons, "comparison")
