@@ -1,4 +1,4 @@
-"""aⁿbⁿcⁿ: as many b's as a's, and as many c's; what comes next?
+"""aⁿbⁿcⁿ: as many b's as a's, and as many c's; the next symbol is to be said.
 
 A row begins with the mark "#"; then come words, aⁿbⁿcⁿ, each followed by the mark and with an n of
 its own, drawn uniformly from the range N₁ … N₂, until the row is full. It holds many words, and not
@@ -11,16 +11,18 @@ Ladder, as cross-entropy in nats. Only n is uncertain, so that for N = N₂ − 
 
     oracle         ln N    it counts, and knows when b's and c's end; a's end after k of them with
                            probability P(n = k | n ≥ k)
-    last run     2 ln N    it compares b's with a's, but counts c's as if nothing came before
+    last run
+    alone        2 ln N    it compares b's with a's, but counts c's as if nothing came before
     runs alone   3 ln N    it counts each run as if nothing came before
 
-Besides, chance ln (num_symbols + 1) at every step, and the last symbol alone. With two symbols,
-"runs alone" costs 2 ln N, and "last run alone" is left out. The oracle's score is the optimum; with u_t
-the probability of a mark at step t, and h(k) the entropy of whether the a's end after k of them,
+Besides, chance is ln (num_symbols + 1) at every step, and one rule knows the last symbol alone, and
+how often a run of it ends. With two symbols "runs alone" costs 2 ln N, and "last run alone" is left
+out. The oracle's score is the optimum; with u_t the probability of a mark at step t, and h(k) the
+entropy of whether the a's end after k of them,
 
     optimum = 1/T Σ_t Σ_k u_{t−k} P(n ≥ k) h(k)  →  ln N / (num_symbols (N₁ + N₂)/2 + 1)
 
-for T → ∞, with k up to N₂ and all of t and t − k among the row's steps.
+for T → ∞; k is at most N₂, and steps are numbered from 0 on.
 
 Source: Gers and Schmidhuber 2001, one word at a time; Weiss et al. 2018 (arXiv 1805.04908); Lan et
 al. 2022 (arXiv 2111.00600), who hold networks against the optimum.
@@ -69,7 +71,7 @@ class Counting(GeneratedTask):
     noisy = True
 
     def __init__(
-        self, n: int | list[int] | tuple[int, int] = 10, num_symbols: int = 3, length: int = 64
+        self, n: int | list[int] | tuple[int, int] = 10, num_symbols: int = 3, length: int = 128
     ) -> None:
         self._range = _as_range(n)
         self.n = self._range[1] if self._range[0] == 1 else list(self._range)
@@ -195,9 +197,7 @@ class Counting(GeneratedTask):
     def _counted(self, compared: int, x: NDArray) -> FloatArray:
         """Return logits of who counts runs, and compares those of the first symbols."""
         steps = np.arange(x.shape[1])
-        begins = np.concatenate(
-            [np.ones((len(x), 1), bool), x[:, 1:] != x[:, :-1]], axis=1
-        )
+        begins = np.concatenate([np.ones((len(x), 1), bool), x[:, 1:] != x[:, :-1]], axis=1)
         number = 1 + steps - np.maximum.accumulate(np.where(begins, steps, 0), axis=1)
         last_a = np.maximum.accumulate(np.where(x == 0, steps, 0), axis=1)
         n = np.take_along_axis(number, last_a, axis=1)

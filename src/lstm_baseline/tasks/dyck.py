@@ -1,4 +1,4 @@
-"""Dyck-(k, d): brackets of k kinds, nested at most d deep; which one comes next?
+"""Dyck-(k, d): brackets of k kinds, nested at most d deep; the next one is to be said.
 
 At depth 0 a bracket opens, at depth d the bracket opened last closes, and between them each happens
 with probability ½; a bracket that opens is of any kind, all equally likely. A row is a stream that
@@ -158,9 +158,9 @@ class Dyck(GeneratedTask):
 
     @cached_property
     def _occupancy(self) -> FloatArray:
-        """P(depth, last bracket opened) after t = 0 … T brackets, (T + 1, d + 1, 2), [closed, open].
+        """P(depth, whether the last bracket opened) after t = 0 … T brackets, (T + 1, d + 1, 2).
 
-        Before the first bracket none is open, which stands as closed.
+        Before the first bracket there is no last one, which stands as one that closed.
         """
         found = np.zeros((self.length + 1, self.max_depth + 1, 2))
         found[0, 0, 0] = 1

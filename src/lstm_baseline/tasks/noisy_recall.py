@@ -1,4 +1,4 @@
-"""Noisy in-context recall: pairs of key and value among noise; a key comes again, what is its value?
+"""Noisy in-context recall: keys with values among noise; at a known key its value is to be said.
 
 A row has one value for each key, drawn independently. It is filled from the left: with probability
 ``noise`` comes a noise token, otherwise a pair, a key and then its value; keys are drawn with
@@ -13,7 +13,7 @@ Ladder, as accuracy at the keys that come again: chance 1/V; any value 2/V; the 
 value shown most often so far; the last pair, whose value is right if its key is this one, and
 otherwise the value shown most often; oracle 1, which keeps the pairs.
 
-Source: Poli et al. 2024 (arXiv 2403.17844), section 3, with T = 128 and a fifth of noise, which
+Source: Poli et al. 2024 (arXiv 2403.17844), with T = 128 and a fifth of noise, which
 there comes in twos.
 """
 
@@ -80,15 +80,16 @@ class NoisyRecall(GeneratedTask):
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw independent samples: x and y (B, T), and the mask of the keys that come again."""
         shape, half = (size, self.length), self._num_keys
-        widths = np.where(rng.random(shape, dtype=np.float32) < self.noise, 1, 2)
-        starts = widths.cumsum(axis=1) - widths
-        row, place = ((starts < self.length) & (widths == 2)).nonzero()
-        is_key = np.zeros(shape, bool)
-        is_key[row, starts[row, place]] = True
+        is_noise = rng.random(shape[::-1], dtype=np.float32) < self.noise
+        is_key, before = np.empty_like(is_noise), np.zeros(size, bool)
+        for t, noise_comes in enumerate(is_noise):
+            # After a key its value comes, whatever was drawn.
+            is_key[t] = before = ~(before | noise_comes)
+        is_key = is_key.T
         keys = rng.integers(half, size=shape)
         values = half + rng.integers(half, size=(size, half))
         noise = rng.integers(self.vocabulary, self.input_size, size=shape)
-        of_keys = np.take_along_axis(values, keys, axis=1)
+        of_keys = values.take(keys + half * np.arange(size)[:, None])
         x = np.where(is_key, keys, noise)
         x[:, 1:] = np.where(is_key[:, :-1], of_keys[:, :-1], x[:, 1:])
         y = np.where(is_key, of_keys, 0)
@@ -113,7 +114,7 @@ class NoisyRecall(GeneratedTask):
         ]
 
     def tell(self, x: NDArray) -> str:
-        """Return the tokens, noise as a dot, and the question."""
+        """Return the tokens, those of noise after a dot, and the question."""
         return f"{in_a_row(map(self._written, x.tolist()), ' ')}; which values do known keys have?"
 
     def answer(self, row: NDArray) -> str:
@@ -125,11 +126,10 @@ class NoisyRecall(GeneratedTask):
 
     def _first_steps(self, x: NDArray) -> NDArray:
         """Return the step at which each key comes first, T − 1 where it never does, (B, keys)."""
-        found = np.full((len(x), self._num_keys), x.shape[1] - 1)
-        for key in range(self._num_keys):
-            at = x == key
-            found[:, key] = np.where(at.any(axis=1), at.argmax(axis=1), x.shape[1] - 1)
-        return found
+        keys = np.arange(self._num_keys)
+        first = np.stack([(x == key).argmax(axis=1) for key in keys], axis=1)
+        is_there = np.take_along_axis(x, first, axis=1) == keys
+        return np.where(is_there, first, x.shape[1] - 1)
 
     def _comes_again(self, x: NDArray) -> NDArray:
         """Return at which steps a key was shown before, (B, T)."""
@@ -146,7 +146,7 @@ class NoisyRecall(GeneratedTask):
         return np.asarray(np.maximum.accumulate(np.where(self._is_value(x), steps, 0), axis=1))
 
     def _most_frequent(self, x: NDArray) -> NDArray:
-        """Return whether each token is a value shown most often so far, (B, T, V); all are first."""
+        """Return which values were shown most often so far, (B, T, V); all of them at first."""
         counts = (x[..., None] == np.arange(self._num_keys, self.vocabulary)).cumsum(axis=1)
         found = np.zeros((*x.shape, self.vocabulary), bool)
         found[..., self._num_keys :] = counts == counts.max(axis=-1, keepdims=True)
@@ -168,9 +168,7 @@ class NoisyRecall(GeneratedTask):
 
     def _last_pair(self, x: NDArray) -> FloatArray:
         step = self._last_values(x)
-        value, key = (
-            np.take_along_axis(x, np.maximum(at, 0), axis=1) for at in (step, step - 1)
-        )
+        value, key = (np.take_along_axis(x, np.maximum(at, 0), axis=1) for at in (step, step - 1))
         is_same = (x == key) & (step > 0)
         logits = self._frequent(x)
         logits[is_same] = certain(value[is_same], self.vocabulary)

@@ -91,9 +91,7 @@ class ReverseString(TransductionTask):
 
     def _ends(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
         rows = np.arange(len(tokens))
-        first, last = (
-            one_hot(tokens[rows, place], self.num_symbols) for place in (0, lengths - 1)
-        )
+        first, last = (one_hot(tokens[rows, place], self.num_symbols) for place in (0, lengths - 1))
         others = counts_of(tokens, lengths, self.num_symbols) - first - last
         # Where nothing is left between the ends, no mark is either.
         between = np.maximum(others, 0) / np.maximum(lengths - 2, 1)[:, None]

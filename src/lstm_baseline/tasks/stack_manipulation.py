@@ -14,15 +14,14 @@ pops; the height alone, which knows where the end is and guesses bits; the heigh
 action, which knows the bit at the top too, if it was pushed last; the height with the pushes alone;
 oracle 1.
 
-Source: Delétang et al. 2023 (arXiv 2207.02098), appendix A.1. Their loss counts the marks after
-the end.
+Source: Delétang et al. 2023 (arXiv 2207.02098), appendix A.1.
 """
 
 from typing import final
 
 import numpy as np
 
-from lstm_baseline.engine.shapes import FloatArray, IntArray
+from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.encoding import one_hot
 from lstm_baseline.tasks.strings import Lengths
 from lstm_baseline.tasks.transduction import NOTHING, Rule, TransductionTask
@@ -96,7 +95,8 @@ class StackManipulation(TransductionTask):
         return _beliefs(_stack(tokens, _within(tokens, lengths) & (tokens != POP)))
 
     def _height(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
-        return _with_end(np.float32(0.5), tokens, lengths)
+        either = np.full((len(tokens), tokens.shape[1] + 1, 2), 0.5, np.float32)
+        return _with_end(either, tokens, lengths)
 
     def _height_and_last(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
         beliefs = self._height(tokens, lengths)
@@ -110,13 +110,12 @@ class StackManipulation(TransductionTask):
         return _with_end(bits, tokens, lengths)
 
 
-def _within(tokens: IntArray, lengths: IntArray) -> IntArray:
+def _within(tokens: IntArray, lengths: IntArray) -> NDArray:
     """Return which tokens are within their row's length, (B, L)."""
-    within: IntArray = np.arange(tokens.shape[1]) < lengths[:, None]
-    return within
+    return np.asarray(np.arange(tokens.shape[1]) < lengths[:, None])
 
 
-def _heights(tokens: IntArray, used: IntArray) -> IntArray:
+def _heights(tokens: IntArray, used: NDArray) -> IntArray:
     """Return how high the stack is after each token, (B, L), of which some are used."""
     moves = np.where(used, np.where(tokens == POP, -1, 1), 0)
     level = moves.cumsum(axis=1)
@@ -125,7 +124,7 @@ def _heights(tokens: IntArray, used: IntArray) -> IntArray:
     return heights
 
 
-def _stack(tokens: IntArray, used: IntArray) -> tuple[IntArray, IntArray]:
+def _stack(tokens: IntArray, used: NDArray) -> tuple[IntArray, IntArray]:
     """Return the stack (B, L + 1), from the bottom at place 1 on, and its height (B,)."""
     heights = _heights(tokens, used)
     # Place 0 takes what no push writes.
@@ -154,8 +153,10 @@ def _beliefs(found: tuple[IntArray, IntArray]) -> FloatArray:
 
 def _with_end(bits: FloatArray, tokens: IntArray, lengths: IntArray) -> FloatArray:
     """Return beliefs of bits (B, L + 1, 2) with the end where it is, (B, L + 1, 3)."""
-    height = _heights(tokens, _within(tokens, lengths))[:, -1]
-    beliefs = np.zeros((len(tokens), tokens.shape[1] + 1, 3), np.float32)
+    height = _heights(tokens, _within(tokens, lengths))[:, -1, None]
+    beliefs = np.zeros((*bits.shape[:2], 3), np.float32)
     beliefs[..., :END] = bits
-    beliefs[np.arange(len(tokens)), height] = one_hot(np.array(END), 3)
+    marks = np.arange(bits.shape[1])
+    beliefs[marks == height] = one_hot(np.array(END), 3)
+    beliefs[marks > height] = 1 / 3
     return beliefs

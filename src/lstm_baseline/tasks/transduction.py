@@ -11,8 +11,8 @@ Ladder, as accuracy at the marks: chance, any symbol of the answer; the heuristi
 of which know how many tokens there were; oracle 1. An answer is as long as its string, so that a
 network of fixed size cannot keep it for strings of any length.
 
-Source: Delétang et al. 2023 (arXiv 2207.02098), section 4, as their negative controls of recurrent
-networks.
+Source: Delétang et al. 2023 (arXiv 2207.02098), whose suite leaves out in the metric, and not in
+the loss, what comes after an answer's end.
 """
 
 from abc import abstractmethod
