@@ -7,13 +7,13 @@ training. With num_symbols = 2 words are aⁿbⁿ.
 
 Inputs: tokens (B, T): a, b, c, and the mark. Targets (B, T): the next token, at every step.
 
-Ladder, as cross-entropy in nats. Only n is uncertain, so that for N = N₂ − N₁ + 1 a word costs
+Ladder, as cross-entropy in nats. Only n is uncertain; with N = N₂ − N₁ + 1, a word of a long row
+costs
 
-    oracle         ln N    it counts, and knows when b's and c's end; a's end after k of them with
-                           probability P(n = k | n ≥ k)
-    last run
-    alone        2 ln N    it compares b's with a's, but counts c's as if nothing came before
-    runs alone   3 ln N    it counts each run as if nothing came before
+    oracle           ln N    counts: b's and c's end when they are n, a's after k of them with
+                             probability P(n = k | n ≥ k)
+    last run alone   2 ln N  compares b's with a's, and knows of a run of c's how long it is
+    runs alone       3 ln N  knows of every run how long it is
 
 Besides, chance is ln (num_symbols + 1) at every step, and one rule knows the last symbol alone, and
 how often a run of it ends. With two symbols "runs alone" costs 2 ln N, and "last run alone" is left
@@ -168,19 +168,29 @@ class Counting(GeneratedTask):
         return marks
 
     @cached_property
-    def _end_after(self) -> FloatArray:
-        """P(a run ends | its symbol), by symbol: of all steps of a row, expected exactly."""
+    def _runs(self) -> tuple[FloatArray, FloatArray]:
+        """By symbol and length of its run so far, steps of a row and how many end a run.
+
+        Expected numbers, exactly, (num_symbols + 1, N₂ + 1) each.
+        """
         low, high = self._range
         begun = self._marks.cumsum()
-        steps, ends = np.zeros((2, self.input_size))
+        steps, ends = np.zeros((2, self.input_size, high + 1))
         for n in range(low, high + 1):
-            word = np.repeat(np.arange(self.num_symbols), n)
-            word = np.concatenate([[self._mark], word, [self._mark]])
+            symbols = np.append(self._mark, np.repeat(np.arange(self.num_symbols), n))
+            number = np.append(1, np.tile(np.arange(1, n + 1), self.num_symbols))
             # A word reaches this far within the row if its mark stands as far before the end.
-            reach = begun[self.length - len(word) + 1 : self.length][::-1]
-            np.add.at(steps, word[:-1], reach)
-            np.add.at(ends, word[:-1], reach * (word[1:] != word[:-1]))
-        return ends / steps
+            reach = begun[self.length - len(symbols) :][::-1]
+            np.add.at(steps, (symbols, number), reach)
+            is_end = (number == n) | (symbols == self._mark)
+            np.add.at(ends, (symbols, number), reach * is_end)
+        return steps, ends
+
+    @cached_property
+    def _end_after(self) -> FloatArray:
+        """P(a run ends | symbol, length so far), (num_symbols + 1, N₂ + 1); 1 where none is."""
+        steps, ends = self._runs
+        return np.divide(ends, steps, out=np.ones_like(ends), where=steps > 0)
 
     def _logits(self, x: NDArray, ending: NDArray) -> FloatArray:
         """Return logits of who believes that runs end with these probabilities (B, T)."""
@@ -192,7 +202,8 @@ class Counting(GeneratedTask):
         return np.zeros((*x.shape, self.output_size), np.float32)
 
     def _last(self, x: NDArray) -> FloatArray:
-        return self._logits(x, self._end_after[x])
+        steps, ends = (of_lengths.sum(axis=1) for of_lengths in self._runs)
+        return self._logits(x, (ends / steps)[x])
 
     def _counted(self, compared: int, x: NDArray) -> FloatArray:
         """Return logits of who counts runs, and compares those of the first symbols."""
@@ -201,10 +212,10 @@ class Counting(GeneratedTask):
         number = 1 + steps - np.maximum.accumulate(np.where(begins, steps, 0), axis=1)
         last_a = np.maximum.accumulate(np.where(x == 0, steps, 0), axis=1)
         n = np.take_along_axis(number, last_a, axis=1)
-        ending = self._hazard[np.minimum(number, self._range[1])]
+        ending = self._end_after[x, np.minimum(number, self._range[1])]
         is_known = (x > 0) & (x < compared)
         ending = np.where(is_known, number >= n, ending)
-        return self._logits(x, np.where(x == self._mark, 1, ending))
+        return self._logits(x, ending)
 
 
 def _as_range(n: object) -> tuple[int, int]:

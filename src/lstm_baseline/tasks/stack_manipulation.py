@@ -68,7 +68,7 @@ class StackManipulation(TransductionTask):
 
     def heuristics(self) -> list[tuple[str, str, Rule]]:
         """Return the rules that keep less than a stack."""
-        return [
+        rules: list[tuple[str, str, Rule]] = [
             ("initial stack", "the stack shown, without any action", self._initial),
             ("actions alone", "the actions, on an empty stack", self._actions),
             ("pushes alone", "all bits shown and pushed, without any pop", self._pushes),
@@ -78,12 +78,12 @@ class StackManipulation(TransductionTask):
                 "any bits but one that was pushed last, and the end where it is",
                 self._height_and_last,
             ),
-            (
-                "height and pushes",
-                "all bits shown and pushed, without any pop, and the end where it is",
-                self._height_and_pushes,
-            ),
         ]
+        # A single action after a single bit is no stack yet.
+        if self._range[1] > 2:
+            with_end = "all bits shown and pushed, without any pop, and the end where it is"
+            rules.append(("height and pushes", with_end, self._height_and_pushes))
+        return rules
 
     def _initial(self, tokens: IntArray, lengths: IntArray) -> FloatArray:
         return _beliefs(_stack(tokens, _within(tokens, lengths) & (tokens < POP)))
