@@ -194,6 +194,10 @@ class TestInductionHeads:
         found = scores(make_task("induction-heads", vocabulary=6, length=12))
         assert found["chance"] == pytest.approx(1 / 5)
         # Right where the mark stood just before it, and by chance elsewhere.
+        task = make_task("induction-heads", vocabulary=6, length=12)
+        batch = task.sample(500, np.random.default_rng(3))
+        last = {rule.name: rule for rule in task.predictors()}["last token"].predict(batch.x)
+        assert (last.argmax(axis=1) == batch.x[:, 10]).all()
         assert found["last token"] == pytest.approx(1 / 10 + 9 / 10 / 5, abs=0.01)
         # The answer is one of ten tokens, so the most frequent is right as often as it occurs.
         rng = np.random.default_rng(2)
