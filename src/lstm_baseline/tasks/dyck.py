@@ -136,13 +136,14 @@ class Dyck(GeneratedTask):
         """
         after = np.arange(self.max_depth + 1)[:, None] + [-1, 1]
         after[0], after[-1] = 1, self.max_depth - 1
-        flat = after.astype(np.uint8).ravel()
-        depths = np.empty(coins.shape[::-1], np.uint8)
-        depth = np.zeros(len(coins), np.int64)
+        # Twice the depth is what the next coin is added to.
+        flat = 2 * after.ravel()
+        doubled = np.empty(coins.shape[::-1], np.int32)
+        now = np.zeros(len(coins), np.int64)
         for t, coin in enumerate(np.ascontiguousarray(coins.T)):
-            depth = flat[2 * depth + coin].astype(np.int64)
-            depths[t] = depth
-        found = np.ascontiguousarray(depths.T)
+            now = flat.take(now + coin)
+            doubled[t] = now
+        found = np.ascontiguousarray(doubled.T) // 2
         before = np.concatenate([np.zeros_like(found[:, :1]), found[:, :-1]], axis=1)
         return found > before, found
 
