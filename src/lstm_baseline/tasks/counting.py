@@ -22,7 +22,7 @@ entropy of whether the a's end after k of them,
 
     optimum = 1/T Σ_t Σ_k u_{t−k} P(n ≥ k) h(k)  →  ln N / (num_symbols (N₁ + N₂)/2 + 1)
 
-for T → ∞; k is at most N₂, and steps are numbered from 0 on.
+for T → ∞; k runs from 1 to N₂, and t from 0 to T − 1.
 
 Source: Gers and Schmidhuber 2001, one word at a time; Weiss et al. 2018 (arXiv 1805.04908); Lan et
 al. 2022 (arXiv 2111.00600), who hold networks against the optimum.
@@ -40,6 +40,7 @@ from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import CROSS_ENTROPY, Batch
+from lstm_baseline.tasks.strings import Lengths
 from lstm_baseline.tasks.telling import classes, in_a_row
 
 
@@ -70,9 +71,7 @@ class Counting(GeneratedTask):
     tokens = True
     noisy = True
 
-    def __init__(
-        self, n: int | list[int] | tuple[int, int] = 10, num_symbols: int = 3, length: int = 128
-    ) -> None:
+    def __init__(self, n: Lengths = 10, num_symbols: int = 3, length: int = 128) -> None:
         self._range = _as_range(n)
         self.n = self._range[1] if self._range[0] == 1 else list(self._range)
         self.num_symbols = as_size("num_symbols", num_symbols, at_least=2, at_most=3)
@@ -139,7 +138,7 @@ class Counting(GeneratedTask):
         return f"{self.answer(x)}; which symbol comes next, after each of them?"
 
     def answer(self, row: NDArray) -> str:
-        """Return the symbols, those of a run by their number."""
+        """Return the symbols, each with the length of its run."""
         runs = [(self._words[k], len(list(run))) for k, run in groupby(classes(row).tolist())]
         return in_a_row([f"{k}{'' if number == 1 else number}" for k, number in runs], " ")
 

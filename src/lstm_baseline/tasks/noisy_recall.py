@@ -14,7 +14,7 @@ value shown most often so far; the last pair, whose value is right if its key is
 otherwise the value shown most often; oracle 1, which keeps the pairs.
 
 Source: Poli et al. 2024 (arXiv 2403.17844), with T = 128 and a fifth of noise, which
-there comes in twos.
+there comes in twos, and never after the last pair.
 """
 
 from typing import final

@@ -4,12 +4,11 @@ A row has L tokens, and then marks, at each of which one symbol of the answer is
 many marks as the longest answer to L tokens has symbols, so that their number tells nothing.
 
 Inputs: tokens (B, T), the string's and then marks; rows of ``lengths`` tokens before the marks,
-padding after them. Targets (B, T): symbols of the answer, at the marks alone; where an answer is
-shorter than its marks are many, the rest of these counts neither in the loss nor in the metric.
+padding after them. Targets (B, T): symbols of the answer, at the marks alone. A mark after the end
+of the answer counts neither in the loss nor in the metric.
 
 Ladder, as accuracy at the marks: chance, any symbol of the answer; the heuristics of each task, all
-of which know how many tokens there were; oracle 1. An answer is as long as its string, so that a
-network of fixed size cannot keep it for strings of any length.
+of which know how many tokens there were; oracle 1.
 
 Source: Delétang et al. 2023 (arXiv 2207.02098), whose suite leaves out in the metric, and not in
 the loss, what comes after an answer's end.
