@@ -9,6 +9,7 @@ import pytest
 from lstm_baseline import LSTM, InputError
 from lstm_baseline.tasks import Batch, make_task
 from lstm_baseline.tasks.strings import PADDING
+from lstm_baseline.testing import check_task
 from lstm_baseline.training import TrainingSettings, evaluate, train
 
 POP, END = 2, 2
@@ -116,6 +117,10 @@ class TestEveryTransduction:
                 alone = rule.predict(batch.x[k : k + 1])[0]
                 np.testing.assert_array_equal(alone, together[k])
                 assert np.isfinite(together.max(axis=-1)).all()
+
+    @pytest.mark.parametrize("lengths", [24, (18, 24)])
+    def test_it_keeps_the_rules_of_tasks_without_a_note(self, name, lengths):
+        assert check_task(make_task(name, lengths=lengths)) == []
 
     def test_a_shortest_row_leaves_no_rule_that_is_as_good_as_the_oracle(self, name):
         task = make_task(name, lengths=LEAST[name])

@@ -93,8 +93,8 @@ class TransductionTask(GeneratedTask):
         x[:, :most] = np.where(np.arange(most) < lengths[:, None], tokens, self._mark)
         ends = None if drawn is None else 2 * drawn + self.more_marks
         x = with_padding(x, ends)
-        y = np.full(x.shape, NOTHING)
-        y[x == self._mark] = self._at_marks(self.transduce(tokens, lengths), lengths)
+        due = self._at_steps(self.transduce(tokens, lengths), lengths)
+        y = np.where(x == self._mark, due, NOTHING)
         return Batch(x, np.maximum(y, 0), ends, mask=y != NOTHING)
 
     def predictors(self) -> list[Predictor]:
@@ -117,10 +117,14 @@ class TransductionTask(GeneratedTask):
         """Return the symbols of the answer."""
         return in_a_row([self.answers[k] for k in classes(row)], " ")
 
-    def _at_marks(self, of_answers: NDArray, lengths: IntArray) -> NDArray:
-        """Return what belongs to a row's marks, of (B, A, …), row by row, (marks, …)."""
-        marks = np.arange(of_answers.shape[1]) < lengths[:, None] + self.more_marks
-        return np.asarray(of_answers[marks])
+    def _at_steps(self, of_marks: NDArray, lengths: IntArray) -> NDArray:
+        """Return for every step what belongs to its mark, (B, T, …), of what marks have (B, A, …).
+
+        Before the marks it is anything.
+        """
+        steps = np.arange(2 * self._range[1] + self.more_marks)
+        places = (steps - lengths[:, None]).clip(0, of_marks.shape[1] - 1)
+        return np.asarray(of_marks[np.arange(len(of_marks))[:, None], places])
 
     def _chance(self, x: NDArray) -> FloatArray:
         return np.zeros((*x.shape, self.output_size), np.float32)
@@ -133,9 +137,9 @@ class TransductionTask(GeneratedTask):
         shown = x[:, : self._range[1]]
         lengths = np.asarray(((shown >= 0) & (shown < self._mark)).sum(axis=1))
         tokens = np.where(np.arange(shown.shape[1]) < lengths[:, None], shown, 0)
-        logits = np.zeros((*x.shape, self.output_size), np.float32)
-        logits[x == self._mark] = log_probabilities(self._at_marks(rule(tokens, lengths), lengths))
-        return logits
+        beliefs = self._at_steps(rule(tokens, lengths), lengths)
+        is_asked = (x == self._mark)[..., None]
+        return log_probabilities(np.where(is_asked, beliefs, np.float32(1)))
 
 
 def counts_of(tokens: IntArray, lengths: IntArray, num_symbols: int) -> IntArray:
