@@ -1,5 +1,7 @@
 """Memory tasks: each against its definition, row by row, and without known faults of others."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,152 @@ class TestSelectiveCopying:
         task = make_task("selective-copying", length=10, num_recalled=2, num_symbols=4)
         settings = TrainingSettings(
             num_steps=600, batch_size=64, learning_rate=0.01, evaluate_every=200
+        )
+        model = LSTM(6, 32, 4, rng=0)
+        train(model, task, settings, seed=0)
+        assert evaluate(model, task, task.test(0)) > 0.9
+
+
+class TestInductionHeads:
+    @pytest.mark.parametrize("arguments", [(16, 64), (3, 4), (7, 33)])
+    def test_what_followed_the_mark_is_asked_for(self, arguments):
+        vocabulary, length = arguments
+        task = make_task("induction-heads", vocabulary=vocabulary, length=length)
+        batch = task.sample(300, np.random.default_rng(0))
+        for x, y in zip(batch.x.tolist(), batch.y.tolist(), strict=True):
+            places = [t for t, k in enumerate(x) if k == vocabulary - 1]
+            assert len(places) == 2
+            assert places[1] == length - 1
+            assert y == x[places[0] + 1] < vocabulary - 1
+
+    def test_every_place_and_every_answer_is_as_likely(self):
+        task = make_task("induction-heads", vocabulary=5, length=10)
+        batch = task.sample(20_000, np.random.default_rng(1))
+        places = np.bincount((batch.x == 4).argmax(axis=1), minlength=9) / 20_000
+        np.testing.assert_allclose(places[:8], 1 / 8, atol=0.01)
+        assert places[8] == 0
+        np.testing.assert_allclose(np.bincount(batch.y) / 20_000, 1 / 4, atol=0.015)
+
+    def test_the_ladder(self):
+        found = scores(make_task("induction-heads", vocabulary=6, length=12))
+        assert found["chance"] == pytest.approx(1 / 5)
+        # Right where the mark stood just before it, and by chance elsewhere.
+        task = make_task("induction-heads", vocabulary=6, length=12)
+        batch = task.sample(500, np.random.default_rng(3))
+        last = {rule.name: rule for rule in task.predictors()}["last token"].predict(batch.x)
+        assert (last.argmax(axis=1) == batch.x[:, 10]).all()
+        assert found["last token"] == pytest.approx(1 / 10 + 9 / 10 / 5, abs=0.01)
+        # The answer is one of ten tokens, so the most frequent is right as often as it occurs.
+        rng = np.random.default_rng(2)
+        rows = rng.integers(5, size=(20_000, 10)).tolist()
+        most = np.mean([max(Counter(row).values()) for row in rows]) / 10
+        assert found["most frequent"] == pytest.approx(most, abs=0.015)
+
+    @pytest.mark.slow
+    def test_an_lstm_learns_it(self):
+        task = make_task("induction-heads", vocabulary=5, length=12)
+        settings = TrainingSettings(
+            num_steps=600, batch_size=64, learning_rate=0.02, evaluate_every=200
+        )
+        model = LSTM(5, 32, 4, rng=0)
+        train(model, task, settings, seed=0)
+        assert evaluate(model, task, task.test(0)) > 0.9
+
+
+def read_pairs(x, vocabulary):
+    """Return the steps of the keys, from the left: all else is a value after its key, or noise."""
+    keys, t = [], 0
+    while t < len(x):
+        if x[t] < vocabulary:
+            assert x[t] < vocabulary // 2
+            assert t + 1 == len(x) or vocabulary // 2 <= x[t + 1] < vocabulary
+            keys.append(t)
+            t += 1
+        t += 1
+    return keys
+
+
+class TestNoisyRecall:
+    SIZES = (
+        {},
+        {"vocabulary": 6, "length": 31, "noise": 0.5, "noise_vocabulary": 3},
+        {"vocabulary": 4, "length": 7, "noise": 0},
+    )
+
+    @pytest.mark.parametrize("arguments", SIZES)
+    def test_a_key_shown_before_is_asked_for_its_value(self, arguments):
+        task = make_task("noisy-recall", **arguments)
+        batch = task.sample(300, np.random.default_rng(0))
+        for x, y, mask in zip(batch.x.tolist(), batch.y.tolist(), batch.mask, strict=True):
+            value_of, asked = {}, {}
+            for t in read_pairs(x, task.vocabulary):
+                if x[t] in value_of:
+                    asked[t] = value_of[x[t]]
+                if t + 1 < len(x):
+                    assert value_of.setdefault(x[t], x[t + 1]) == x[t + 1]
+            assert {t: y[t] for t in np.flatnonzero(mask).tolist()} == asked
+
+    def test_noise_is_as_frequent_as_it_says_and_drawn_from_all_of_its_tokens(self):
+        task = make_task("noisy-recall", noise=0.3, noise_vocabulary=4)
+        x = task.sample(3000, np.random.default_rng(1)).x
+        noise = x[x >= 16]
+        pairs = sum(len(read_pairs(row, 16)) for row in x.tolist())
+        assert len(noise) / (len(noise) + pairs) == pytest.approx(0.3, abs=0.005)
+        np.testing.assert_allclose(np.bincount(noise)[16:] / len(noise), 1 / 4, atol=0.01)
+
+    def test_noise_may_stand_anywhere_after_the_last_pair_too(self):
+        x = make_task("noisy-recall", noise=0.3).sample(20_000, np.random.default_rng(2)).x
+        # A pair takes two steps, and noise one.
+        assert (x[:, 0] >= 16).mean() == pytest.approx(0.3, abs=0.015)
+        share = 0.3 / (0.3 + 2 * 0.7)
+        np.testing.assert_allclose((x[:, 40:] >= 16).mean(axis=0), share, atol=0.015)
+        assert ((x[:, -3:] >= 16).all(axis=1)).any()
+
+    def test_keys_and_values_are_drawn_independently(self):
+        task = make_task("noisy-recall", vocabulary=8, length=40)
+        batch = task.sample(10_000, np.random.default_rng(3))
+        keys = batch.x[batch.x < 4]
+        np.testing.assert_allclose(np.bincount(keys) / len(keys), 1 / 4, atol=0.01)
+        first = batch.x[(batch.x[:, 0] < 4)][:, :2]
+        table = np.zeros((4, 4))
+        np.add.at(table, (first[:, 0], first[:, 1] - 4), 1 / len(first))
+        np.testing.assert_allclose(table, 1 / 16, atol=0.01)
+
+    def test_a_seed_decides_all(self):
+        task = make_task("noisy-recall")
+        first, again = (task.train_batch(4, 9, seed=2) for _ in range(2))
+        for one, other in ((first.x, again.x), (first.y, again.y), (first.mask, again.mask)):
+            np.testing.assert_array_equal(one, other)
+
+    @pytest.mark.parametrize("arguments", SIZES[:2])
+    def test_rules_are_what_they_say(self, arguments):
+        task = make_task("noisy-recall", **arguments)
+        batch = task.sample(300, np.random.default_rng(12))
+        hits = {"last value": [], "most frequent": [], "last pair": []}
+        for x, y, mask in zip(batch.x.tolist(), batch.y.tolist(), batch.mask, strict=True):
+            shown, last_key = [], None
+            for t in read_pairs(x, task.vocabulary):
+                if mask[t]:
+                    counts = Counter(shown)
+                    most = [v for v, number in counts.items() if number == max(counts.values())]
+                    hits["last value"].append(shown[-1] == y[t])
+                    hits["most frequent"].append((y[t] in most) / len(most))
+                    same = x[t] == last_key
+                    hits["last pair"].append(1 if same else hits["most frequent"][-1])
+                last_key = x[t]
+                if t + 1 < len(x):
+                    shown.append(x[t + 1])
+        found = scores(task, 300)
+        for name, each in hits.items():
+            assert found[name] == pytest.approx(np.mean(each)), name
+        assert found["chance"] == pytest.approx(1 / task.vocabulary)
+        assert found["any value"] == pytest.approx(2 / task.vocabulary)
+
+    @pytest.mark.slow
+    def test_an_lstm_learns_it(self):
+        task = make_task("noisy-recall", vocabulary=4, length=12, noise_vocabulary=2)
+        settings = TrainingSettings(
+            num_steps=600, batch_size=64, learning_rate=0.02, evaluate_every=200
         )
         model = LSTM(6, 32, 4, rng=0)
         train(model, task, settings, seed=0)

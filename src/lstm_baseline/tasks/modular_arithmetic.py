@@ -124,8 +124,8 @@ class ModularArithmetic(GeneratedTask):
 
     def tell(self, x: NDArray) -> str:
         """Return the expression, and the question."""
-        shown = [_WORDS[k] for k in x[: lengths_of(x[None])[0]]]
-        return f"{in_a_row(shown, ' ')} ? (modulo {MODULUS})"
+        shown = [_WORDS[k] for k in x[: lengths_of(x[None])[0] - 1]]
+        return f"{in_a_row(shown, ' ')}; what is its value modulo {MODULUS}?"
 
     def answer(self, row: NDArray) -> str:
         """Return the value."""

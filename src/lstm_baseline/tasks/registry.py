@@ -10,18 +10,25 @@ from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.tasks.adding import Adding
 from lstm_baseline.tasks.associative_recall import AssociativeRecall
 from lstm_baseline.tasks.base import GeneratedTask
+from lstm_baseline.tasks.bucket_sort import BucketSort
 from lstm_baseline.tasks.copy_memory import CopyMemory
+from lstm_baseline.tasks.counting import Counting
 from lstm_baseline.tasks.cycle_navigation import CycleNavigation
+from lstm_baseline.tasks.dyck import Dyck
 from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.flip_flop import FlipFlop
+from lstm_baseline.tasks.induction_heads import InductionHeads
 from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
+from lstm_baseline.tasks.noisy_recall import NoisyRecall
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
 from lstm_baseline.tasks.own_task import make_own_task
 from lstm_baseline.tasks.pair_matching import PairMatching
 from lstm_baseline.tasks.parity import Parity
 from lstm_baseline.tasks.question_answering import QuestionAnswering
+from lstm_baseline.tasks.reverse import ReverseString
 from lstm_baseline.tasks.selective_copying import SelectiveCopying
+from lstm_baseline.tasks.stack_manipulation import StackManipulation
 from lstm_baseline.tasks.word_problem import WordProblem
 
 TASKS: dict[str, Callable[..., GeneratedTask]] = {
@@ -37,9 +44,16 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
     "cycle-navigation": CycleNavigation,
     "modular-arithmetic": ModularArithmetic,
     "word-problem": WordProblem,
+    "dyck": Dyck,
+    "anbncn": Counting,
+    "reverse": ReverseString,
+    "bucket-sort": BucketSort,
+    "stack": StackManipulation,
     "flip-flop": FlipFlop,
     "mqar": AssociativeRecall,
     "selective-copying": SelectiveCopying,
+    "induction-heads": InductionHeads,
+    "noisy-recall": NoisyRecall,
 }
 """Constructors; without arguments each makes its task at the default difficulty."""
 

@@ -212,6 +212,66 @@ SOURCES: dict[str, Source] = {
         2024,
         {"booktitle": _ICML} | _arxiv("2404.08819"),
     ),
+    "hewitt2020": Source(
+        "inproceedings",
+        "Hewitt, John and Hahn, Michael and Ganguli, Surya and Liang, Percy and Manning, "
+        "Christopher D.",
+        "{RNN}s Can Generate Bounded Hierarchical Languages with Optimal Memory",
+        2020,
+        {"booktitle": "Conference on Empirical Methods in Natural Language Processing (EMNLP)"}
+        | _arxiv("2010.07515"),
+    ),
+    "suzgun2019": Source(
+        "misc",
+        "Suzgun, Mirac and Gehrmann, Sebastian and Belinkov, Yonatan and Shieber, Stuart M.",
+        "Memory-Augmented Recurrent Neural Networks Can Learn Generalized {D}yck Languages",
+        2019,
+        _arxiv("1911.03329"),
+    ),
+    "gers2001": Source(
+        "article",
+        'Gers, Felix A. and Schmidhuber, J{\\"u}rgen',
+        "{LSTM} Recurrent Networks Learn Simple Context-Free and Context-Sensitive Languages",
+        2001,
+        {
+            "journal": "IEEE Transactions on Neural Networks",
+            "volume": "12",
+            "number": "6",
+            "pages": "1333--1340",
+        },
+    ),
+    "weiss2018": Source(
+        "inproceedings",
+        "Weiss, Gail and Goldberg, Yoav and Yahav, Eran",
+        "On the Practical Computational Power of Finite Precision {RNN}s for Language Recognition",
+        2018,
+        {
+            "booktitle": "Annual Meeting of the Association for Computational Linguistics (ACL)",
+            "pages": "740--745",
+        }
+        | _arxiv("1805.04908"),
+    ),
+    "lan2022": Source(
+        "article",
+        "Lan, Nur and Geyer, Michal and Chemla, Emmanuel and Katzir, Roni",
+        "Minimum Description Length Recurrent Neural Networks",
+        2022,
+        {
+            "journal": "Transactions of the Association for Computational Linguistics",
+            "volume": "10",
+            "pages": "785--799",
+        }
+        | _arxiv("2111.00600"),
+    ),
+    "poli2024": Source(
+        "inproceedings",
+        "Poli, Michael and Thomas, Armin W. and Nguyen, Eric and Ponnusamy, Pragaash and "
+        'Deiseroth, Bj{\\"o}rn and Kersting, Kristian and Suzuki, Taiji and Hie, Brian and Ermon, '
+        "Stefano and R{\\'e}, Christopher and Zhang, Ce and Massaroli, Stefano",
+        "Mechanistic Design and Scaling of Hybrid Architectures",
+        2024,
+        {"booktitle": _ICML} | _arxiv("2403.17844"),
+    ),
     "kingma2015": Source(
         "inproceedings",
         "Kingma, Diederik P. and Ba, Jimmy",
@@ -452,9 +512,16 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "cycle-navigation": ("deletang2023",),
     "modular-arithmetic": ("deletang2023",),
     "word-problem": ("merrill2024",),
+    "dyck": ("hewitt2020", "suzgun2019"),
+    "anbncn": ("gers2001", "weiss2018", "lan2022"),
+    "reverse": ("deletang2023",),
+    "bucket-sort": ("deletang2023",),
+    "stack": ("deletang2023",),
     "flip-flop": ("liu2023",),
     "mqar": ("arora2024",),
     "selective-copying": ("gu2023", "jing2019"),
+    "induction-heads": ("gu2023",),
+    "noisy-recall": ("poli2024",),
 }
 """Sources of the package's tasks; a task without any is its own."""
 

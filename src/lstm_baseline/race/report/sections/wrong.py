@@ -194,9 +194,9 @@ def _of_contestant(
 
 
 def _told(outcome: TaskOutcome) -> GeneratedTask | None:
-    """Return the task if its samples can be told in words."""
+    """Return the task if its samples can be told in words, and their answers are certain."""
     task = outcome.task
-    if not isinstance(task, GeneratedTask):
+    if not isinstance(task, GeneratedTask) or task.noisy:
         return None
     sample = task.sample(1, np.random.default_rng(0))
     return task if task.tell(sample.x[0]) else None
