@@ -63,7 +63,7 @@ def test_what_came_later_is_left_out_of_the_config_where_it_has_its_default():
         *("warmup_steps", "clip_norm", "evaluate_every", "truncate", "recompute", "patience"),
     }
     assert set(TrainingSettings().config()) == keys
-    given = TrainingSettings(optimizer="adamw", weight_decay=0.1, num_steps=7)
+    given = TrainingSettings(optimizer="adamw", weight_decay=0.1, curriculum_steps=9, num_steps=7)
     assert given.config() == given.model_dump()
     for settings in (given, TrainingSettings(optimizer="adamw")):
         assert TrainingSettings.model_validate(settings.config()) == settings

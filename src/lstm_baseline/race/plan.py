@@ -31,6 +31,7 @@ from lstm_baseline.runs.spec import (
 from lstm_baseline.tasks import GeneratedTask, Task, make_task
 from lstm_baseline.tasks.own_task import task_code
 from lstm_baseline.training import TrainingSettings
+from lstm_baseline.training.curriculum import Curriculum
 
 _POWER_SEED = 1_935
 
@@ -162,6 +163,9 @@ class Plan:
                 f"{FIRST_TRIAL_SEED:,}, where the seeds of trials begin"
             )
         self.tuning.check(self.settings)
+        for settings in (self.settings, *self.tuning.settings(self.settings)):
+            for task in self.tasks:
+                Curriculum(task, settings.curriculum_steps)  # refuses a task that has none
         comparisons = self.num_comparisons
         needed = math.ceil(2 * comparisons / self.rule.level) - 1
         if self.seeds > MOST_PAIRS_TRIED_ALL and self.rule.num_resamples < needed:

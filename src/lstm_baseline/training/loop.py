@@ -19,6 +19,7 @@ from lstm_baseline.tasks.metrics import Batch
 from lstm_baseline.training import selection
 from lstm_baseline.training.checkpoint import Progress, Record
 from lstm_baseline.training.counted_outputs import counted_outputs, forward_where_it_counts
+from lstm_baseline.training.curriculum import Curriculum
 from lstm_baseline.training.losses import LOSSES
 from lstm_baseline.training.optimizers import OPTIMIZERS, clip_by_global_norm
 from lstm_baseline.training.schedules import learning_rate_at
@@ -123,6 +124,7 @@ class _Run:
             )
         self.model, self.task, self.settings, self.seed = model, task, settings, seed
         self.folder, self.on_validation = folder, on_validation
+        self.curriculum = Curriculum(task, settings.curriculum_steps)
         self.loss = LOSSES[task.loss]
         self.optimizer = OPTIMIZERS[settings.optimizer](
             model.params, momentum=settings.momentum, weight_decay=settings.weight_decay
@@ -170,7 +172,7 @@ class _Run:
 
     def _train_step(self, step: int, rate: float) -> tuple[float, float]:
         """Update the parameters once; return the loss and the gradient's norm."""
-        batch = self.task.train_batch(step, self.settings.batch_size, self.seed)
+        batch = self.curriculum.task_at(step).train_batch(step, self.settings.batch_size, self.seed)
         options: dict[str, Any] = {
             "rng": np.random.default_rng([self.seed, _MODEL_STREAM, step]),
             # A user's class need not have this argument.

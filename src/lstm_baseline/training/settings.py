@@ -19,7 +19,7 @@ from lstm_baseline.training.schedules import ScheduleName
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
-_LEFT_OUT = ("weight_decay",)
+_LEFT_OUT = ("weight_decay", "curriculum_steps")
 """Settings that ``config`` leaves out where they have their defaults."""
 
 
@@ -57,6 +57,9 @@ class TrainingSettings(BaseModel):
     recompute: bool = False
     """True to compute again in backward what forward would store: a third more time, and memory
     that grows with √T beside each layer's inputs. See ``recomputation.py``."""
+    curriculum_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which training rows grow from the shortest to the longest that the task has; 0 for
+    rows of every length from the start. See ``curriculum.py``."""
     patience: Count | None = None
     """Validations without improvement, of the metric or among ties of the loss, after which
     training stops; never when None. A perfect metric does not improve."""

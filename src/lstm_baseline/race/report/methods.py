@@ -45,6 +45,10 @@ _TRAINING: dict[str, tuple[str, str]] = {
         "activations computed again in the backward pass",
         "activations stored for the backward pass",
     ),
+    "curriculum_steps": (
+        "a curriculum of {} updates in which sequences grow to their full length",
+        "",
+    ),
     "patience": (
         "a stop after {} validations without improvement",
         "no early stop",
