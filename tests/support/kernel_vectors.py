@@ -98,6 +98,8 @@ LSTM_CASES = [
     (1, 7, 2, 37, "lengths state last"),
     (2, 8, 33, 40, "lengths last together"),
     (2, 3, 10, 330, "state last"),  # more panels than are kept in the cache
+    (5, 6, 11, 9, "lengths state last tokens together"),
+    (2, 8, 3, 40, "lengths last tokens"),  # and fewer rows than threads
 ]
 """Sizes, and what else a case has; see ``lstm_case``."""
 
@@ -109,6 +111,8 @@ def lstm_case(
 
     state: h_first and c_first; last: d_h_last and d_c_last; last-only: no d_y; outputs-only: d_y
     and nothing else; lengths: lengths (B), with NaN behind each row's end; no-steps: all 0.
+    tokens: tokens (B, T) of I kinds, no token behind a row's end, and table (I, 4H), W x + b of
+    each; x and W are then empty, as kernels have them, and b is not what the table has.
     """
     inputs = gated_inputs(rng, LSTMEquations(H), B, T, I, H, options.split())
     return with_results(inputs, partial(gated_results, LSTMEquations(H)))
@@ -129,6 +133,7 @@ GRU_CASES = [
     (4, 3, 2, 5, "no-steps state last"),
     (9, 61, 3, 5, "lengths state last"),  # more stored rows than one chunk of a sum holds
     (2, 3, 150, 140, "state last"),  # more terms than one chain of a sum holds
+    (5, 6, 11, 9, "lengths state last tokens together"),
 ]
 """Sizes, and what else a case has as in ``lstm_case``."""
 
@@ -160,6 +165,12 @@ def gated_inputs(
     if "lengths" in words or "no-steps" in words:
         inputs["lengths"] = some_lengths(rng, B, T) * float("no-steps" not in words)
         fill_padding(inputs, "x", "d_y")
+    if "tokens" in words:
+        tokens = rng.integers(0, I, (B, T)).astype(float)
+        if "lengths" in inputs:
+            tokens[np.arange(T) >= inputs["lengths"][:, None]] = 2**30
+        inputs |= {"tokens": tokens, "table": rng.standard_normal((I, G))}
+        inputs |= {"x": np.empty((B, T, 0)), "W": np.empty((G, 0))}
     return inputs
 
 
@@ -368,15 +379,22 @@ def fill_padding(inputs: Arrays, *names: str) -> None:
 
 
 def gated_results(cell: Cell, inputs: Arrays) -> Arrays:
-    """Return the reference's results for ``gated_inputs``."""
+    """Return the reference's results for ``gated_inputs``; it sees tokens as one-hot rows."""
     params = {name: inputs[name] for name in ("W", "U", "b", "b_u") if name in inputs}
+    x = inputs["x"]
+    if "tokens" in inputs:
+        table = inputs["table"]
+        x = (inputs["tokens"][..., None] == np.arange(len(table))).astype(table.dtype)
+        params |= {"W": table.T, "b": np.zeros_like(params["b"])}
     zeros = np.zeros((len(inputs["x"]), inputs["U"].shape[1]), inputs["x"].dtype)
     state, parts = cell.state_type, cell.state_type._fields
     first = state(*(inputs.get(f"{name}_first", zeros) for name in parts))
-    y, last, cache = recurrence.unroll(cell, params, inputs["x"], first, lengths_of(inputs))
+    y, last, cache = recurrence.unroll(cell, params, x, first, lengths_of(inputs))
     d_last = state(*(inputs.get(f"d_{name}_last", zeros) for name in parts))
     d_y = np.nan_to_num(inputs["d_y"]) if "d_y" in inputs else np.zeros_like(y)
     d_params, d_x, d_first = recurrence.unroll_backward(cell, params, d_y, cache, d_last)
+    if "tokens" in inputs:  # what is summed by token is summed elsewhere
+        d_params["W"], d_x = inputs["W"], inputs["x"]
     return {
         "y": y,
         **{f"{name}_last": part for name, part in zip(parts, last, strict=True)},

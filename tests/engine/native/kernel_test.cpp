@@ -230,6 +230,21 @@ struct Threads {
     }
 };
 
+/// Tokens in place of x, where a case has them: `tokens` (B, T) and `table` (V, width).
+template <class T>
+class Tokens {
+    std::vector<int32_t> tokens;
+    const Optional<T> table;
+
+public:
+    explicit Tokens(const Case& c) : table(c, "table") {
+        if (c.has("tokens")) tokens.assign(c["tokens"].numbers.begin(), c["tokens"].numbers.end());
+    }
+    TokenRows<T> rows(int width) const {
+        return {table.data() ? tokens.data() : nullptr, table.data(), width};
+    }
+};
+
 template <class T>
 Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& threads) {
     const Order order(c);
@@ -238,6 +253,7 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
     const size_t width = size_t((H + L - 1) / L * L), stored = size_t(order.num_stored());
     const CallerMemory<T> x(c["x"]), W(c["W"]), U(c["U"]), b(c["b"]);
     const Optional<T> h_first(c, "h_first"), c_first(c, "c_first");
+    const Tokens<T> tokens(c);
     OwnMemory<T> packed(kernels.lstm->packed_size(I, H));
     kernels.lstm->pack(I, H, W.data(), U.data(), b.data(), packed.data());
 
@@ -247,6 +263,7 @@ Results<T> run_lstm(const Case& c, const Kernels<T>& kernels, const Threads& thr
                            I,
                            H,
                            x.data(),
+                           tokens.rows(4 * H),
                            h_first.data(),
                            c_first.data(),
                            packed.data(),
@@ -370,6 +387,7 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
 
     const CallerMemory<T> x(c["x"]);
     const Optional<T> h_first(c, "h_first"), c_first(c, "c_first");
+    const Tokens<T> tokens(c);
     OwnMemory<T> cache(kernels.lstm_variants->cache_size(batch, cell, true));
     Results<T> results;
     for (const char* what : {"with a cache", "without", "without outputs"}) {
@@ -382,6 +400,7 @@ Results<T> run_lstm_variant(const Case& c, const Kernels<T>& kernels, const Thre
             cell,
             around,
             x.data(),
+            tokens.rows(gates * H),
             h_first.data(),
             c_first.data(),
             std::strcmp(what, "without outputs") == 0 ? nullptr : y.data(),
@@ -448,6 +467,7 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
     const size_t width = size_t((H + L - 1) / L * L), stored = size_t(order.num_stored());
     const CallerMemory<T> x(c["x"]), W(c["W"]), U(c["U"]), b(c["b"]), b_u(c["b_u"]);
     const Optional<T> h_first(c, "h_first");
+    const Tokens<T> tokens(c);
     OwnMemory<T> h((stored + B) * width), gates(stored * 4 * width);
     Results<T> results;
     for (const char* what : {"with a cache", "without", "without outputs"}) {
@@ -460,6 +480,7 @@ Results<T> run_gru(const Case& c, const Kernels<T>& kernels, const Threads& thre
                                     I,
                                     H,
                                     x.data(),
+                                    tokens.rows(3 * H),
                                     h_first.data(),
                                     W.data(),
                                     U.data(),
