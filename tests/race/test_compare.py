@@ -139,6 +139,7 @@ class TestOnePlan:
         assert race_of(**given).plan().hash == race.plan(file.parent).hash
 
 
+@pytest.mark.slow
 def test_it_is_held_and_reported_as_the_command_does(own, tmp_path, capsys):
     tasks = [own, ("parity", {"lengths": 5})]
     values = VALUES | {"parameters": 800, "training": {"num_steps": 30, "evaluate_every": 10}}

@@ -150,6 +150,7 @@ def test_no_worker_outlives_the_race_and_the_same_command_continues(
     assert outcomes(killed / "runs") == undisturbed
 
 
+@pytest.mark.slow
 def test_killed_worker_is_done_again_and_its_bits_are_those_of_an_undisturbed_race(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:

@@ -1,11 +1,13 @@
 """Models without memory: what each can and cannot know, with scikit-learn and without."""
 
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lstm_baseline.tasks import ArrayFile, TextFile, make_task
+from lstm_baseline.tasks import TASKS, ArrayFile, TextFile, make_task
 from lstm_baseline.tasks.ladder import best_heuristic
 from lstm_baseline.tasks.memoryless import memoryless_rungs
 
@@ -111,3 +113,31 @@ def test_a_large_vocabulary_has_no_linear_model():
 def test_the_same_twice():
     first = memoryless_rungs(make_task("parity"))
     assert memoryless_rungs(make_task("parity")) == first
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+ROWS = [line.strip("| ").split(" | ") for line in DOCUMENT.splitlines() if line.startswith("| `")]
+
+
+def test_the_document_has_every_task():
+    assert [row[0].strip("`") for row in ROWS] == list(TASKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].strip("`"))
+def test_the_document_s_scores(row):
+    """Other versions of scikit-learn, and none, come out close; rules of the ladder are exact."""
+    pytest.importorskip("sklearn", reason="the document's scores are those with scikit-learn")
+    task = make_task(row[0].strip("`"))
+    name, score = row[2].rsplit(" ", 1)
+    best = best_heuristic(task.ladder(), task.metric)
+    assert (best.name, f"{best.score:.3f}") == (name, score)
+    found = {rung.name: rung.score for rung in memoryless_rungs(task)}
+    for written, starts in zip(row[4:], (*LINEAR[:2], "linear, ", ""), strict=True):
+        if written != "–":
+            which = [name for name in found if name.startswith(starts)]
+            if starts == "linear, ":
+                (which,) = [[name] for name in which if name not in LINEAR[:2]]
+            elif not starts:
+                which = [name for name in which if name.endswith("gram")]
+            assert abs(found[which[0]] - float(re.match("[0-9.]+", written)[0])) < 0.04
