@@ -12,6 +12,7 @@ from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.files import ArrayFile
 from lstm_baseline.tasks.flip_flop import FlipFlop
 from lstm_baseline.tasks.induction_heads import InductionHeads
+from lstm_baseline.tasks.mackey_glass import MackeyGlass
 from lstm_baseline.tasks.metrics import (
     ACCURACY,
     BITS_PER_CHARACTER,
@@ -22,6 +23,7 @@ from lstm_baseline.tasks.metrics import (
     Metric,
 )
 from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
+from lstm_baseline.tasks.narma import Narma
 from lstm_baseline.tasks.noisy_recall import NoisyRecall
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
@@ -55,8 +57,10 @@ __all__ = [
     "FlipFlop",
     "GeneratedTask",
     "InductionHeads",
+    "MackeyGlass",
     "Metric",
     "ModularArithmetic",
+    "Narma",
     "NoisyRecall",
     "NthFarthest",
     "ObjectTracking",

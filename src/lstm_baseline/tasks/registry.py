@@ -18,7 +18,9 @@ from lstm_baseline.tasks.dyck import Dyck
 from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.flip_flop import FlipFlop
 from lstm_baseline.tasks.induction_heads import InductionHeads
+from lstm_baseline.tasks.mackey_glass import MackeyGlass
 from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
+from lstm_baseline.tasks.narma import Narma
 from lstm_baseline.tasks.noisy_recall import NoisyRecall
 from lstm_baseline.tasks.nth_farthest import NthFarthest
 from lstm_baseline.tasks.object_tracking import ObjectTracking
@@ -54,6 +56,8 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
     "selective-copying": SelectiveCopying,
     "induction-heads": InductionHeads,
     "noisy-recall": NoisyRecall,
+    "mackey-glass": MackeyGlass,
+    "narma": Narma,
 }
 """Constructors; without arguments each makes its task at the default difficulty."""
 

@@ -34,6 +34,44 @@ _ICLR = "International Conference on Learning Representations"
 _ICML = "International Conference on Machine Learning"
 
 SOURCES: dict[str, Source] = {
+    "mackey1977": Source(
+        "article",
+        "Mackey, Michael C. and Glass, Leon",
+        "Oscillation and Chaos in Physiological Control Systems",
+        1977,
+        {"journal": "Science", "volume": "197", "number": "4300", "pages": "287--289"},
+    ),
+    "jaeger2004": Source(
+        "article",
+        "Jaeger, Herbert and Haas, Harald",
+        "Harnessing Nonlinearity: Predicting Chaotic Systems and Saving Energy in Wireless "
+        "Communication",
+        2004,
+        {"journal": "Science", "volume": "304", "number": "5667", "pages": "78--80"},
+    ),
+    "atiya2000": Source(
+        "article",
+        "Atiya, Amir F. and Parlos, Alexander G.",
+        "New Results on Recurrent Network Training: Unifying the Algorithms and Accelerating "
+        "Convergence",
+        2000,
+        {
+            "journal": "IEEE Transactions on Neural Networks",
+            "volume": "11",
+            "number": "3",
+            "pages": "697--709",
+        },
+    ),
+    "jaeger2003": Source(
+        "inproceedings",
+        "Jaeger, Herbert",
+        "Adaptive Nonlinear System Identification with Echo State Networks",
+        2003,
+        {
+            "booktitle": "Advances in Neural Information Processing Systems 15",
+            "pages": "609--616",
+        },
+    ),
     "hochreiter1997": Source(
         "article",
         'Hochreiter, Sepp and Schmidhuber, J{\\"u}rgen',
@@ -522,6 +560,8 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "selective-copying": ("gu2023", "jing2019"),
     "induction-heads": ("gu2023",),
     "noisy-recall": ("poli2024",),
+    "mackey-glass": ("mackey1977", "jaeger2004"),
+    "narma": ("atiya2000", "jaeger2003"),
 }
 """Sources of the package's tasks; a task without any is its own."""
 
