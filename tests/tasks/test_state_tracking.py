@@ -168,3 +168,24 @@ def test_parity_is_learned_and_holds_at_lengths_never_seen(every_step):
 def test_a_row_of_padding_alone_cannot_be_asked():
     with pytest.raises(InputError, match="lengths is 0"):
         make_task("even-pairs", lengths=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("parity", {"every_step": True}),
+        ("word-problem", {}),
+        ("modular-arithmetic", {}),
+        ("reverse", {}),
+        ("stack", {}),
+    ],
+)
+def test_tests_of_long_rows_have_fewer_of_them(name, arguments):
+    """So they take no longer than others, and no more memory."""
+    short, long = make_task(name), make_task(name, lengths=[129, 256], **arguments)
+    assert short.test_size == short.ladder_size == 20_000
+    assert 100 <= long.test_size < 10_000
+    batch = long.test(0)
+    assert batch.x.size <= 2**20
+    assert len(batch.x) * long.output_size * (batch.x.shape[1] if long.per_step else 1) <= 2**26
+    assert long.validation_size <= long.test_size

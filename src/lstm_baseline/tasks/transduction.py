@@ -24,7 +24,14 @@ from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
 from lstm_baseline.tasks.base import GeneratedTask, Predictor
 from lstm_baseline.tasks.encoding import log_probabilities, one_hot
 from lstm_baseline.tasks.metrics import ACCURACY, Batch
-from lstm_baseline.tasks.strings import Lengths, as_lengths_range, draw_lengths, kept, with_padding
+from lstm_baseline.tasks.strings import (
+    Lengths,
+    as_lengths_range,
+    draw_lengths,
+    kept,
+    rows_of_a_test,
+    with_padding,
+)
 from lstm_baseline.tasks.telling import classes, in_a_row
 
 NOTHING = -1
@@ -70,6 +77,9 @@ class TransductionTask(GeneratedTask):
         self.lengths = kept(self._range)
         self.input_size, self.output_size = len(self.symbols) + 1, len(self.answers)
         self._mark = len(self.symbols)
+        steps = 2 * self._range[1] + self.more_marks
+        self.test_size = self.ladder_size = rows_of_a_test(steps, steps * self.output_size)
+        self.validation_size = min(self.validation_size, self.test_size)
 
     @abstractmethod
     def draw(self, size: int, lengths: IntArray, rng: np.random.Generator) -> IntArray:
