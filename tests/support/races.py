@@ -30,7 +30,6 @@ class LadderTask(Task):
     """A task with a given ladder; its data are zeros."""
 
     input_size, output_size = 2, 3
-    loss = "cross_entropy"
     per_step = False
     summary = "nothing is shown, nothing is asked"
 
@@ -38,10 +37,14 @@ class LadderTask(Task):
         self.ladder_rungs = ladder
         self.name = name
         self.metric = ACCURACY if higher_is_better else MEAN_SQUARED_ERROR
+        self.loss = "cross_entropy" if higher_is_better else "mean_squared_error"
         self.level = level
 
     def train_batch(self, step, size, seed):
-        return Batch(np.zeros((size, 4, 2), np.float32), np.zeros(size, np.int64))
+        y = np.zeros(size, np.int64)
+        if self.loss == "mean_squared_error":
+            y = np.zeros((size, self.output_size), np.float32)
+        return Batch(np.zeros((size, 4, 2), np.float32), y)
 
     def validation(self, seed):
         return self.train_batch(0, 5, seed)

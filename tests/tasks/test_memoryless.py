@@ -11,7 +11,7 @@ from lstm_baseline.tasks import TASKS, ArrayFile, TextFile, make_task
 from lstm_baseline.tasks.ladder import best_heuristic
 from lstm_baseline.tasks.memoryless import memoryless_rungs
 
-LINEAR = ("linear, the mean of the inputs", "linear, the last input", "linear, all inputs")
+LINEAR = ("linear, mean", "linear, last", "linear, all")
 
 
 @pytest.fixture(params=[True, False], ids=["scikit-learn", "without it"])

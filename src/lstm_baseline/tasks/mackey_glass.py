@@ -104,7 +104,8 @@ class MackeyGlass(GeneratedTask):
         series = self._go_on(start, 2 * _WASHOUT)
         # Each from a time of its own: the series is so weakly chaotic that phases stay alike.
         first = rng.integers(_WASHOUT, 2 * _WASHOUT, size=_BANK)
-        return series[first + np.arange(self.delay + 1)[:, None], np.arange(_BANK)]
+        times = first + np.arange(self.delay + 1)[:, None]
+        return np.asarray(series[times, np.arange(_BANK)])
 
     def _go_on(self, history: FloatArray, steps: int) -> FloatArray:
         """Return (τ + 1, N) followed by so many further values, in float32."""

@@ -33,8 +33,8 @@ _MOST_COUNTS = 2**22
 _LEFT_OUT = 0.2
 """Share of the targets that choose n."""
 _MOST_ITERATIONS = 30
-_UNSEEN = -30.0
-"""Logit of a class that no sample has."""
+_LEAST = 1e-13
+"""Smallest probability of a class, also of one that no sample has."""
 
 
 class _Targets(NamedTuple):
@@ -82,18 +82,18 @@ def _models(task: Task, fitted: _Targets) -> Iterator[tuple[str, str, _Predict]]
     """Yield name, description and predictions of every model."""
     inputs, steps = task.input_size, fitted.x.shape[1]
     window = min(steps, _MOST_FEATURES // inputs)
-    whole = window == steps
-    seen: list[tuple[str, Callable[[_Targets], FloatArray], int]] = [
-        ("the mean of the inputs", lambda of: _mean(of, inputs), inputs),
-        ("the last input", lambda of: _last(of, inputs, 1), inputs),
+    seen: list[tuple[str, str, Callable[[_Targets], FloatArray], int]] = [
+        ("mean", "the mean of the inputs", lambda of: _mean(of, inputs), inputs),
+        ("last", "the last input", lambda of: _last(of, inputs, 1), inputs),
     ]
     if window > 1:
-        which = "all inputs" if whole else f"the last {counted(window, 'input')}"
-        seen.append((which, lambda of: _last(of, inputs, window), window * inputs))
-    for which, features, number in seen:
+        name = "all" if window == steps else f"last {window}"
+        which = "all inputs" if window == steps else f"the last {counted(window, 'input')}"
+        seen.append((name, which, lambda of: _last(of, inputs, window), window * inputs))
+    for name, which, features, number in seen:
         if number <= _MOST_FEATURES and number * task.output_size <= _MOST_WEIGHTS:
             kind, predict = _linear(task, features, fitted)
-            yield f"linear, {which}", f"{kind} on {which}", predict
+            yield f"linear, {name}", f"{kind} on {which}", predict
     if task.tokens and task.loss == "cross_entropy":
         n, predict = _n_gram(task, fitted)
         yield f"{n}-gram", f"frequencies after the last {counted(n, 'token')}", predict
@@ -183,9 +183,9 @@ def _logistic(a: FloatArray, y: IntArray, task: Task) -> Callable[[FloatArray], 
         model.fit(a, y)
 
     def logits(a: FloatArray) -> FloatArray:
-        found = np.full((len(a), task.output_size), _UNSEEN)
-        found[:, model.classes_] = model.predict_log_proba(a)
-        return found
+        p = np.full((len(a), task.output_size), _LEAST)
+        p[:, model.classes_] = np.maximum(model.predict_proba(a), _LEAST)
+        return log_probabilities(p)
 
     return logits
 

@@ -239,14 +239,20 @@ def _apply(left: IntArray, operator: IntArray, right: IntArray) -> IntArray:
 
 def _flat(x: IntArray) -> tuple[IntArray, IntArray]:
     """Return the value of expressions without brackets, × first, and their last term, (B,)."""
+    counts = _is_digit(x) | _is_operator(x)
+    if (x >= OPEN).any():  # brackets are passed over
+        order = np.argsort(~counts, axis=1, kind="stable")
+        x = np.take_along_axis(x, order, axis=1)
+        counts = np.take_along_axis(counts, order, axis=1)
+    digits = np.where(counts, x, 1)[:, ::2].T
+    signs = np.full_like(digits, PLUS)
+    signs[1:] = np.where(counts, x, TIMES)[:, 1 : 2 * len(digits) - 1 : 2].T
+    # Past a row's end a term is multiplied by 1.
+    is_factor, factors = signs == TIMES, np.where(signs == MINUS, -digits, digits)
     ended, term = np.zeros(len(x), np.int64), np.zeros(len(x), np.int64)
-    sign = np.full(len(x), PLUS)
-    for symbol in x.T:
-        digit, adds = _is_digit(symbol), (symbol == PLUS) | (symbol == MINUS)
-        grown = np.where(sign == TIMES, term * symbol, np.where(sign == MINUS, -symbol, symbol))
-        ended = np.where(adds, ended + term, ended) % MODULUS
-        term = np.where(digit, grown, np.where(adds, 0, term)) % MODULUS
-        sign = np.where(_is_operator(symbol), symbol, sign)
+    for goes_on, factor in zip(is_factor, factors, strict=True):
+        ended += np.where(goes_on, 0, term)
+        term = np.where(goes_on, term, 1) * factor % MODULUS
     return (ended + term) % MODULUS, term
 
 
