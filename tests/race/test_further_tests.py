@@ -178,6 +178,8 @@ def test_the_report_has_them_and_counts_each_run_once(held):
     assert json.loads(tested[0]["task_arguments"])["lengths"] == [5, 8]
     verdict = json.loads((folder / VERDICT).read_text())
     assert [task["title"] for task in verdict["tasks"]] == [t.title for t in outcome.tasks]
+    trained_on = [task.get("trained_on", {}).get("lengths") for task in verdict["tasks"][:3]]
+    assert trained_on == [None, [2, 4], [2, 4]]
     page = (folder / "index.html").read_text()
     assert "trained on parity (lengths=2–4) and flip-flop (ignore=0.8)" in " ".join(page.split())
     assert "tested with" in page

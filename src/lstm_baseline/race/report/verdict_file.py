@@ -87,6 +87,7 @@ def _task(task: TaskOutcome, level: float) -> Data:
     return {
         "title": task.title,
         "task": task.task.config(),
+        **({} if task.trained_on is None else {"trained_on": task.trained_on.config()}),
         "metric": task.metric.name,
         "higher_is_better": task.metric.higher_is_better,
         "best_heuristic": _rung(task.best_heuristic),
