@@ -9,7 +9,8 @@ import pytest
 
 from lstm_baseline.tasks import TASKS, ArrayFile, TextFile, make_task
 from lstm_baseline.tasks.ladder import best_heuristic
-from lstm_baseline.tasks.memoryless import memoryless_rungs
+from lstm_baseline.tasks.memoryless import _last, _mean, _targets, memoryless_rungs
+from lstm_baseline.tasks.metrics import Batch
 
 LINEAR = ("linear, mean", "linear, last", "linear, all")
 
@@ -56,6 +57,13 @@ def test_lengths_are_heeded(library, tmp_path):
     y = (x[np.arange(2000), lengths - 1, 0] > 0).astype(int)
     task = write(tmp_path, x, y, lengths=lengths)
     assert scores(task)[LINEAR[1]] > 0.95
+
+
+def test_a_row_without_steps_has_a_mean_of_nothing():
+    x = np.ones((2, 3, 1), np.float32)
+    of = _targets(Batch(x, np.zeros(2, np.int64), np.array([0, 2])), per_step=False)
+    assert _mean(of, 1).tolist() == [[0.0], [1.0]]
+    assert _last(of, 1, 2).tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 def test_values_are_in_the_data_s_own_units(library, tmp_path):

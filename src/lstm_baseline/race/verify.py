@@ -251,8 +251,9 @@ def _score_again(spec: RunSpec, result: RunResult, folder: Path) -> tuple[list[s
         scores: list[float | None] = [
             spec.task.metric.measure(saved_outputs(spec, folder), spec.task.test(spec.seed))
         ]
-        model = saved_model(spec, folder)
-        scores += [score_on(model, test, spec.seed).score for test in spec.further_tests]
+        if spec.further_tests:
+            model = saved_model(spec, folder)
+            scores += [score_on(model, test, spec.seed).score for test in spec.further_tests]
     except LSTMBaselineError as error:
         return [f"{spec.name}: {error}"], 0.0
     wrong, most = [], 0.0

@@ -129,7 +129,7 @@ def _mean(of: _Targets, inputs: int) -> FloatArray:
             total[seen, now] += 1
         else:
             total[seen] += now
-    return total / (of.steps[:, None] + 1)
+    return total / np.maximum(of.steps[:, None] + 1, 1)  # a row may have no step
 
 
 def _last(of: _Targets, inputs: int, number: int) -> FloatArray:
