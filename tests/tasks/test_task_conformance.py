@@ -97,6 +97,8 @@ def test_oracle_is_perfect(task):
         error = task.metric.standard_error(predictions, batch)
         assert abs(score - task.optimum) < 4 * error
         assert error < 0.005
+    elif task.name == "lorenz":  # its state is found from values that are rounded
+        assert 0 < score < 1e-12
     else:
         assert score == task.metric.perfect
 

@@ -12,6 +12,7 @@ from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.files import ArrayFile
 from lstm_baseline.tasks.flip_flop import FlipFlop
 from lstm_baseline.tasks.induction_heads import InductionHeads
+from lstm_baseline.tasks.lorenz import Lorenz
 from lstm_baseline.tasks.mackey_glass import MackeyGlass
 from lstm_baseline.tasks.metrics import (
     ACCURACY,
@@ -57,6 +58,7 @@ __all__ = [
     "FlipFlop",
     "GeneratedTask",
     "InductionHeads",
+    "Lorenz",
     "MackeyGlass",
     "Metric",
     "ModularArithmetic",

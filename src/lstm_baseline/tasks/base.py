@@ -3,6 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -53,6 +54,8 @@ class Task(ABC):
     """Lines about what in the user's data is likely meant otherwise."""
     input_size: int
     """I, or V where x holds tokens."""
+    closed_loop: int = 0
+    """Steps at a row's end in which a model is tested on its own predictions; see ``series.py``."""
     tokens: bool = False
     """Whether x holds tokens (B, T), whole numbers 0 … V − 1, and not numbers (B, T, I)."""
     output_size: int
@@ -82,6 +85,14 @@ class Task(ABC):
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """Return what defines the task, ready for JSON: its name under "task", its arguments."""
+
+    def outputs_of(self, forward: Callable[[Batch], FloatArray], batch: Batch) -> FloatArray:
+        """Return outputs for a batch of validation or test, in the form that the metric takes.
+
+        ``forward`` gives those of a model, or a rule, for one pass over a batch. A task in closed
+        loop makes several passes: what comes out is what goes in next.
+        """
+        return forward(batch)
 
     def partial_scores(self, outputs: FloatArray, batch: Batch) -> dict[str, float]:
         """Return the metric on parts of the samples that tell more than the whole, by their names.
@@ -181,16 +192,29 @@ class GeneratedTask(Task):
         parts = [batch.rows(slice(k, k + size)) for k in range(0, len(batch.x), size)]
 
         def score(rule: Predictor) -> float:
-            terms = [self.metric.terms_that_count(rule.predict(p.x), p)[0] for p in parts]
+            one_pass = partial(self._outputs_of_rule, rule)
+            outputs = [self.outputs_of(one_pass, part) for part in parts]
+            terms = [
+                self.metric.terms_that_count(found, part)[0]
+                for found, part in zip(outputs, parts, strict=True)
+            ]
             return mean_of(np.concatenate(terms))
 
         rungs = [Rung(r.name, r.kind, r.description, score(r)) for r in rules]
         return sorted(rungs, key=lambda rung: rung.score, reverse=not self.metric.higher_is_better)
 
+    def _outputs_of_rule(self, rule: Predictor, batch: Batch) -> FloatArray:
+        """Return a rule's outputs for one pass over a batch."""
+        outputs = rule.predict(batch.x)
+        return outputs if batch.mask is None else outputs[batch.mask]
+
     def ladder(self, seed: int = 0) -> list[Rung]:
         """Measure every rule on fresh samples, worst first."""
-        batch = self.sample(self.ladder_size, np.random.default_rng([seed, _LADDER]))
-        return self._measure(self.predictors(), batch)
+        return self._measure(self.predictors(), self.ladder_samples(seed))
+
+    def ladder_samples(self, seed: int) -> Batch:
+        """Draw the samples that the ladder is measured on."""
+        return self.sample(self.ladder_size, np.random.default_rng([seed, _LADDER]))
 
     def oracle_on_other_questions(self) -> float | None:
         """Measure the oracle on fresh samples, with another question put to each."""

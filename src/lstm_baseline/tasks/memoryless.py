@@ -57,9 +57,9 @@ class _Targets(NamedTuple):
 def memoryless_rungs(task: Task, seed: int = 0) -> tuple[Rung, ...]:
     """Fit the models without memory to a task, and score them: a rung each, worst first.
 
-    None for labels, and where a model of this kind would have too many weights.
+    None for labels, in closed loop, and where a model of this kind would have too many weights.
     """
-    if task.loss == "binary_cross_entropy":
+    if task.loss == "binary_cross_entropy" or task.closed_loop:
         return ()
     fitted = _targets(task.train_batch(0, _MOST_FITTED, seed), task.per_step)
     fitted = fitted.chosen(np.random.default_rng(seed).permutation(len(fitted.y))[:_MOST_FITTED])

@@ -18,6 +18,7 @@ from lstm_baseline.tasks.dyck import Dyck
 from lstm_baseline.tasks.even_pairs import EvenPairs
 from lstm_baseline.tasks.flip_flop import FlipFlop
 from lstm_baseline.tasks.induction_heads import InductionHeads
+from lstm_baseline.tasks.lorenz import Lorenz
 from lstm_baseline.tasks.mackey_glass import MackeyGlass
 from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
 from lstm_baseline.tasks.narma import Narma
@@ -57,6 +58,7 @@ TASKS: dict[str, Callable[..., GeneratedTask]] = {
     "induction-heads": InductionHeads,
     "noisy-recall": NoisyRecall,
     "mackey-glass": MackeyGlass,
+    "lorenz": Lorenz,
     "narma": Narma,
 }
 """Constructors; without arguments each makes its task at the default difficulty."""

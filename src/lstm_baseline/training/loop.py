@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -95,14 +96,12 @@ def evaluate(model: Trainable, task: Task, batch: Batch) -> float:
 
 def predict(model: Trainable, task: Task, batch: Batch) -> FloatArray:
     """Return a model's outputs for some samples, in the form that the task's metric takes."""
-    return np.concatenate(
-        [
-            forward_where_it_counts(
-                model, batch.rows(slice(start, start + _EVALUATION_ROWS)), per_step=task.per_step
-            )
-            for start in range(0, len(batch.x), _EVALUATION_ROWS)
-        ]
-    )
+    parts = [
+        batch.rows(slice(start, start + _EVALUATION_ROWS))
+        for start in range(0, len(batch.x), _EVALUATION_ROWS)
+    ]
+    one_pass = partial(forward_where_it_counts, model, per_step=task.per_step)
+    return np.concatenate([task.outputs_of(one_pass, part) for part in parts])
 
 
 class _Run:

@@ -49,6 +49,18 @@ SOURCES: dict[str, Source] = {
         2004,
         {"journal": "Science", "volume": "304", "number": "5667", "pages": "78--80"},
     ),
+    "lorenz1963": Source(
+        "article",
+        "Lorenz, Edward N.",
+        "Deterministic Nonperiodic Flow",
+        1963,
+        {
+            "journal": "Journal of the Atmospheric Sciences",
+            "volume": "20",
+            "number": "2",
+            "pages": "130--141",
+        },
+    ),
     "atiya2000": Source(
         "article",
         "Atiya, Amir F. and Parlos, Alexander G.",
@@ -561,6 +573,7 @@ OF_TASK: dict[str, tuple[str, ...]] = {
     "induction-heads": ("gu2023",),
     "noisy-recall": ("poli2024",),
     "mackey-glass": ("mackey1977", "jaeger2004"),
+    "lorenz": ("lorenz1963", "jaeger2004"),
     "narma": ("atiya2000", "jaeger2003"),
 }
 """Sources of the package's tasks; a task without any is its own."""
