@@ -190,6 +190,7 @@ def test_numbers_too_large_for_float64_are_refused_before_training(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_names_with_brackets_come_out_as_they_are(tmp_path: Path) -> None:
     ended = run("train", "--task", "qa", "--steps", 2, "--out", "o[/b][a]:smile:", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -270,6 +271,7 @@ class Silent:
 """
 
 
+@pytest.mark.slow
 def test_a_race_is_run_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "race.toml").write_text(RACE)
     ended = run("compare", "race.toml", "--seeds", 1, "--workers", 1, cwd=tmp_path)

@@ -35,7 +35,15 @@ def write_modules(folder: Path) -> None:
         (folder / f"{name}.py").write_text(code)
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
+def examples() -> list[object]:
+    """Return the examples in Python; one that holds a race takes a while."""
+    return [
+        pytest.param(code, marks=pytest.mark.slow if "compare(" in code else (), id=str(number))
+        for number, code in enumerate(blocks("python"))
+    ]
+
+
+@pytest.mark.parametrize("code", examples())
 def test_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # where my_tasks is found
@@ -48,6 +56,7 @@ def test_python_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.Monk
     exec(code, {"__name__": "example"})
 
 
+@pytest.mark.slow
 def test_commands_run(tmp_path: Path) -> None:
     write_data(tmp_path)
     (tmp_path / "FILE").write_text(README)

@@ -10,6 +10,7 @@ from lstm_baseline.tasks.measured_ladders import FILE, measure
 
 
 def main() -> None:
+    """Measure and write."""
     FILE.write_text(json.dumps(measure(), indent=1, ensure_ascii=False) + "\n")
     print(FILE)
 

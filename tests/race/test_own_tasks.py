@@ -200,6 +200,7 @@ def held(tmp_path_factory):
     return folder, majority, echo, ended.stdout
 
 
+@pytest.mark.slow
 class TestHeld:
     def test_every_run_knows_its_task(self, held):
         folder, majority, echo, _ = held
@@ -246,6 +247,7 @@ class TestHeld:
         assert f"the code of {majority}:Majority is not what it was when the race" in ended.stderr
 
 
+@pytest.mark.slow
 def test_train_takes_one_and_tells_what_is_noted(tmp_path):
     name = write_task(tmp_path, MAJORITY, ("voters=25", "voters=9"))
     task = ("--task", f"{name}:Majority")

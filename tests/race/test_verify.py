@@ -117,6 +117,7 @@ def test_a_changed_score_in_a_run(folder):
     assert "the run says 0.99" in found["models"]
 
 
+@pytest.mark.slow
 def test_a_changed_score_with_everything_drawn_again(folder):
     change(finals(folder)[0] / RESULT, score=0.99)
     outcome = hold_race(small_plan(), folder, console=QUIET)

@@ -32,6 +32,7 @@ PLAN = Plan(
 )
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     specs = finals(PLAN)
     one = carry_out_runs(specs, tmp_path / "one", num_workers=1, console=quiet())
@@ -89,6 +90,7 @@ def test_folder_of_another_run_is_refused(tmp_path: Path) -> None:
         carry_out_run(second, tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_finished_runs_and_the_same_command_continues(tmp_path: Path) -> None:
     compare = (
         *("compare", "--tasks", "pair-matching", "--seeds", 3, "--steps", 600),

@@ -24,6 +24,8 @@ def list_tasks() -> None:
         )
         rungs = "\n".join(f"{score:.3f}  {rung}" for rung, score in measured["ladder"])
         title = Text(name, style="bold")
-        title.append(f"\n{task.summary}\n{counted(measured['steps'], 'step')} {seen}", style="not bold")
+        title.append(
+            f"\n{task.summary}\n{counted(measured['steps'], 'step')} {seen}", style="not bold"
+        )
         table.add_row(title, f"{task.metric.name}{unit}\n{rungs}")
     console.print(table)

@@ -159,6 +159,7 @@ class TestFigures:
         assert file_name(*parts) == name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("svg_only")
 def test_names_that_come_out_the_same_are_told_apart(tmp_path):
     contestants = [Contestant(name=name, model="lstm") for name in ("a b", "a-b", "模", "型")]

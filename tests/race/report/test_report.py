@@ -326,6 +326,7 @@ class TestWords:
         assert page.words.count("The trained model cannot be shown: ") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("svg_only")
 def test_whatever_a_user_names_is_escaped(tmp_path):
     page = written(tmp_path, hostile(), command=f"run {HOSTILE}")

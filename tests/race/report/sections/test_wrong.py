@@ -265,6 +265,7 @@ def fails(*arguments, **options):
     raise ZeroDivisionError(HOSTILE)
 
 
+@pytest.mark.slow
 class TestRace:
     def test_the_best_run_of_each_contestant(self, raced):
         outcome, runs = raced
