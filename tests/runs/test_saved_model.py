@@ -13,6 +13,7 @@ from lstm_baseline.runs.spec import FIRST_TRIAL_SEED, RunSpec
 from lstm_baseline.tasks import ArrayFile
 from lstm_baseline.training import TrainingSettings, predict
 from lstm_baseline.usage.predict import predict as predict_file
+from lstm_baseline.usage.score import describe_score
 
 SETTINGS = TrainingSettings(num_steps=80, batch_size=16, learning_rate=1e-2, evaluate_every=40)
 N, T = 120, 5
@@ -121,3 +122,35 @@ def test_a_run_of_an_earlier_version_is_not_taken_for_one_of_raw_numbers(tmp_pat
     path.write_text(json.dumps(result))
     with pytest.raises(FileError, match="earlier version"):
         predict_file(tmp_path / "run", tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru", "relational"])
+def test_several_labels_are_predicted_with_their_probabilities(tmp_path, model):
+    task = file_of(tmp_path, lambda u: np.stack([u > 0, u < -0.5, u > u.min()], 1), 8.0, 1013.0)
+    result = carry_out_run(spec_of(task, model), tmp_path / "run")
+    found = predict_file(tmp_path / "run", tmp_path / "d.npz")
+    y, rows = np.load(tmp_path / "d.npz")["y"], task.rows(0)["test"]
+    p = found.probabilities.astype(float)
+    nats = -np.log(np.where(y, p, 1 - p)[rows]).sum(axis=1).mean()
+    assert nats == pytest.approx(result.score, rel=1e-3)
+    head, first = list(found.lines())[:2]
+    assert head == ["row", "p0", "p1", "p2"]
+    assert first[1:] == [str(value) for value in found.probabilities[0]]
+    found.write(tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["probabilities"], found.probabilities)
+    assert next(describe_score(found, None)).startswith("negative log-likelihood")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"embedding_size": 3}, {"layer_norm": True}])
+def test_tokens_go_into_the_saved_model_as_they_are(tmp_path, arguments):
+    rng = np.random.default_rng(0)
+    x, lengths = rng.integers(0, 6, (N, T)), rng.integers(1, T + 1, N)
+    np.savez(tmp_path / "d.npz", X=x, y=(x[:, 0] > 2).astype(str), lengths=lengths)
+    task = ArrayFile(tmp_path / "d.npz")
+    contestant = {"name": "mine", "model": "lstm", "arguments": arguments} if arguments else "lstm"
+    result = carry_out_run(spec_of(task, contestant), tmp_path / "run")
+    found = predict_file(tmp_path / "run", tmp_path / "d.npz")
+    rows = task.rows(0)["test"]
+    assert np.mean((found.chosen == (x[:, 0] > 2).astype(str))[rows]) == result.score
+    assert result.score > result.untrained_score

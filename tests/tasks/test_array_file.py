@@ -642,3 +642,105 @@ class TestMask:
         arrays = {name: a for name, a in (self.arrays() | change).items() if a is not None}
         with pytest.raises(FileError, match=problem):
             ArrayFile(saved(tmp_path, **arrays))
+
+
+# Several labels at once, and tokens
+
+
+@pytest.fixture
+def tokens(rng):
+    return rng.integers(0, 9, (N, T))
+
+
+class TestSeveralLabels:
+    @pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
+    def test_zeros_and_ones_along_an_axis_of_their_own(self, save, x, rng, dtype):
+        y = rng.random((N, 4)) < 0.4
+        y[0] = True  # or it might be one-hot
+        task = ArrayFile(save(X=x, y=y.astype(dtype)))
+        assert (task.loss, task.metric.name) == ("binary_cross_entropy", "negative log-likelihood")
+        assert (task.output_size, task.per_step, task.classes) == (4, False, None)
+        assert "4 labels, each on or off, per row" in task.summary
+        assert task.config()["target"] == "labels"
+        batch = task.test(0)
+        assert batch.y.dtype == np.float32
+        np.testing.assert_array_equal(batch.y, y[rows_of(task, batch, 0)])
+
+    def test_of_steps_with_lengths_and_a_mask(self, save, x, rng):
+        y = rng.integers(0, 2, (N, T, 2))
+        y[0] = 1
+        lengths = rng.integers(1, T + 1, N)
+        y[np.arange(T) >= lengths[:, None]] = 7  # nobody looks
+        mask = np.ones((N, T), bool)
+        mask[:, 1:2] = False
+        task = ArrayFile(save(X=x, y=y, lengths=lengths, mask=mask))
+        assert (task.loss, task.per_step) == ("binary_cross_entropy", True)
+        batch = task.train_batch(0, N, 0)
+        rows = rows_of(task, batch, 0)
+        expected = mask[rows] & (np.arange(T) < lengths[rows, None])
+        np.testing.assert_array_equal(batch.mask, expected)
+        np.testing.assert_array_equal(batch.y[batch.mask], y[rows][expected])
+
+    def test_floats_and_one_hot_are_labels_where_that_is_said(self, save, x):
+        one_hot = np.eye(4)[np.arange(N) % 4]
+        assert ArrayFile(save(X=x, y=one_hot)).loss == "cross_entropy"
+        assert ArrayFile(save(X=x, y=one_hot), target="labels").loss == "binary_cross_entropy"
+        square = (x[:, :, 1] > 5).astype(float)  # as many as steps
+        assert ArrayFile(save(X=x, y=square), target="labels").per_step is False
+
+    def test_the_ladder_knows_each_label_s_share(self, save, x, rng):
+        y = rng.random((N, 3)) < [0.1, 0.5, 0.9]
+        task = ArrayFile(save(X=x, y=y), target="labels")
+        even, share = sorted(task.ladder(), key=lambda rung: rung.kind)
+        assert even.score == pytest.approx(3 * np.log(2))
+        train, test = (y[task.rows(0)[part]] for part in ("train", "test"))
+        p = (train.sum(axis=0) + 0.5) / (len(train) + 1)
+        expected = -np.where(test, np.log(p), np.log(1 - p)).sum(axis=1).mean()
+        assert share.score == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            (np.full((N, 3), 2), r"y\[0, 0\] is 2; several labels at once are 0 and 1"),
+            (np.full((N, 3), 0.5), r"y\[0, 0\] is 0.5; several"),
+            (np.full((N, 3), np.nan), r"y\[0, 0\] is nan; several"),
+            (np.zeros(N, int), rf"y has shape \({N},\); several labels at once expect \({N}, O\)"),
+            (np.full((N, 3), "on"), "y is <U2; several labels"),
+        ],
+    )
+    def test_what_is_none_is_refused(self, save, x, y, message):
+        with pytest.raises(FileError, match=message):
+            ArrayFile(save(X=x, y=y), target="labels")
+
+
+class TestTokens:
+    def test_whole_numbers_of_steps_are_tokens(self, save, tokens):
+        task = ArrayFile(save(X=tokens.astype(np.uint8), y=np.arange(N) % 2))
+        assert task.tokens
+        assert task.input_size == tokens.max() + 1
+        assert f"{T} steps of {tokens.max() + 1} tokens" in task.summary
+        batch = task.test(0)
+        assert batch.x.dtype == np.int64
+        np.testing.assert_array_equal(batch.x, tokens[task._split(0).test])
+
+    def test_padding_may_hold_anything(self, save, tokens, rng):
+        lengths = rng.integers(1, T + 1, N)
+        padded = np.where(np.arange(T) < lengths[:, None], tokens, -1)
+        task = ArrayFile(save(X=padded, y=np.arange(N) % 2, lengths=lengths))
+        assert task.train_batch(0, N, 0).x.min() == 0
+        assert read_sequences(save(X=padded, lengths=lengths)).x.min() == 0
+
+    @pytest.mark.parametrize("wrong", [-1, 2**20, 2**40])
+    def test_what_is_no_token_is_refused(self, save, tokens, wrong):
+        tokens[3, 2] = wrong
+        line = rf"X\[3, 2\] is {wrong}; tokens are whole numbers from 0 to 1,048,575"
+        with pytest.raises(FileError, match=line):
+            ArrayFile(save(X=tokens, y=np.arange(N) % 2))
+
+    def test_floats_of_steps_are_refused(self, save, tokens):
+        with pytest.raises(FileError, match=r"X has shape \(40, 5\); expected .* tokens"):
+            ArrayFile(save(X=tokens.astype(float), y=np.arange(N) % 2))
+
+    def test_they_have_no_scaling(self, save, tokens):
+        with pytest.raises(InputError, match="X holds tokens, which have no scaling"):
+            ArrayFile(save(X=tokens, y=np.arange(N) % 2)).scaling(0)

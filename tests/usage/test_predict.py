@@ -144,6 +144,7 @@ main()
         ({"x": np.zeros((3, 4, 3))}, r"has no array X \(found: x\)"),
         ({"X": np.full((3, 4, 3), np.nan)}, r"X\[0, 0, 0\] is nan; expected finite numbers"),
         ({"X": np.zeros((3, 4, 3)), "lengths": [9, 1, 1]}, r"lengths\[0\] is 9; expected 0 to 4"),
+        ({"X": np.full((3, 4), 3)}, r"tokens"),
         ({"X": np.zeros((3, 4, 3), complex)}, "X is complex128; expected real numbers"),
     ],
     ids=str,

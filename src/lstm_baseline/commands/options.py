@@ -18,10 +18,10 @@ TextOption = Annotated[
     Path | None,
     typer.Option(help="Your own text: any UTF-8 file; the task is to predict the next character."),
 ]
-Target = Literal["auto", "classification", "regression"]
+Target = Literal["auto", "classification", "regression", "labels"]
 TargetOption = Annotated[
     Target,
-    typer.Option(help="What y in --data is: auto, classification or regression."),
+    typer.Option(help="What y in --data is: auto, classification, regression, or several labels."),
 ]
 Split = Literal["auto", "time"]
 SplitOption = Annotated[

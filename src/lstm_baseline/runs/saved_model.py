@@ -145,8 +145,9 @@ def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
         return model
     model = load_model(path)
     if raw and isinstance(task, ArrayFile):
-        model.take_raw_inputs(*task.scaling(spec.seed).inverse())
-        if task.classes is None:
+        if not task.tokens:
+            model.take_raw_inputs(*task.scaling(spec.seed).inverse())
+        if task.loss == "mean_squared_error":
             model.give_raw_outputs(*task.target_scaling(spec.seed).inverse())
     return model
 
@@ -175,7 +176,8 @@ def for_raw_numbers(model: SequenceModel, task: Task, seed: int) -> SequenceMode
         return model
     batch = task.validation(seed)
     wanted = predict(model, task, batch)
-    if task.classes is None:
+    values = task.loss == "mean_squared_error"
+    if values:
         error = MEAN_SQUARED_ERROR.measure(wanted, batch._replace(y_scale=None))
         bound = max(_ROUNDING_SHARE * error**0.5, _LEAST_ROUNDING)
     else:
@@ -183,15 +185,16 @@ def for_raw_numbers(model: SequenceModel, task: Task, seed: int) -> SequenceMode
     for dtype in (model.dtype, np.float64):
         raw = model.astype(dtype)
         try:
-            raw.take_raw_inputs(*task.scaling(seed))
+            if not task.tokens:
+                raw.take_raw_inputs(*task.scaling(seed))
         except InputError:
             return None
         # A scaling that float32 cannot hold overflows, and float64 follows.
         with np.errstate(over="ignore", invalid="ignore"):
-            if task.classes is None:
+            if values:
                 raw.give_raw_outputs(*task.target_scaling(seed))
             apart = np.abs(_standardised_outputs(raw, task, "validation", seed) - wanted)
-        typical = float(np.sqrt(np.mean(apart**2)) if task.classes is None else apart.max())
+        typical = float(np.sqrt(np.mean(apart**2)) if values else apart.max())
         if typical <= bound:
             return raw
     raise FileError(
@@ -206,7 +209,7 @@ def _standardised_outputs(
     """Return a raw model's outputs for rows of the file as they are, in the metric's units."""
     batch = task.validation(seed) if part == "validation" else task.test(seed)
     outputs = predict(raw, task, batch._replace(x=task.raw_inputs(part, seed)))
-    if task.classes is not None:
+    if task.loss != "mean_squared_error":
         return outputs
     mean, scale = task.target_scaling(seed)
     return np.asarray((outputs.astype(np.float64) - mean) / scale)

@@ -1,7 +1,8 @@
 """Reading of a user's .npz file: every array checked, nothing unpickled.
 
-The file holds ``X`` (N, T, I), numbers; ``y``; and, where rows differ in length, ``lengths`` (N,),
-the valid steps of each row, 1 … T. Steps beyond a row's length are ignored, whatever they hold.
+The file holds ``X`` (N, T, I), numbers, or (N, T), tokens, which are whole numbers from 0 on;
+``y``; and, where rows differ in length, ``lengths`` (N,), the valid steps of each row, 1 … T. Steps
+beyond a row's length are ignored, whatever they hold.
 Where steps have targets of their own but not all of them count, ``mask`` (N, T) says which do; or
 a label is −100, the ignored label of PyTorch.
 
@@ -28,6 +29,8 @@ from lstm_baseline.tasks.user_file import UserFile, read_user_file
 _MIN_ROWS = 10
 IGNORED_LABEL = -100
 """A label that says that a step has no target, as PyTorch's losses have it."""
+_MOST_TOKENS = 2**20
+"""Tokens that are told apart."""
 _LARGEST = np.float64(np.finfo(np.float32).max)
 _NPY = b"\x93NUMPY"
 _OF_PART = {"X": "", "X_val": "_val", "X_test": "_test"}
@@ -51,13 +54,13 @@ class Labelled(NamedTuple):
     """Sequences with targets, as a user's file has them."""
 
     x: NDArray
-    """(N, T, I), those of X, X_val and X_test below each other."""
+    """(N, T, I), or tokens (N, T), those of X, X_val and X_test below each other."""
     y: NDArray
-    """Class indices (N,) or (N, T), or values (N, O) or (N, T, O)."""
+    """Class indices (N,) or (N, T); or values, or labels 0 and 1, (N, O) or (N, T, O)."""
     lengths: IntArray | None
     """(N,) valid steps; None where all are T."""
     classes: NDArray | None
-    """Labels (K,) of the class indices; None for values."""
+    """Labels (K,) of the class indices; None for values, and for several labels at once."""
     part_of_row: IntArray | None
     """(N,) index into ``splits.PARTS`` where the file says which rows are for what."""
     groups: NDArray | None
@@ -65,14 +68,16 @@ class Labelled(NamedTuple):
     mask: NDArray | None
     """(N, T) True at the steps whose target counts, none beyond a row's length; None for all."""
     remarks: tuple[str, ...]
-    """How y was read, where that is not plain."""
+    """How X and y were read, where that is not plain."""
+    several_labels: bool = False
+    """Whether y holds several labels 0 and 1 at once."""
 
 
 class Sequences(NamedTuple):
     """What a file to predict from holds."""
 
     x: NDArray
-    """(N, T, I)"""
+    """(N, T, I), or tokens (N, T)."""
     lengths: IntArray | None
     """(N,) valid steps of each row, 0 … T; None where all are T."""
     y: NDArray | None
@@ -91,8 +96,10 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
     file
         The file.
     target
-        "classification", "regression", or "auto", which reads floats as values unless they are
-        one-hot, and anything else as labels.
+        "classification", "regression", "labels" for several labels 0 and 1 at once, or "auto",
+        which reads floats as values unless they are one-hot; whole numbers and booleans as several
+        labels where they are 0 and 1 along a last axis that is not that of the steps; and anything
+        else as classes.
 
     Raises
     ------
@@ -115,22 +122,28 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
         if "split" in arrays:
             part_of_row = _checked_split(arrays["split"], len(x), part_of_row)
         groups = _checked_groups(arrays.get("groups"), len(x), part_of_row)
-        of_labels = target == "classification" or (target == "auto" and y.dtype.kind == "i")
+        of_labels = target in ("classification", "labels") or (
+            target == "auto" and y.dtype.kind == "i"
+        )
         mask = _checked_mask(arrays.get("mask"), y, x, lengths, of_labels=of_labels)
         _refuse_rows_without_targets(mask)
         valid = valid_steps(x, lengths) if mask is None else mask
         remarks: tuple[str, ...] = ()
         classes: NDArray | None = None
-        labels = None if target == "regression" else _from_one_hot(y, x, valid)
-        if labels is not None:
-            classes, y, remarks = np.arange(y.shape[-1]), labels, ("y is one-hot",)
+        several = target == "labels" or (target == "auto" and _are_several_labels(y, x, valid))
+        one_hot = None if target in ("regression", "labels") else _from_one_hot(y, x, valid)
+        if one_hot is not None:
+            classes, y, remarks = np.arange(y.shape[-1]), one_hot, ("y is one-hot",)
+            several = False
+        elif several:
+            y = _checked_several_labels(y, x, valid)
         elif target == "regression" or (target == "auto" and y.dtype.kind == "f"):
             y = _checked_values(y, x, valid)
         else:
             classes, y = _checked_labels(y, x, valid)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
-    return Labelled(x, y, lengths, classes, part_of_row, groups, mask, remarks)
+    return Labelled(x, y, lengths, classes, part_of_row, groups, mask, remarks, several)
 
 
 def read_sequences(path: str | PathLike[str]) -> Sequences:
@@ -283,6 +296,36 @@ def _from_one_hot(y: NDArray, x: NDArray, valid: NDArray) -> IntArray | None:
     return np.where(valid, indices, 0) if per_step else indices
 
 
+def _are_several_labels(y: NDArray, x: NDArray, valid: NDArray) -> bool:
+    """Return whether y is 0 and 1 along an axis of its own, (N, O) with O ≠ T, or (N, T, O)."""
+    per_step = y.ndim == 3 and y.shape[:2] == x.shape[:2]
+    if y.dtype.kind not in "biu" or not (per_step or (y.ndim == 2 and y.shape != x.shape[:2])):
+        return False
+    used = y[valid] if per_step else y
+    return y.shape[-1] > 1 and bool(((used == 0) | (used == 1)).all())
+
+
+def _checked_several_labels(y: NDArray, x: NDArray, valid: NDArray) -> NDArray:
+    """Return y (N, O) or (N, T, O), labels 0 and 1, as float32."""
+    if y.dtype.kind not in "biuf":
+        raise InputError(f"y is {y.dtype}; several labels at once are 0 and 1, or booleans")
+    per_step = y.ndim == 3 and y.shape[:2] == x.shape[:2]
+    if not (per_step or y.ndim == 2) or 0 in y.shape:
+        raise InputError(
+            f"y has shape {y.shape}; several labels at once expect ({len(x)}, O), or"
+            f" ({len(x)}, {x.shape[1]}, O)"
+        )
+    wrong = (y != 0) & (y != 1)
+    if per_step:
+        wrong[~valid] = False
+    if wrong.any():
+        place = tuple(map(int, np.argwhere(wrong)[0]))
+        raise InputError(
+            f"y[{', '.join(map(str, place))}] is {y[place]}; several labels at once are 0 and 1"
+        )
+    return np.where(valid[..., None], y, 0).astype(np.float32) if per_step else y.astype(np.float32)
+
+
 def _load_array(file: UserFile) -> dict[str, NDArray]:
     """Return the one array of an .npy file as X."""
     try:
@@ -344,11 +387,30 @@ def _checked_inputs(
     x = arrays["X"]
     if x.dtype.kind not in "biuf":
         raise InputError(f"X is {x.dtype}; expected real numbers")
-    if x.ndim != 3 or 0 in x.shape:
-        raise InputError(f"X has shape {x.shape}; expected (N, T, I): rows, steps, features")
+    tokens = x.ndim == 2 and x.dtype.kind in "iu"
+    if (x.ndim != 3 and not tokens) or 0 in x.shape:
+        raise InputError(
+            f"X has shape {x.shape}; expected (N, T, I): rows, steps, features; or whole numbers"
+            " (N, T), tokens"
+        )
     lengths = _checked_lengths(arrays, x, shortest)
-    _check_finite("X", x, ~valid_steps(x, lengths))
+    padding = ~valid_steps(x, lengths)
+    if tokens:
+        return _checked_tokens(x, padding), lengths
+    _check_finite("X", x, padding)
     return x, lengths
+
+
+def _checked_tokens(x: NDArray, padding: NDArray) -> IntArray:
+    """Return tokens (N, T), those of the padding as 0."""
+    outside = ((x < 0) | (x >= _MOST_TOKENS)) & ~padding
+    if outside.any():
+        place = tuple(map(int, np.argwhere(outside)[0]))
+        raise InputError(
+            f"X[{', '.join(map(str, place))}] is {x[place]}; tokens are whole numbers from 0 to"
+            f" {_MOST_TOKENS - 1:,}: number those that there are from 0 on"
+        )
+    return np.where(padding, 0, x).astype(np.int64)
 
 
 def _checked_lengths(arrays: dict[str, NDArray], x: NDArray, shortest: int) -> IntArray | None:

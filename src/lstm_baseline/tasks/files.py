@@ -9,21 +9,25 @@ classification  whole numbers, booleans or text, (N,),       indices into ``clas
 regression      floats (N,), or (N, T) with one value a      values, standardised
                 step, or (N, O) with O ≠ T values a row, or
                 (N, T, O) with O values a step
+labels          0 and 1, (N, O) with O ≠ T, or (N, T, O):    as they are
+                several labels at once, each on or off
 ==============  ===========================================  ===============================
 
 `splits.py` says which rows are for training, validation and test; nothing is ever chosen on test
-rows. Inputs and values to predict are standardised by the mean and the scale (standard deviation)
+rows. Tokens (N, T) stay what they are: V, their number, is one more than the largest in the file.
+Other inputs, and values to predict, are standardised by the mean and the scale (standard deviation)
 of a seed's training rows, feature by feature; a feature that is constant in them is 0.
 Where a `mask` leaves targets out, they count nowhere.
 `ArrayFile.scaling` and `ArrayFile.target_scaling` return both, so that a trained model can take
 them into its weights. The mean squared error is reported in the units of the file.
 
 Ladder, on the test rows: any class (chance) and the training rows' majority class; for values, the
-training rows' mean (chance). There is no oracle.
+training rows' mean (chance); for labels, even odds (chance) and the training rows' share of each.
+There is no oracle.
 """
 
 from os import PathLike
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final, get_args
 
 import numpy as np
 
@@ -35,7 +39,13 @@ from lstm_baseline.tasks import hints, scaling, splits
 from lstm_baseline.tasks.arrays import read_labelled
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities
-from lstm_baseline.tasks.metrics import ACCURACY, MEAN_SQUARED_ERROR, Batch, valid_steps
+from lstm_baseline.tasks.metrics import (
+    ACCURACY,
+    MEAN_SQUARED_ERROR,
+    NEGATIVE_LOG_LIKELIHOOD,
+    Batch,
+    valid_steps,
+)
 from lstm_baseline.tasks.scaling import Scaling
 from lstm_baseline.tasks.user_file import read_user_file
 
@@ -43,7 +53,7 @@ _MOST_DEVIATIONS = 1e9
 _SHUFFLE = 2
 
 EvaluationPart = Literal["validation", "test"]
-Target = Literal["auto", "classification", "regression"]
+Target = Literal["auto", "classification", "regression", "labels"]
 Split = Literal["auto", "time"]
 
 
@@ -53,9 +63,10 @@ class _Split(NamedTuple):
     train: IntArray
     validation: IntArray
     test: IntArray
-    x_scaling: Scaling
+    x_scaling: Scaling | None
+    """None for tokens."""
     y_scaling: Scaling | None
-    """None for a classification."""
+    """None for anything but values."""
 
 
 @final
@@ -66,16 +77,16 @@ class ArrayFile(Task):
     ----------
     path : path-like
         An .npz file, as `numpy.savez` writes it. Nothing in it is ever unpickled.
-    target : {"auto", "classification", "regression"}
-        What y is. "auto" reads floats as values, unless they are one-hot, and anything else as
-        labels.
+    target : {"auto", "classification", "regression", "labels"}
+        What y is. "auto" reads floats as values, unless they are one-hot; 0 and 1 along an axis of
+        their own as several labels at once; and anything else as classes.
     split : {"auto", "time"}
         Which rows are for test. "auto" takes what the file says, or draws; "time" takes the last.
 
     Attributes
     ----------
     classes : array (K,) or None
-        The labels, in the order of the classes; None for a regression.
+        The labels, in the order of the classes; None for values, and for several labels at once.
     hints : tuple of str
         What in the file is likely meant otherwise.
 
@@ -93,7 +104,7 @@ class ArrayFile(Task):
         target: Target = "auto",
         split: Split = "auto",
     ) -> None:
-        one_of("target", target, ("auto", "classification", "regression"))
+        one_of("target", target, get_args(Target))
         one_of("split", split, ("auto", "time"))
         file = read_user_file(path)
         data = read_labelled(file, target)
@@ -101,11 +112,12 @@ class ArrayFile(Task):
         self._mask = data.mask
         self._part_of_row, self._groups = data.part_of_row, data.groups
         self.name, rows = file.path.stem, len(data.x)
+        meaning = "labels" if data.several_labels else "regression"
         self._config = {
             "task": self.name,
             "path": file.path.name,
             "sha256": file.sha256,
-            "target": "regression" if data.classes is None else "classification",
+            "target": meaning if data.classes is None else "classification",
         }
         if split == "time" and (self._part_of_row is not None or self._groups is not None):
             own = "groups" if self._part_of_row is None else "a split"
@@ -118,8 +130,16 @@ class ArrayFile(Task):
         if self._way != "random":
             self._config["split"] = self._way
 
-        _, steps, self.input_size = self._x.shape
-        if self.classes is None:
+        self.tokens = self._x.ndim == 2
+        steps = self._x.shape[1]
+        self.input_size = int(self._x.max()) + 1 if self.tokens else self._x.shape[2]
+        if data.several_labels:
+            self.output_size = self._y.shape[-1]
+            self.loss = "binary_cross_entropy"
+            self.metric = NEGATIVE_LOG_LIKELIHOOD
+            self.per_step = self._y.ndim == 3
+            asked = f"{counted(self.output_size, 'label')}, each on or off,"
+        elif self.classes is None:
             self.output_size = self._y.shape[-1]
             self.loss = "mean_squared_error"
             self.metric = MEAN_SQUARED_ERROR
@@ -140,7 +160,7 @@ class ArrayFile(Task):
         self.summary = "; ".join(
             [
                 f"{file.path.name}: {counted(rows, 'row')} of {up_to}{counted(steps, 'step')} of"
-                f" {counted(self.input_size, 'feature')}",
+                f" {counted(self.input_size, 'token' if self.tokens else 'feature')}",
                 f"{asked} per {'step' if self.per_step else 'row'}",
                 *data.remarks,
                 *self._about_split(),
@@ -151,7 +171,7 @@ class ArrayFile(Task):
 
     def _still_targets(self) -> None:
         """Take the rounding out of components of y that are constant but for it."""
-        if self.classes is not None:
+        if self.loss != "mean_squared_error":
             return
         values = self._y[self._counts] if self.per_step else self._y
         constant = scaling.is_constant(values)
@@ -174,6 +194,8 @@ class ArrayFile(Task):
 
     def _about_constants(self) -> list[str]:
         """Name the features that carry no information."""
+        if self.tokens:
+            return []
         constant = np.flatnonzero(scaling.is_constant(self._x[self._valid]))
         if not len(constant):
             return []
@@ -209,6 +231,8 @@ class ArrayFile(Task):
         """Measure on the seed's test rows what can be said without looking at X."""
         test = self.test(seed)
         shape = (*test.y.shape, self.output_size)
+        if self.loss == "binary_cross_entropy":
+            return self._measure(self._rules_of_labels(test, seed), test)
         if self.classes is None:
             # Values are standardised: the mean of the training rows is 0.
             mean = np.zeros(test.y.shape, np.float32)
@@ -232,6 +256,24 @@ class ArrayFile(Task):
             test,
         )
 
+    def _rules_of_labels(self, test: Batch, seed: int) -> list[Predictor]:
+        """Return rules that give each label the same odds everywhere."""
+        train = self._split(seed).train
+        y = self._y[train][self._counts[train]] if self.per_step else self._y[train]
+        share = (y.sum(axis=0, dtype=np.float64) + 0.5) / (len(y) + 1)  # never 0, nor 1
+        odds = np.log(share / (1 - share)).astype(np.float32)
+        return [
+            Predictor(
+                "even odds", "chance", "each label on or off", lambda x: np.zeros_like(test.y)
+            ),
+            Predictor(
+                "share",
+                "heuristic",
+                "how often the training rows have each label",
+                lambda x: np.broadcast_to(odds, test.y.shape),
+            ),
+        ]
+
     def config(self) -> dict[str, Any]:
         """Return the file's name, the digest of its content, and what y is."""
         return dict(self._config)
@@ -243,13 +285,22 @@ class ArrayFile(Task):
         return {name: np.sort(rows) for name, rows in parts.items()}
 
     def raw_inputs(self, part: EvaluationPart, seed: int) -> NDArray:
-        """Return X (B, T, I) of a part of the rows as the file has it, padding included."""
+        """Return X of a part of the rows as the file has it, padding included."""
         split = self._split(seed)
         return self._x[split.validation if part == "validation" else split.test]
 
     def scaling(self, seed: int) -> Scaling:
-        """Return mean (I,) and scale (I,) of each feature over the seed's training rows."""
-        return self._split(seed).x_scaling
+        """Return mean (I,) and scale (I,) of each feature over the seed's training rows.
+
+        Raises
+        ------
+        InputError
+            The inputs are tokens.
+        """
+        scaling = self._split(seed).x_scaling
+        if scaling is None:
+            raise InputError("X holds tokens, which have no scaling")
+        return scaling
 
     def target_scaling(self, seed: int) -> Scaling:
         """Return mean (O,) and scale (O,) of each value to predict over the seed's training rows.
@@ -257,27 +308,28 @@ class ArrayFile(Task):
         Raises
         ------
         InputError
-            The task is a classification.
+            The task is no regression.
         """
         scaling = self._split(seed).y_scaling
         if scaling is None:
-            raise InputError("y holds class labels, which have no scaling")
+            raise InputError("y holds labels, which have no scaling")
         return scaling
 
     def _split(self, seed: int) -> _Split:
         if seed not in self._splits:
             train, validation, test = self._rows(seed)
             valid = self._valid[train]
-            y_scaling = None
-            if self.classes is None:
+            x_scaling, y_scaling = None, None
+            if self.loss == "mean_squared_error":
                 y = self._y[train]
                 values = y[self._counts[train]] if self.per_step else y
                 y_scaling = self._checked_scaling("y", values, 1.0)
                 self._check_spread(
                     "y", self._y[self._counts] if self.per_step else self._y, y_scaling
                 )
-            x_scaling = self._checked_scaling("X", self._x[train][valid], np.inf)
-            self._check_spread("X", self._x[self._valid], x_scaling)
+            if not self.tokens:
+                x_scaling = self._checked_scaling("X", self._x[train][valid], np.inf)
+                self._check_spread("X", self._x[self._valid], x_scaling)
             self._splits[seed] = _Split(train, validation, test, x_scaling, y_scaling)
         return self._splits[seed]
 
@@ -328,8 +380,9 @@ class ArrayFile(Task):
         x, y = self._x[rows], self._y[rows]
         lengths = None if self._lengths is None else self._lengths[rows]
         mask = None if self._mask is None else self._mask[rows]
-        padding = ~self._valid[rows]
-        x = split.x_scaling.apply(np.where(padding[..., None], split.x_scaling.mean, x))
+        if split.x_scaling is not None:
+            padding = ~self._valid[rows]
+            x = split.x_scaling.apply(np.where(padding[..., None], split.x_scaling.mean, x))
         if split.y_scaling is None:
             return Batch(x, y, lengths, mask=mask)
         if self.per_step:

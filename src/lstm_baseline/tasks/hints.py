@@ -45,6 +45,8 @@ def hints(data: Labelled, rows: Rows, split: str) -> Iterator[str]:
 
 
 def _about_features(data: Labelled) -> Iterator[str]:
+    if data.x.ndim == 2:
+        return
     _, steps, features = data.x.shape
     if features > steps:
         yield (
@@ -60,6 +62,8 @@ def _about_features(data: Labelled) -> Iterator[str]:
 
 def _about_targets(data: Labelled, rows: Rows) -> Iterator[str]:
     y = data.y[:_LOOKED_AT]
+    if data.several_labels:
+        return
     if data.classes is None:
         distinct = np.unique(y)
         few = len(distinct) <= min(_MOST_CLASSES, y.size // 5)
@@ -138,6 +142,8 @@ def _padded_share(x: NDArray) -> float:
 def _window_stride(x: NDArray) -> int | None:
     """Return by how many steps nearly each row is shifted from the row before, if it is."""
     some = x[: min(_LOOKED_AT, 50)]
+    if some.ndim == 2:
+        some = some[..., None]
     num_rows, steps, _ = some.shape
     if num_rows < 3 or steps < 3 or (some == some[:1, :1]).all():
         return None

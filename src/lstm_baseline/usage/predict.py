@@ -1,4 +1,4 @@
-"""Predictions of a saved model for a user's data: outputs, or classes with probabilities."""
+"""Predictions of a saved model for a user's data: outputs, classes or labels with probabilities."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_baseline.engine.activations import log_softmax
+from lstm_baseline.engine.activations import log_softmax, sigmoid
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.models import LSTM
 from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
@@ -46,8 +46,15 @@ class Prediction(NamedTuple):
 
     @property
     def probabilities(self) -> FloatArray:
-        """Probability of each class, softmax(outputs)."""
+        """Probability of each class, softmax(outputs); of each of several labels, σ(outputs)."""
+        if self.of_several_labels:
+            return np.asarray(sigmoid(self.outputs))
         return np.asarray(np.exp(log_softmax(self.outputs)))
+
+    @property
+    def of_several_labels(self) -> bool:
+        """True if each output is the logit of a label of its own."""
+        return self.labels is None and self.loss == "binary_cross_entropy"
 
     @property
     def chosen(self) -> NDArray:
@@ -68,7 +75,9 @@ class Prediction(NamedTuple):
         """Yield a table: its header, then a line for each row or each valid step of each row."""
         place = ["row", "step"] if self.every_step else ["row"]
         if self.labels is None:
-            yield [*place, *(f"y{k}" for k in range(self.outputs.shape[-1]))]
+            letter = "p" if self.of_several_labels else "y"
+            yield [*place, *(f"{letter}{k}" for k in range(self.outputs.shape[-1]))]
+            shown = self.probabilities if self.of_several_labels else self.outputs
         else:
             yield [*place, "label", "probability"]
             chosen, best = self.chosen, self.probabilities.max(axis=-1)
@@ -78,7 +87,7 @@ class Prediction(NamedTuple):
         for index in zip(*np.nonzero(valid), strict=True):
             if self.labels is None:
                 # str gives as many digits as tell a number from all others of its dtype.
-                yield [*map(int, index), *map(str, self.outputs[index])]
+                yield [*map(int, index), *map(str, shown[index])]
             else:
                 yield [*map(int, index), _as_text(chosen[index].item()), str(best[index])]
 
@@ -87,7 +96,10 @@ class Prediction(NamedTuple):
         return _as_csv(self.lines())
 
     def write(self, path: Path) -> None:
-        """Write the table as .csv or the arrays as .npz: y; for classes probabilities and labels.
+        """Write the table as .csv, or the arrays as .npz.
+
+        These are the outputs y, and beside those of labels and classes their probabilities, with
+        the most probable class.
 
         Raises
         ------
@@ -99,6 +111,8 @@ class Prediction(NamedTuple):
         arrays: dict[str, NDArray] = {"y": self.outputs}
         if self.labels is not None:
             arrays |= {"labels": self.chosen, "probabilities": self.probabilities}
+        elif self.of_several_labels:
+            arrays["probabilities"] = self.probabilities
         write_table(path, self.lines(), arrays)
 
 
@@ -146,7 +160,8 @@ def predict(
     model_path
         A model that ``save`` wrote, or the folder that ``lstm-baseline train`` wrote.
     data
-        X (N, T, I) as .npy, or in an .npz with lengths (N,) if rows differ in length.
+        X (N, T, I), or tokens (N, T), as .npy, or in an .npz with lengths (N,) if rows differ in
+        length.
     every_step
         True for an output at every step, False for the last of each row. If None, the outputs that
         the model was trained on, if its folder says so, otherwise the last of each row.

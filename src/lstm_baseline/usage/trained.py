@@ -48,6 +48,8 @@ class Trained(NamedTuple):
         name = arguments.pop("task", None)
         if name is None or arguments.get("target") == "regression":
             return "mean_squared_error"
+        if arguments.get("target") == "labels":
+            return "binary_cross_entropy"
         try:
             return make_task(name, **arguments).loss
         except (InputError, TypeError):
