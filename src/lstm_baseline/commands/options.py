@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Your own data: .npz with X (N, T, I), y and, if rows differ, lengths."),
+    typer.Option(
+        help="Your own data: .npz with X, y and, if rows differ, lengths; or music, .json or .mat."
+    ),
 ]
 TextOption = Annotated[
     Path | None,
@@ -45,10 +47,10 @@ PresetOption = Annotated[
 
 def own_task(data: Path | None, text: Path | None, target: Target, split: Split) -> "Task":
     """Return the task made from the user's own file."""
-    from lstm_baseline.tasks import ArrayFile, TextFile
+    from lstm_baseline.tasks import TextFile, read_data
 
     if data is not None:
-        return ArrayFile(data, target=target, split=split)
+        return read_data(data, target, split)
     assert text is not None
     return TextFile(text)
 

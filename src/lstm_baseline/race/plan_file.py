@@ -13,7 +13,7 @@ from lstm_baseline.race.plan import PLAN, FurtherTest, Plan, Sweep
 from lstm_baseline.race.tuning import Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import digest
-from lstm_baseline.tasks import ArrayFile, Task, TextFile, make_task
+from lstm_baseline.tasks import ArrayFile, MusicFile, Task, TextFile, make_task
 from lstm_baseline.tasks.files import Split
 from lstm_baseline.tasks.own_task import task_code
 from lstm_baseline.training import TrainingSettings
@@ -124,6 +124,8 @@ def _task(config: dict[str, Any], data: Path) -> Task:
     path = data / Path(given["path"]).name
     if "window" in given:
         task = TextFile(path)
+    elif "keys" in given:
+        task = MusicFile(path)
     else:
         split: Split = "time" if given.get("split") == "time" else "auto"
         task = ArrayFile(path, target=given["target"], split=split)

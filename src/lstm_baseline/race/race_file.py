@@ -22,7 +22,7 @@ from lstm_baseline.race.plan import FurtherTest, Plan, Sweep
 from lstm_baseline.race.tuning import Choices, Range, Tuning
 from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
-from lstm_baseline.tasks import TASKS, ArrayFile, Task, TextFile, make_task
+from lstm_baseline.tasks import TASKS, Task, TextFile, make_task, read_data
 from lstm_baseline.tasks.files import Split, Target
 from lstm_baseline.training import TrainingSettings
 
@@ -94,7 +94,7 @@ class TaskEntry(BaseModel):
             return make_task(self.task, **arguments)
         if self.data is not None:
             _refuse_arguments(arguments, "data")
-            return ArrayFile(folder / self.data, target=self.target, split=self.split)
+            return read_data(folder / self.data, self.target, self.split)
         assert self.text is not None
         _refuse_arguments(arguments, "text")
         return TextFile(folder / self.text)

@@ -24,6 +24,7 @@ from lstm_baseline.tasks.metrics import (
     Metric,
 )
 from lstm_baseline.tasks.modular_arithmetic import ModularArithmetic
+from lstm_baseline.tasks.music import MusicFile
 from lstm_baseline.tasks.narma import Narma
 from lstm_baseline.tasks.noisy_recall import NoisyRecall
 from lstm_baseline.tasks.nth_farthest import NthFarthest
@@ -36,6 +37,7 @@ from lstm_baseline.tasks.reverse import ReverseString
 from lstm_baseline.tasks.selective_copying import SelectiveCopying
 from lstm_baseline.tasks.stack_manipulation import StackManipulation
 from lstm_baseline.tasks.text import TextFile
+from lstm_baseline.tasks.user_data import read_data
 from lstm_baseline.tasks.word_problem import WordProblem
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "MackeyGlass",
     "Metric",
     "ModularArithmetic",
+    "MusicFile",
     "Narma",
     "NoisyRecall",
     "NthFarthest",
@@ -78,4 +81,5 @@ __all__ = [
     "TextFile",
     "WordProblem",
     "make_task",
+    "read_data",
 ]
