@@ -40,7 +40,7 @@ StepsOption = Annotated[
 PresetOption = Annotated[
     str,
     typer.Option(
-        help="quick: minutes on two cores. standard: to publish, hours. nth-farthest: hours."
+        help="quick: minutes on two cores; state-tracking, recall: longer; the others: hours."
     ),
 ]
 

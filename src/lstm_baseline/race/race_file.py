@@ -28,7 +28,7 @@ from lstm_baseline.training import TrainingSettings
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Seeds = Annotated[int, Field(ge=1, le=10_000)]
-PRESETS = ("quick", "standard", "nth-farthest")
+PRESETS = ("quick", "standard", "nth-farthest", "state-tracking", "recall")
 """Races that come with the package; each is a file that ``init`` copies."""
 
 
