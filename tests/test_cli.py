@@ -1,6 +1,7 @@
 """The command line: what each command does, and one clear line for each wrong use."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -246,6 +247,16 @@ def test_output_that_is_full_is_one_line() -> None:
         )
     assert ended.returncode == 1
     assert ended.stderr == "lstm-baseline: cannot write the output: No space left on device\n"
+
+
+def test_who_reads_no_further_gets_no_error() -> None:
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{shlex.join(COMMAND)} tasks | true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_version_is_shown() -> None:

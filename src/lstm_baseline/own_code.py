@@ -73,8 +73,10 @@ def load_class(spec: str) -> type:
         missing = isinstance(error, ModuleNotFoundError) and error.name
         if missing and f"{match['module']}.".startswith(f"{missing}."):
             folders = " nor in ".join(dict.fromkeys([*_folders, str(Path.cwd())]))
+            ending = "; leave out .py" if match["module"].endswith(".py") else ""
             raise InputError(
-                f"there is no module {missing}, neither in {folders} nor installed; {spec} needs it"
+                f"there is no module {missing}, neither in {folders} nor installed; {spec} needs"
+                f" it{ending}"
             ) from error
         raise InputError(f"{match['module']} cannot be imported: {told(error)}") from error
     found = getattr(module, match["name"], None)

@@ -56,6 +56,17 @@ def test_ordinary_data_get_no_hint(hints, arrays):
         ({"X": X.swapaxes(1, 2)}, "more features (8) than steps (3); if its axes are (rows, feat"),
         ({"X": padded(0.0)}, "of the rows end in one and the same repeated step, as padding does"),
         ({"X": padded(-1.0)}, "if rows differ in length, save lengths"),
+        ({"X": padded(0)[..., 0].astype(int) % 5}, "if rows differ in length, save lengths"),
+        ({"length": np.ones(N)}, "length is not read (did you mean 'lengths'?)"),
+        ({"y_tst": LABELS}, "y_tst is not read (did you mean 'y_test'?)"),
+        (
+            {"y": (RNG.random((N, 3)) < 0.4).astype(float)},
+            "y holds 0 and 1 alone; if these are labels, each on or off, give --target labels",
+        ),
+        (
+            {"y": (RNG.random((N, T)) < 0.4)},
+            f"if it holds {T} labels for each row, each on or off, give --target labels",
+        ),
         (
             {"y": np.where(np.arange(N) < 2, 7, LABELS)},
             "1 class has fewer than 3 rows, as 7, too",
@@ -65,7 +76,7 @@ def test_ordinary_data_get_no_hint(hints, arrays):
         ({"X": WINDOWS[:N]}, "windows that move on by 1 step; at random"),
         ({"X": WINDOWS[: 3 * N : 3]}, "windows that move on by 3 steps; at random"),
     ],
-    ids=range(9),
+    ids=range(14),
 )
 def test_what_is_likely_meant_otherwise_is_hinted_at(hints, arrays, words):
     (hint,) = hints(**arrays)

@@ -126,6 +126,7 @@ def test_what_a_class_states(refused, message, old, new):
     ("message", "old", "new"),
     [
         ("x of train_batch with one row is float64; give float32", X, "votes.astype(float)"),
+        ("x of train_batch with one row is int64; state tokens = True", X, "votes"),
         ("x of train_batch with one row is a list; give a NumPy", X, "votes.tolist()"),
         ("x of train_batch with one row has shape (1, 25); expected", X, f"{X}[..., 0]"),
         (

@@ -16,7 +16,7 @@ def predict(
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="Sequences: X (N, T, I) as .npy, or .npz with lengths as well."),
+        typer.Option(help="X as in train's --data, as .npy, or .npz with lengths and y."),
     ] = None,
     text: Annotated[
         Path | None, typer.Option(help="A UTF-8 text, for a model of text: bits per character.")

@@ -109,6 +109,10 @@ def run(app: typer.Typer) -> None:
     sys.exit(exit_code(app))
 
 
+_NOBODY_READS = 128 + 13
+"""Exit code where whoever read the output has gone, as ``head`` does: that of SIGPIPE."""
+
+
 class _Output(io.TextIOWrapper):
     """Standard output or standard error, with one clear error where it cannot be written."""
 
@@ -131,6 +135,8 @@ class _Output(io.TextIOWrapper):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                sys.exit(_NOBODY_READS)
             raise WriteError(f"cannot write the output: {error.strerror}") from error
 
 

@@ -46,6 +46,7 @@ def report_race(outcome: RaceOutcome, folder: Path, *, command: str, console: Co
         Console to print on.
     """
     print_table(outcome, console)
+    console.print("drawing the report …")
     return write_report(outcome, folder, command)
 
 

@@ -35,6 +35,11 @@ _LARGEST = np.float64(np.finfo(np.float32).max)
 _NPY = b"\x93NUMPY"
 _OF_PART = {"X": "", "X_val": "_val", "X_test": "_test"}
 """Endings of the names of the parts of a file, in the order of their rows."""
+KNOWN = (
+    *(f"{name}{ending}" for ending in _OF_PART.values() for name in ("X", "y", "lengths", "mask")),
+    *("split", "groups"),
+)
+"""Names of all arrays that a file may have."""
 _KINDS = {
     **{"b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "floats"},
     **dict.fromkeys("US", "text"),
@@ -71,6 +76,8 @@ class Labelled(NamedTuple):
     """How X and y were read, where that is not plain."""
     several_labels: bool = False
     """Whether y holds several labels 0 and 1 at once."""
+    unread: tuple[str, ...] = ()
+    """Names of the file's arrays that mean nothing here."""
 
 
 class Sequences(NamedTuple):
@@ -106,9 +113,11 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
     FileError
         The file is damaged, or holds other arrays than the module says.
     """
-    kinds = ("X", "y", "lengths", "mask")
-    names = [f"{name}{ending}" for ending in ("_val", "_test") for name in kinds]
-    arrays = _load(file, ("X", "y"), (*names, "mask", "split", "groups"), all_sound=True)
+    needed = ("X", "y")
+    optional = [name for name in KNOWN if name not in (*needed, "lengths")]
+    arrays = _load(file, needed, optional, all_sound=True)
+    with np.load(io.BytesIO(file.content), allow_pickle=False) as archive:
+        unread = tuple(sorted({*archive} - {*KNOWN}))
     try:
         arrays, part_of_row = _joined(arrays)
         x, lengths = _checked_inputs(arrays)
@@ -143,7 +152,7 @@ def read_labelled(file: UserFile, target: str) -> Labelled:
             classes, y = _checked_labels(y, x, valid)
     except InputError as error:
         raise FileError(f"{file.path}: {error}") from None
-    return Labelled(x, y, lengths, classes, part_of_row, groups, mask, remarks, several)
+    return Labelled(x, y, lengths, classes, part_of_row, groups, mask, remarks, several, unread)
 
 
 def read_sequences(path: str | PathLike[str]) -> Sequences:
@@ -408,7 +417,8 @@ def _checked_tokens(x: NDArray, padding: NDArray) -> IntArray:
         place = tuple(map(int, np.argwhere(outside)[0]))
         raise InputError(
             f"X[{', '.join(map(str, place))}] is {x[place]}; tokens are whole numbers from 0 to"
-            f" {_MOST_TOKENS - 1:,}: number those that there are from 0 on"
+            f" {_MOST_TOKENS - 1:,}: number those that there are from 0 on, and give lengths where"
+            " rows end before"
         )
     return np.where(padding, 0, x).astype(np.int64)
 

@@ -151,7 +151,8 @@ class GeneratedTask(Task):
 
     A constructor keeps each of its arguments as an attribute of the same name. A class of the
     user's states ``sample`` and ``predictors``, and the attributes of ``Task``: ``name``,
-    ``summary``, ``input_size``, ``output_size``, ``loss``, ``metric``, ``per_step``.
+    ``summary``, ``input_size``, ``output_size``, ``loss``, ``metric``, ``per_step``; and
+    ``tokens = True`` where x holds tokens.
     """
 
     noisy: bool = False
@@ -167,7 +168,11 @@ class GeneratedTask(Task):
 
     @abstractmethod
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """Draw independent samples, without a Python loop over them."""
+        """Draw independent samples; without a Python loop over them, or training waits.
+
+        Where rows differ in length the batch has ``lengths``. Rules are given x alone, so that past
+        a row's end stands what no row has, as −1; no model sees it.
+        """
 
     @abstractmethod
     def predictors(self) -> list[Predictor]:

@@ -214,6 +214,11 @@ def check_batch(task: GeneratedTask, what: str, batch: Batch, size: int) -> None
     if not isinstance(batch, Batch):
         raise InputError(f"{what} returned a {type(batch).__name__}; give a Batch(x, y)")
     x, y, lengths = batch.x, batch.y, batch.lengths
+    if not task.tokens and isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+        raise InputError(
+            f"x of {what} is {x.dtype}; state tokens = True if these are tokens (B, steps), whole "
+            "numbers below input_size, or give numbers (B, steps, features), .astype(np.float32)"
+        )
     if task.tokens:
         if not _is_whole(x):
             kind = x.dtype if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
@@ -257,7 +262,8 @@ def check_batch(task: GeneratedTask, what: str, batch: Batch, size: int) -> None
     if task.tokens and (shown.min() < 0 or shown.max() >= task.input_size):
         raise InputError(
             f"x of {what} runs from {shown.min()} to {shown.max()}; with an input_size of "
-            f"{task.input_size} tokens are 0 to {task.input_size - 1}"
+            f"{task.input_size} tokens are 0 to {task.input_size - 1}; what is past a row's end is "
+            "told by lengths"
         )
 
 
@@ -409,7 +415,7 @@ def check_ladder(task: GeneratedTask, streams: Streams) -> list[str]:
         raise InputError("the ladder has other scores when it is measured again")
     if not any(rung.kind == "chance" for rung in ladder):
         raise InputError("the ladder has no rule of the kind chance; give one that ignores x")
-    _check_oracle(task, ladder)
+    _check_oracle(task, ladder, streams.train)
     notes = _note_on_constant(task, streams, ladder)
     oracles = [rule for rule in rules if rule.kind == "oracle"]
     if task.per_step and oracles and _looks_ahead(task, oracles[-1], streams.train):
@@ -465,7 +471,7 @@ def _check_rule(task: GeneratedTask, rule: Predictor, batch: Batch) -> None:
         raise InputError(f"{what} predicts something else for a row where others are beside it")
 
 
-def _check_oracle(task: GeneratedTask, ladder: list[Rung]) -> None:
+def _check_oracle(task: GeneratedTask, ladder: list[Rung], batch: Batch) -> None:
     """Refuse an oracle that is not perfect, and another rule that is as good."""
     metric = task.metric
     best, oracle = best_heuristic(ladder, metric), best_oracle(ladder, metric)
@@ -478,9 +484,14 @@ def _check_oracle(task: GeneratedTask, ladder: list[Rung]) -> None:
         return
     scored = f"scores {oracle.score:.6g} in {metric.name}"
     if not task.noisy and abs(oracle.score - metric.perfect) > allowed:
+        ends = (
+            " (a rule is given x without lengths: past a row's end put what no row has, as −1)"
+            if batch.lengths is not None
+            else ""
+        )
         raise InputError(
             f"the oracle {scored}, and a perfect score is {metric.perfect:g}; correct y or the "
-            "oracle, or state noisy = True if x does not tell y for certain"
+            f"oracle{ends}, or state noisy = True if x does not tell y for certain"
         )
     if not is_better(oracle.score, best.score, metric):
         raise InputError(

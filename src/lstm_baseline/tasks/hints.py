@@ -8,14 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from lstm_baseline.engine.shapes import IntArray, NDArray
-from lstm_baseline.engine.wording import counted
-from lstm_baseline.tasks.arrays import Labelled
+from lstm_baseline.engine.wording import counted, did_you_mean
+from lstm_baseline.tasks.arrays import KNOWN, Labelled
 from lstm_baseline.tasks.metrics import valid_steps
 from lstm_baseline.tasks.splits import Rows
 
 _LOOKED_AT = 1000
 """Rows that are looked at."""
 _MOST_CLASSES = 20
+_MOST_NAMES = 4
 _LONGEST_STRIDE = 256
 _COARSE = 0.1
 """Standard error of an accuracy from which the test set is said to be small."""
@@ -33,6 +34,7 @@ def hints(data: Labelled, rows: Rows, split: str) -> Iterator[str]:
     split
         How the rows are split: "random", "time", "groups" or "file".
     """
+    yield from _about_names(data)
     yield from _about_features(data)
     yield from _about_targets(data, rows)
     if split in ("time", "file") and data.classes is not None:
@@ -44,10 +46,14 @@ def hints(data: Labelled, rows: Rows, split: str) -> Iterator[str]:
         )
 
 
+def _about_names(data: Labelled) -> Iterator[str]:
+    for name in data.unread[:_MOST_NAMES]:
+        if meant := did_you_mean(name, KNOWN):
+            yield f"{name} is not read{meant}"
+
+
 def _about_features(data: Labelled) -> Iterator[str]:
-    if data.x.ndim == 2:
-        return
-    _, steps, features = data.x.shape
+    steps, features = data.x.shape[1], data.x.shape[2] if data.x.ndim == 3 else 0
     if features > steps:
         yield (
             f"X has more features ({features:,}) than steps ({steps:,}); if its axes are (rows,"
@@ -66,6 +72,10 @@ def _about_targets(data: Labelled, rows: Rows) -> Iterator[str]:
         return
     if data.classes is None:
         distinct = np.unique(y)
+        if y.shape[-1] > 1 and distinct.tolist() == [0, 1]:
+            yield (
+                "y holds 0 and 1 alone; if these are labels, each on or off, give --target labels"
+            )
         few = len(distinct) <= min(_MOST_CLASSES, y.size // 5)
         if y.shape[-1] == 1 and few and (distinct == np.round(distinct)).all():
             yield (
@@ -99,6 +109,11 @@ def _about_labels_of_steps(y: NDArray, classes: NDArray) -> Iterator[str]:
             f"y was read as a label for each step; if it is one-hot, of {y.shape[1]} classes, save"
             " y.argmax(axis=1)"
         )
+    elif y.ndim == 2 and y.shape[1] > 1 and classes.tolist() in ([0, 1], [False, True]):
+        yield (
+            f"y was read as a label for each step; if it holds {y.shape[1]} labels for each row,"
+            " each on or off, give --target labels"
+        )
 
 
 def _about_labels_not_learned(data: Labelled, classes: NDArray, rows: Rows) -> Iterator[str]:
@@ -123,7 +138,7 @@ def _about_labels_not_learned(data: Labelled, classes: NDArray, rows: Rows) -> I
 
 def _padded_share(x: NDArray) -> float:
     """Return the share of rows that end in at least three steps of what most such rows end in."""
-    some = x[:_LOOKED_AT]
+    some = x[:_LOOKED_AT] if x.ndim == 3 else x[:_LOOKED_AT, :, None]
     if some.shape[1] < 4:
         return 0.0
     last = some[:, -1]

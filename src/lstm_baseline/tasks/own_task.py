@@ -40,6 +40,11 @@ def make_own_task(spec: str, arguments: Mapping[str, Any]) -> GeneratedTask:
                 f"the constructor of {spec} takes {name}, which is a key of its own in a race's "
                 "file or plan; give it another name"
             )
+        if parameter.default is parameter.empty and name not in arguments:
+            raise InputError(
+                f"the constructor of {spec} has no default for {name}; give each argument one: "
+                "they are the task at its own difficulty"
+            )
     for name in arguments:
         if name not in known:
             raise InputError(f"{spec} has no {name!r}; it takes {', '.join(known) or 'nothing'}")
