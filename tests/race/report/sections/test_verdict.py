@@ -46,6 +46,17 @@ class TestDifferences:
         assert data.overall.difference == duel.overall.mean
         assert (data.overall.title, data.overall.verdict) == ("mean of 4 tasks", None)
 
+    def test_all_challengers_have_one_scale(self):
+        found = race([(LadderTask(), runs_about(0.6, 0.9, 0.61))])
+        axes = [
+            differences_figure(differences(found, duel.challenger)).axes[0] for duel in found.duels
+        ]
+        assert len(axes) == 2
+        (low, high), other = (each.get_xlim() for each in axes)
+        assert (low, high) == other
+        ends = found.duels[0].tasks[0].evidence.difference
+        assert high > max(map(abs, ends)) or low < -max(map(abs, ends))
+
     def test_a_task_that_is_not_compared_has_a_reason(self, mixed):
         reasons = [task.reason for task in differences(mixed, "relational").tasks]
         assert reasons == ["", "", "", "", "neither learned"]

@@ -67,12 +67,22 @@ class Differences(NamedTuple):
     tasks: tuple[Difference, ...]
     overall: Difference | None
     """Mean over the tasks that are compared; None if that is one task."""
+    reach: float
+    """How far the axis goes both ways: the same for every challenger of a race."""
 
 
 def differences(race: RaceOutcome, challenger: str) -> Differences:
     """Return the differences between a challenger and the baseline, on each task and over all."""
     duel = next(duel for duel in race.duels if duel.challenger == challenger)
     rule = race.plan.rule
+    ends = [
+        abs(end)
+        for each in race.duels
+        for task in each.compared
+        if task.evidence is not None
+        for end in task.evidence.difference
+        if math.isfinite(end)
+    ]
     return Differences(
         duel.challenger,
         duel.baseline,
@@ -83,6 +93,7 @@ def differences(race: RaceOutcome, challenger: str) -> Differences:
             for task in duel.tasks
         ),
         _overall_difference(duel, race.plan.seeds),
+        1.05 * max([2 * rule.margin, 0.05, *ends]),
     )
 
 
@@ -91,14 +102,12 @@ def differences_figure(data: Differences) -> Figure:
     """Draw each difference with its interval, the margin as a band, P(better) as numbers."""
     rows = [*data.tasks, *([] if data.overall is None else [data.overall])]
     shown = [row.difference for row in rows if row.difference is not None]
-    ends = [abs(end) for part in shown for end in part if math.isfinite(end)]
     bold = None if data.overall is None else len(rows) - 1
     head = ("difference", "P(better)") if shown else ()
     figure, axes, edges = interval_rows(
         [row.title for row in rows], [row.reason for row in rows], head, bold
     )
-    reach = 1.05 * max([2 * data.margin, 0.05, *ends])
-    axes.set_xlim(-reach, reach)
+    axes.set_xlim(-data.reach, data.reach)
     for row, (top, bottom) in zip(rows, edges, strict=True):
         if row.difference is None:
             continue
