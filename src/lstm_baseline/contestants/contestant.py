@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from lstm_baseline import challengers
 from lstm_baseline.contestants.challenger import (
     flops_per_step,
     make_challenger,
@@ -16,6 +17,7 @@ from lstm_baseline.contestants.one_hot_inputs import OneHotInputs, takes_tokens
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.models import MODELS, SequenceModel
+from lstm_baseline.engine.wording import did_you_mean
 from lstm_baseline.own_code import changed, code_of, forget, load_class
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
@@ -34,7 +36,8 @@ class Contestant(BaseModel):
     name: Name
     """Name in the report; no two contestants share it."""
     model: str
-    """A name of ``engine/models/registry.py``, or a user's class as package.module:Name."""
+    """A name of ``engine/models/registry.py`` or of ``challengers``, or a user's class as
+    package.module:Name."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the constructor."""
 
@@ -51,7 +54,7 @@ class Contestant(BaseModel):
     @model_validator(mode="after")
     def _check_name(self) -> Self:
         """Refuse a name that would make a reader take it for a model of this package."""
-        if self.name in MODELS and self.name != self.model:
+        if self.name in (*MODELS, *challengers.NAMES) and self.name != self.model:
             raise ValueError(
                 f"{self.model} is called {self.name}, which is the name of another model; give it "
                 "a name of its own"
@@ -91,7 +94,7 @@ class Contestant(BaseModel):
         """Return the number of trainable parameters at a width."""
         try:
             # Orthogonal initialisation is expensive; counting parameters does not need it.
-            model = self.build(task, width, 0 if self.is_user_class else NO_DRAWS)
+            model = self.build(task, width, NO_DRAWS if self.model in MODELS else 0)
             if isinstance(model, SequenceModel):
                 return model.num_params
             return sum(value.size for value in model.params.values())
@@ -141,12 +144,15 @@ def _class(model: str) -> type:
     """Return the class of a model of this package, or of the user's."""
     if ":" in model:
         return load_class(model)
-    if model not in MODELS:
-        raise InputError(
-            f"no model is named {model!r}; give one of: {', '.join(MODELS)}, or a class of your "
-            "own as package.module:Name"
-        )
-    return MODELS[model].model
+    if model in MODELS:
+        return MODELS[model].model
+    if model in challengers.NAMES:
+        return challengers.challenger_class(model)
+    known = [*MODELS, *challengers.NAMES]
+    raise InputError(
+        f"no model is named {model!r}; give one of: {', '.join(known)}, or a class of your own as "
+        f"package.module:Name{did_you_mean(model, known)}"
+    )
 
 
 def copy_seed(seed: int, copy: int) -> int:

@@ -64,7 +64,9 @@ class TorchModel:
     does in training: the bits of a result depend on the number of threads.
 
     There is no initial state, and therefore no training on windows (``truncate``); nothing is
-    recomputed. ``state_size`` is None: a network does not show what it carries from step to step.
+    recomputed. ``state_size`` is the module's attribute of that name, or None: a network does not
+    show what it carries from step to step. Rows of different length run together, too, where the
+    module says ``causal = True``: that no output depends on a later step.
 
     Parameters
     ----------
@@ -86,8 +88,6 @@ class TorchModel:
     refused when they first change.
     """
 
-    state_size: int | None = None
-
     def __init__(self, module: torch.nn.Module) -> None:
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"TorchModel got a {type(module).__name__}; give an nn.Module")
@@ -99,6 +99,7 @@ class TorchModel:
             name: np.atleast_1d(p.detach().numpy()) for name, p in self._parameters.items()
         }
         kept = module.state_dict()
+        self.state_size: int | None = getattr(module, "state_size", None)
         self._buffers = {n: b.clone() for n, b in module.named_buffers() if n in kept}
 
     @property
@@ -272,6 +273,8 @@ class TorchModel:
         """Return the outputs for x (B, T, I) or (B, T); rows of one length run together."""
         if lengths is None:
             return self._read(self.module(x), x.shape, return_sequences)
+        if getattr(self.module, "causal", False):
+            return self._run_padded(x, torch.from_numpy(lengths), return_sequences)
         parts, order = [], []
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
@@ -283,6 +286,17 @@ class TorchModel:
             parts.append(outputs)
             order.append(rows)
         return torch.cat(parts)[torch.from_numpy(np.argsort(np.concatenate(order)))]
+
+    def _run_padded(
+        self, x: torch.Tensor, lengths: torch.Tensor, return_sequences: bool
+    ) -> torch.Tensor:
+        """Return the outputs of a causal module, which never sees what stands in the padding."""
+        valid = torch.arange(x.shape[1]) < lengths[:, None]
+        shown = x.masked_fill(~valid.reshape(*valid.shape, *[1] * (x.ndim - 2)), 0)
+        outputs = self._read(self.module(shown), x.shape, True)
+        if return_sequences:
+            return outputs * valid[..., None]
+        return outputs[torch.arange(len(x)), lengths - 1]
 
     def _read(
         self, outputs: object, shape: tuple[int, ...], return_sequences: bool

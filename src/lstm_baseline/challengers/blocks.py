@@ -1,0 +1,66 @@
+"""Blocks of mixers: what most of today's recurrent architectures are compared in.
+
+    x₀ = E x                                        one column of E for a token
+    x_l = x_{l−1} + D(mixer_l(N_l(x_{l−1})))        l = 1 … L; N is a layer norm, D dropout
+    y = W N(x_L) + b
+
+A mixer maps (B, T, D) to (B, T, D) and is the only part that sees other steps than its own.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Blocks(nn.Module):
+    """Layers of one mixer between an embedding and a readout.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        I, or V where the inputs are tokens, and O.
+    features : int
+        D.
+    make_mixer : callable
+        Function that returns a new mixer.
+    num_layers : int
+        L.
+    dropout : float
+        Share of a mixer's outputs that training leaves out.
+    """
+
+    takes_tokens = True
+    causal = True
+    """No output depends on a later step, so that rows of all lengths run together."""
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        features: int,
+        make_mixer: Callable[[], nn.Module],
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(input_size, features, bias=False)
+        self.mixers = nn.ModuleList(make_mixer() for _ in range(num_layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(features) for _ in range(num_layers))
+        self.dropout = nn.Dropout(dropout)
+        self.last_norm = nn.LayerNorm(features)
+        self.readout = nn.Linear(features, output_size)
+        # Layers are alike. A state that grows with T has no size.
+        size = getattr(self.mixers[0], "state_size", None)
+        self.state_size = None if size is None else num_layers * size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs (B, T, O) for numbers (B, T, I) or tokens (B, T)."""
+        if x.is_floating_point():
+            x = self.embedding(x)
+        else:
+            x = functional.embedding(x, self.embedding.weight.T)
+        for norm, mixer in zip(self.norms, self.mixers, strict=True):
+            x = x + self.dropout(mixer(norm(x)))
+        outputs: Tensor = self.readout(self.last_norm(x))
+        return outputs
