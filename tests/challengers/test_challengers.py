@@ -86,7 +86,8 @@ class TestEach:
             "transformer": None,
         }
         assert model.state_size == by_name.get(name, features["hidden_size"])
-        assert flops_per_step(model, make_task("parity")) != 0
+        for lengths in (20, [3, 40]):
+            assert flops_per_step(model, make_task("parity", lengths=lengths)) != 0
 
     def test_long_rows_and_large_values_stay_finite(self, name):
         task = make_task("adding", length=400)

@@ -138,7 +138,9 @@ def flops_per_step(model: Trainable, task: Task) -> int | None:
     For a torch module they are counted over a row of the task and divided by its steps.
     """
     if hasattr(model, "count_flops"):
-        x = task.train_batch(0, 1, 0).x
+        batch = task.train_batch(0, 1, 0)
+        # Past a row's end may stand what is no token.
+        x = batch.x if batch.lengths is None else batch.x[:, : batch.lengths[0]]
         counted = x if not task.tokens or takes_tokens(model) else one_hot(x, task.input_size)
         total = model.count_flops(counted)
         return None if total is None else round(total / x.shape[1])
