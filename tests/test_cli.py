@@ -34,7 +34,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["compare", "--seeds", "0"], "--seeds"),
         (["compare", "--steps", "many"], "--steps"),
         (["compare", "--tasks", "chess"], "no task is named 'chess'"),
-        (["compare", "--models", "lstm,mamba"], "no model is named 'mamba'"),
+        (["compare", "--models", "lstm,hyena"], "no model is named 'hyena'"),
         (["compare", "--preset", "fast"], "no preset is named 'fast'"),
         (["compare", "--data", "missing.npz"], "missing.npz"),
         (["compare", "--text", "missing.txt"], "missing.txt"),

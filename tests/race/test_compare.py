@@ -190,7 +190,7 @@ class TestRefusals:
             ({"tasks": [("parity", {"lenght": 3})]}, r"tasks\.0: parity has no 'lenght'"),
             ({"tasks": [str]}, r"tasks\.0: builtins:str is no subclass of lstm"),
             ({"tasks": ["parity", Parity()]}, "tasks lists parity twice"),
-            ({"contestants": ["mamba"]}, "no model is named 'mamba'"),
+            ({"contestants": ["hyena"]}, "no model is named 'hyena'"),
             ({"contestants": [3]}, r"contestants\.0 is 3"),
             ({"seeds": 0}, "seeds is 0"),
             ({"training": {"steps": 3}}, r"training\.steps is not a key"),

@@ -240,10 +240,8 @@ def test_bad_plans_are_refused(change: dict[str, object], message: str) -> None:
 
 
 def test_unknown_model_is_refused() -> None:
-    plan = replace(PLAN, contestants=(Contestant.model_validate("transformer"),))
-    with pytest.raises(
-        InputError, match=r"no model is named 'transformer'; .* package\.module:Name"
-    ):
+    plan = replace(PLAN, contestants=(Contestant.model_validate("hyena"),))
+    with pytest.raises(InputError, match=r"no model is named 'hyena'; .* package\.module:Name"):
         plan.trials()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstm_baseline import GRU, LSTM, InputError, RelationalRNN
-from lstm_baseline.tasks import ACCURACY, Batch
+from lstm_baseline.tasks import ACCURACY, Batch, Task
 from lstm_baseline.tasks.metrics import CROSS_ENTROPY, MEAN_SQUARED_ERROR
 from lstm_baseline.training import TrainingSettings, cross_entropy, mean_squared_error, train
 from lstm_baseline.training.counted_outputs import counted_outputs, forward_where_it_counts
@@ -162,7 +162,7 @@ class TestMetrics:
             assert drops[0] == drops[1]
 
 
-class Echo:
+class Echo(Task):
     """Say, at marked steps alone, what was shown two steps before."""
 
     name, per_step, loss, metric = "echo", True, "cross_entropy", ACCURACY
@@ -185,6 +185,12 @@ class Echo:
 
     def validation(self, seed):
         return self.sample(300, np.random.default_rng([seed, 2]))
+
+    def test(self, seed):
+        return self.sample(300, np.random.default_rng([seed, 3]))
+
+    def ladder(self, seed=0):
+        return []
 
 
 @pytest.mark.parametrize("truncate", [None, 4])

@@ -92,6 +92,7 @@ class Contestant(BaseModel):
 
     def count_params(self, task: Task, width: int) -> int:
         """Return the number of trainable parameters at a width."""
+        _class(self.model)  # a name that is none has nothing to do with the width
         try:
             # Orthogonal initialisation is expensive; counting parameters does not need it.
             model = self.build(task, width, NO_DRAWS if self.model in MODELS else 0)
