@@ -64,3 +64,44 @@ class Blocks(nn.Module):
             x = x + self.dropout(mixer(norm(x)))
         outputs: Tensor = self.readout(self.last_norm(x))
         return outputs
+
+
+class FeatureBlocks(Blocks):
+    """Blocks of a mixer of D = ``hidden_size`` features, which the class names."""
+
+    mixer: Callable[[int], nn.Module]
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        def make_mixer() -> nn.Module:
+            return type(self).mixer(hidden_size)
+
+        super().__init__(input_size, output_size, hidden_size, make_mixer, num_layers, dropout)
+
+
+class HeadBlocks(Blocks):
+    """Blocks of a mixer in heads, which the class names; D = ``head_size`` · ``num_heads``."""
+
+    width_argument = "head_size"
+    mixer: Callable[[int, int], nn.Module]
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        head_size: int,
+        num_heads: int = 4,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        def make_mixer() -> nn.Module:
+            return type(self).mixer(head_size, num_heads)
+
+        features = head_size * num_heads
+        super().__init__(input_size, output_size, features, make_mixer, num_layers, dropout)

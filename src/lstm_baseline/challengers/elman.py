@@ -7,16 +7,19 @@
 Source: Elman 1990; Le, Jaitly and Hinton 2015 (arXiv 1504.00941).
 """
 
+from functools import partial
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import FeatureBlocks
 
 
 class ElmanMixer(nn.Module):
     """The equation, in D features."""
 
-    def __init__(self, features: int, *, relu: bool) -> None:
+    def __init__(self, features: int, *, relu: bool = False) -> None:
         super().__init__()
         self.relu = relu
         self.inputs = nn.Linear(features, features)
@@ -40,30 +43,15 @@ class ElmanMixer(nn.Module):
         return torch.stack(states, dim=1)
 
 
-class Elman(Blocks):
-    """Blocks of Elman networks; ``hidden_size`` is D."""
+@final
+class Elman(FeatureBlocks):
+    """Blocks of Elman networks."""
 
-    relu = False
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            hidden_size,
-            lambda: ElmanMixer(hidden_size, relu=self.relu),
-            num_layers,
-            dropout,
-        )
+    mixer = ElmanMixer
 
 
-class IRNN(Elman):
-    """Blocks of IRNNs; ``hidden_size`` is D."""
+@final
+class IRNN(FeatureBlocks):
+    """Blocks of IRNNs."""
 
-    relu = True
+    mixer = partial(ElmanMixer, relu=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import HeadBlocks
 
 
 def additive_memory(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -50,25 +50,7 @@ class LinearAttentionMixer(nn.Module):
 
 
 @final
-class LinearAttention(Blocks):
-    """Blocks of linear attention; D = ``head_size`` · ``num_heads``."""
+class LinearAttention(HeadBlocks):
+    """Blocks of linear attention."""
 
-    width_argument = "head_size"
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        head_size: int,
-        num_heads: int = 4,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            head_size * num_heads,
-            lambda: LinearAttentionMixer(head_size, num_heads),
-            num_layers,
-            dropout,
-        )
+    mixer = LinearAttentionMixer

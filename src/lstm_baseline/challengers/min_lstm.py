@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import FeatureBlocks
 
 
 class MinLSTMMixer(nn.Module):
@@ -37,22 +37,7 @@ class MinLSTMMixer(nn.Module):
 
 
 @final
-class MinLSTM(Blocks):
-    """Blocks of minLSTMs; ``hidden_size`` is D."""
+class MinLSTM(FeatureBlocks):
+    """Blocks of minLSTMs."""
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            hidden_size,
-            lambda: MinLSTMMixer(hidden_size),
-            num_layers,
-            dropout,
-        )
+    mixer = MinLSTMMixer

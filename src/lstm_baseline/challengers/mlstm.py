@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import HeadBlocks
 
 
 def matrix_memory(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
@@ -64,25 +64,7 @@ class MLSTMMixer(nn.Module):
 
 
 @final
-class MLSTM(Blocks):
-    """Blocks of mLSTMs; D = ``head_size`` · ``num_heads``."""
+class MLSTM(HeadBlocks):
+    """Blocks of mLSTMs."""
 
-    width_argument = "head_size"
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        head_size: int,
-        num_heads: int = 4,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            head_size * num_heads,
-            lambda: MLSTMMixer(head_size, num_heads),
-            num_layers,
-            dropout,
-        )
+    mixer = MLSTMMixer

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import HeadBlocks
 
 
 class SLSTMMixer(nn.Module):
@@ -68,25 +68,7 @@ class SLSTMMixer(nn.Module):
 
 
 @final
-class SLSTM(Blocks):
-    """Blocks of sLSTMs; D = ``head_size`` · ``num_heads``."""
+class SLSTM(HeadBlocks):
+    """Blocks of sLSTMs."""
 
-    width_argument = "head_size"
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        head_size: int,
-        num_heads: int = 4,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            head_size * num_heads,
-            lambda: SLSTMMixer(head_size, num_heads),
-            num_layers,
-            dropout,
-        )
+    mixer = SLSTMMixer

@@ -39,6 +39,7 @@ from lstm_baseline.tasks import hints, scaling, splits
 from lstm_baseline.tasks.arrays import read_labelled
 from lstm_baseline.tasks.base import Predictor, Rung, Task
 from lstm_baseline.tasks.encoding import log_probabilities
+from lstm_baseline.tasks.epochs import Epochs
 from lstm_baseline.tasks.metrics import (
     ACCURACY,
     MEAN_SQUARED_ERROR,
@@ -50,7 +51,6 @@ from lstm_baseline.tasks.scaling import Scaling
 from lstm_baseline.tasks.user_file import read_user_file
 
 _MOST_DEVIATIONS = 1e9
-_SHUFFLE = 2
 
 EvaluationPart = Literal["validation", "test"]
 Target = Literal["auto", "classification", "regression", "labels"]
@@ -155,7 +155,7 @@ class ArrayFile(Task):
         self._counts = self._valid if self._mask is None else self._mask
         self._still_targets()
         self._splits: dict[int, _Split] = {}
-        self._shuffled: tuple[tuple[int, int], IntArray] | None = None
+        self._epochs = Epochs()
         up_to = "" if self._lengths is None else "up to "
         self.summary = "; ".join(
             [
@@ -210,13 +210,7 @@ class ArrayFile(Task):
         Epochs follow one another without a gap, so a batch may hold the end of one and the start of
         the next. It has `size` rows, or all training rows if these are fewer.
         """
-        total = len(self._split(seed).train)
-        size = min(size, total)
-        epoch, start = divmod(step * size, total)
-        rows = self._epoch_order(seed, epoch)[start : start + size]
-        if len(rows) < size:
-            following = self._epoch_order(seed, epoch + 1)[: size - len(rows)]
-            rows = np.concatenate([rows, following])
+        rows = self._epochs.batch(self._split(seed).train, step, size, seed)
         return self._batch(rows, seed)
 
     def validation(self, seed: int) -> Batch:
@@ -367,13 +361,6 @@ class ArrayFile(Task):
                 f"{self._config['path']}: component {k} of {name} reaches {deviations[k]:.0e}"
                 " standard deviations of the training rows; correct the outlier, or rescale"
             )
-
-    def _epoch_order(self, seed: int, epoch: int) -> IntArray:
-        """Return the training rows in the order of an epoch; the last one asked for is kept."""
-        if self._shuffled is None or self._shuffled[0] != (seed, epoch):
-            rng = np.random.default_rng([seed, _SHUFFLE, epoch])
-            self._shuffled = (seed, epoch), rng.permutation(self._split(seed).train)
-        return self._shuffled[1]
 
     def _batch(self, rows: IntArray, seed: int) -> Batch:
         split = self._split(seed)

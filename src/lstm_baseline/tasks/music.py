@@ -30,9 +30,10 @@ from typing import Any, final
 import numpy as np
 
 from lstm_baseline.engine.errors import FileError, InputError
-from lstm_baseline.engine.shapes import FloatArray, IntArray, NDArray
+from lstm_baseline.engine.shapes import FloatArray, NDArray
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.tasks.base import Predictor, Rung, Task
+from lstm_baseline.tasks.epochs import Epochs
 from lstm_baseline.tasks.metrics import NEGATIVE_LOG_LIKELIHOOD, Batch
 from lstm_baseline.tasks.user_file import UserFile, read_user_file
 
@@ -40,7 +41,6 @@ FORMATS = (".json", ".mat")
 KEYS = 88
 _LOWEST = 21
 """The pitch of the lowest key."""
-_SHUFFLE = 2
 _PARTS = {
     "train": ("train", "traindata"),
     "validation": ("valid", "validdata"),
@@ -101,18 +101,12 @@ class MusicFile(Task):
             "sha256": file.sha256,
             "keys": KEYS,
         }
-        self._shuffled: tuple[tuple[int, int], IntArray] | None = None
+        self._epochs = Epochs()
 
     def train_batch(self, step: int, size: int, seed: int) -> Batch:
         """Return training pieces, shuffled anew in each epoch; epochs follow without a gap."""
         pieces = self._pieces["train"]
-        total = len(pieces)
-        size = min(size, total)
-        epoch, start = divmod(step * size, total)
-        rows = self._epoch_order(seed, epoch)[start : start + size]
-        if len(rows) < size:
-            following = self._epoch_order(seed, epoch + 1)[: size - len(rows)]
-            rows = np.concatenate([rows, following])
+        rows = self._epochs.batch(np.arange(len(pieces)), step, size, seed)
         return _batch([pieces[row] for row in rows])
 
     def validation(self, seed: int) -> Batch:
@@ -151,13 +145,6 @@ class MusicFile(Task):
     def config(self) -> dict[str, Any]:
         """Return the file's name, the digest of its content, and the number of keys."""
         return dict(self._config)
-
-    def _epoch_order(self, seed: int, epoch: int) -> IntArray:
-        """Return the training pieces in the order of an epoch; the last one asked for is kept."""
-        if self._shuffled is None or self._shuffled[0] != (seed, epoch):
-            rng = np.random.default_rng([seed, _SHUFFLE, epoch])
-            self._shuffled = (seed, epoch), rng.permutation(len(self._pieces["train"]))
-        return self._shuffled[1]
 
 
 def _batch(pieces: Sequence[NDArray]) -> Batch:
