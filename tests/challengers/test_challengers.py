@@ -1,5 +1,7 @@
 """The challengers as contestants: they are found by name, checked, and made at any width."""
 
+import tomllib
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,9 @@ from lstm_baseline.contestants.challenger import check_challenger, flops_per_ste
 from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.contestants.match import match_widths
 from lstm_baseline.engine.models import MODELS
+from lstm_baseline.race.compare import compare
+from lstm_baseline.race.race import made_with
+from lstm_baseline.race.race_file import RaceFile
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings, train
 
@@ -127,3 +132,38 @@ def test_with_negative_eigenvalues_a_delta_net_can_tell_odd_from_even():
     )
     signs = found[0, 1:, 0, 0]
     np.testing.assert_array_equal(signs < 0, ones[0].cumsum(0) % 2 == 1)
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("setting", ["truncate", "recompute"])
+def test_settings_that_a_challenger_lacks_are_refused_before_the_start(tmp_path, setting):
+    training = {"num_steps": 2, "evaluate_every": 1, setting: 3 if setting == "truncate" else True}
+    with pytest.raises(InputError, match=f"{setting} is among .* which lru does not offer"):
+        compare(
+            tasks=["parity"],
+            contestants=["lstm", "lru"],
+            parameters=3000,
+            seeds=1,
+            training=training,
+            out=tmp_path / "race",
+            quiet=True,
+        )
+
+
+@pytest.mark.usefixtures("torch")
+def test_the_version_of_pytorch_is_kept_with_the_race():
+    import torch
+
+    text = (
+        'contestants = ["lstm", "lru"]\nparameters = 3000\nseeds = 1\n[[tasks]]\ntask = "parity"\n'
+    )
+    plan = RaceFile.model_validate(tomllib.loads(text)).plan()
+    assert plan.hash
+    assert made_with(plan)["PyTorch"] == torch.__version__
+
+
+@pytest.mark.usefixtures("torch")
+def test_an_option_that_no_mixer_has_is_refused():
+    contestant = Contestant(name="it", model="deltanet", arguments={"negativ": True})
+    with pytest.raises(InputError, match="unexpected keyword argument 'negativ'"):
+        contestant.build(make_task("parity"), 4, 0)

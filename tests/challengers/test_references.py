@@ -199,6 +199,37 @@ def test_elman(relu):
     assert_same(ours(x), theirs(x)[0], [x])
 
 
+def test_transformer():
+    """Without positions, against PyTorch's own layers."""
+    from lstm_baseline.challengers.transformer import Transformer
+
+    ours = Transformer(5, 3, SIZE, HEADS, num_layers=2, rotary=False)
+    layer = torch.nn.TransformerEncoderLayer(
+        D, HEADS, 4 * D, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+    )
+    theirs = torch.nn.TransformerEncoder(
+        layer, 2, torch.nn.LayerNorm(D), enable_nested_tensor=False
+    )
+    with torch.no_grad():
+        for norm in (*ours.norms, ours.last_norm):
+            norm.weight.uniform_(0.5, 1.5)
+        for k, block in enumerate(theirs.layers):
+            attention, each = ours.mixers[2 * k], ours.mixers[2 * k + 1]
+            block.self_attn.in_proj_weight.copy_(attention.inputs.weight)
+            block.self_attn.in_proj_bias.zero_()
+            block.self_attn.out_proj.weight.copy_(attention.outputs.weight)
+            block.self_attn.out_proj.bias.zero_()
+            block.linear1.load_state_dict(each[0].state_dict())
+            block.linear2.load_state_dict(each[2].state_dict())
+            block.norm1.load_state_dict(ours.norms[2 * k].state_dict())
+            block.norm2.load_state_dict(ours.norms[2 * k + 1].state_dict())
+        theirs.norm.load_state_dict(ours.last_norm.state_dict())
+    x = leaf(B, T, 5)
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(T, dtype=x.dtype)
+    expected = ours.readout(theirs(ours.embedding(x), mask=mask, is_causal=True))
+    assert_same(ours(x), expected, [x])
+
+
 def test_linear_attention():
     """Against its form without a state: attention with φ(q)·φ(k) as weights."""
     from lstm_baseline.challengers.linear_attention import additive_memory

@@ -134,3 +134,8 @@ class TestExample:
         settings = TrainingSettings(num_steps=400, learning_rate=2e-2)
         train(model, task, settings, seed=0)
         assert evaluate(model, task, task.validation(1)) > 0.98
+
+
+def test_a_file_in_place_of_a_module_is_told():
+    with pytest.raises(InputError, match=r"no module nowhere.*; leave out \.py"):
+        make_task("nowhere.py:Task")

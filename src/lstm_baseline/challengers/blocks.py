@@ -1,13 +1,15 @@
 """Blocks of mixers: what most of today's recurrent architectures are compared in.
 
     x₀ = E x                                        one column of E for a token
-    x_l = x_{l−1} + D(mixer_l(N_l(x_{l−1})))        l = 1 … L; N is a layer norm, D dropout
+    x_l = x_{l−1} + D(mixer_l(N_l(x_{l−1})))        N is a layer norm, D dropout
     y = W N(x_L) + b
 
-A mixer maps (B, T, D) to (B, T, D) and is the only part that sees other steps than its own.
+A mixer maps (B, T, D) to (B, T, D) and is the only part that sees other steps than its own. A layer
+has one, or several one after the other.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,10 +24,10 @@ class Blocks(nn.Module):
         I, or V where the inputs are tokens, and O.
     features : int
         D.
-    make_mixer : callable
-        Function that returns a new mixer.
+    make_layer : callable
+        Function that returns the new mixers of a layer.
     num_layers : int
-        L.
+        How many layers.
     dropout : float
         Share of a mixer's outputs that training leaves out.
     """
@@ -39,14 +41,14 @@ class Blocks(nn.Module):
         input_size: int,
         output_size: int,
         features: int,
-        make_mixer: Callable[[], nn.Module],
+        make_layer: Callable[[], list[nn.Module]],
         num_layers: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.embedding = nn.Linear(input_size, features, bias=False)
-        self.mixers = nn.ModuleList(make_mixer() for _ in range(num_layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(features) for _ in range(num_layers))
+        self.mixers = nn.ModuleList(mixer for _ in range(num_layers) for mixer in make_layer())
+        self.norms = nn.ModuleList(nn.LayerNorm(features) for _ in self.mixers)
         self.dropout = nn.Dropout(dropout)
         self.last_norm = nn.LayerNorm(features)
         self.readout = nn.Linear(features, output_size)
@@ -67,9 +69,9 @@ class Blocks(nn.Module):
 
 
 class FeatureBlocks(Blocks):
-    """Blocks of a mixer of D = ``hidden_size`` features, which the class names."""
+    """Blocks of D = ``hidden_size`` features; ``options`` are further arguments of the mixer."""
 
-    mixer: Callable[[int], nn.Module]
+    mixer: Callable[..., nn.Module]
 
     def __init__(
         self,
@@ -78,18 +80,19 @@ class FeatureBlocks(Blocks):
         hidden_size: int,
         num_layers: int = 1,
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        def make_mixer() -> nn.Module:
-            return type(self).mixer(hidden_size)
+        def make_layer() -> list[nn.Module]:
+            return [type(self).mixer(hidden_size, **options)]
 
-        super().__init__(input_size, output_size, hidden_size, make_mixer, num_layers, dropout)
+        super().__init__(input_size, output_size, hidden_size, make_layer, num_layers, dropout)
 
 
 class HeadBlocks(Blocks):
-    """Blocks of a mixer in heads, which the class names; D = ``head_size`` · ``num_heads``."""
+    """Blocks in heads, D = ``head_size`` · ``num_heads``; ``options`` are those of the mixers."""
 
     width_argument = "head_size"
-    mixer: Callable[[int, int], nn.Module]
+    mixer: Callable[..., nn.Module]
 
     def __init__(
         self,
@@ -99,9 +102,14 @@ class HeadBlocks(Blocks):
         num_heads: int = 4,
         num_layers: int = 1,
         dropout: float = 0.0,
+        **options: Any,
     ) -> None:
-        def make_mixer() -> nn.Module:
-            return type(self).mixer(head_size, num_heads)
+        def make_layer() -> list[nn.Module]:
+            return self.layer(head_size, num_heads, **options)
 
         features = head_size * num_heads
-        super().__init__(input_size, output_size, features, make_mixer, num_layers, dropout)
+        super().__init__(input_size, output_size, features, make_layer, num_layers, dropout)
+
+    def layer(self, head_size: int, num_heads: int, **options: Any) -> list[nn.Module]:
+        """Return the mixers of a layer, one for most."""
+        return [type(self).mixer(head_size, num_heads, **options)]

@@ -13,11 +13,14 @@ Source: Yang et al. 2024 (arXiv 2406.06484), DeltaNet; Yang, Kautz and Hatamizad
 2412.06464), equation 10, the gate; Grazzi et al. 2024 (arXiv 2411.12537), the range of β.
 """
 
+from functools import partial
+from typing import final
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import HeadBlocks
 
 
 def delta_rule(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, log_alpha: Tensor | None) -> Tensor:
@@ -37,7 +40,9 @@ def delta_rule(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, log_alpha: Tensor 
 class DeltaMixer(nn.Module):
     """The equations, in heads of so many features."""
 
-    def __init__(self, head_size: int, num_heads: int, *, gated: bool, negative: bool) -> None:
+    def __init__(
+        self, head_size: int, num_heads: int, *, gated: bool = False, negative: bool = False
+    ) -> None:
         super().__init__()
         features = head_size * num_heads
         self.head_size, self.num_heads = head_size, num_heads
@@ -69,34 +74,15 @@ class DeltaMixer(nn.Module):
         return mixed
 
 
-class DeltaNet(Blocks):
-    """Blocks of DeltaNets; D = ``head_size`` · ``num_heads``."""
+@final
+class DeltaNet(HeadBlocks):
+    """Blocks of DeltaNets; option ``negative``."""
 
-    width_argument = "head_size"
-    gated = False
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        head_size: int,
-        num_heads: int = 4,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        *,
-        negative: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            head_size * num_heads,
-            lambda: DeltaMixer(head_size, num_heads, gated=self.gated, negative=negative),
-            num_layers,
-            dropout,
-        )
+    mixer = DeltaMixer
 
 
-class GatedDeltaNet(DeltaNet):
-    """Blocks of Gated DeltaNets; D = ``head_size`` · ``num_heads``."""
+@final
+class GatedDeltaNet(HeadBlocks):
+    """Blocks of Gated DeltaNets; option ``negative``."""
 
-    gated = True
+    mixer = partial(DeltaMixer, gated=True)

@@ -17,14 +17,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import FeatureBlocks
 
 
 class LRUMixer(nn.Module):
-    """The equations, for D features and N states."""
+    """The equations, for D features and N states; |λ| starts from smallest to largest."""
 
-    def __init__(self, features: int, num_states: int, smallest: float, largest: float) -> None:
+    def __init__(
+        self,
+        features: int,
+        num_states: int | None = None,
+        smallest: float = 0.9,
+        largest: float = 0.999,
+    ) -> None:
         super().__init__()
+        num_states = num_states or features
         square = torch.empty(num_states).uniform_(smallest**2, largest**2)
         self.nu = nn.Parameter((-0.5 * square.log()).log())
         self.theta = nn.Parameter(torch.empty(num_states).uniform_(0, 2 * math.pi).log())
@@ -60,25 +67,7 @@ class LRUMixer(nn.Module):
 
 
 @final
-class LRU(Blocks):
-    """Blocks of LRUs; ``hidden_size`` is D, and N without ``num_states``."""
+class LRU(FeatureBlocks):
+    """Blocks of LRUs; options ``num_states``, D without it, ``smallest`` and ``largest``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        num_states: int | None = None,
-        smallest: float = 0.9,
-        largest: float = 0.999,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            hidden_size,
-            lambda: LRUMixer(hidden_size, num_states or hidden_size, smallest, largest),
-            num_layers,
-            dropout,
-        )
+    mixer = LRUMixer

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import FeatureBlocks
 
 _KERNEL = 4
 _LEAST_STEP, _LARGEST_STEP = 1e-3, 1e-1
@@ -37,7 +37,7 @@ def selective_scan(u: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> 
 class MambaMixer(nn.Module):
     """The equations, for D features, E = ``expand`` · D channels and N states."""
 
-    def __init__(self, features: int, num_states: int, expand: int) -> None:
+    def __init__(self, features: int, num_states: int = 16, expand: int = 2) -> None:
         super().__init__()
         channels = expand * features
         self.num_states, self.rank = num_states, math.ceil(features / 16)
@@ -70,24 +70,7 @@ class MambaMixer(nn.Module):
 
 
 @final
-class Mamba(Blocks):
-    """Blocks of Mamba's S6; ``hidden_size`` is D."""
+class Mamba(FeatureBlocks):
+    """Blocks of Mamba's S6; options ``num_states`` and ``expand``."""
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        num_states: int = 16,
-        expand: int = 2,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            hidden_size,
-            lambda: MambaMixer(hidden_size, num_states, expand),
-            num_layers,
-            dropout,
-        )
+    mixer = MambaMixer

@@ -2,7 +2,7 @@
 
     q, k, v = W x                                    in heads of d features
     a_ts ∝ exp(q_t·k_s / √d),  s ≤ t                 q and k turned by their position (rotary)
-    x = x + W_o Σ_s a_ts v_s
+    x = x + W_o Σ_s a_ts v_s                         of N(x), as in every block
     x = x + W₂ GELU(W₁ N(x))                         4 D features inside
 
 Norms stand before (``blocks.py``). Without ``rotary`` there are no positions at all, and only the
@@ -11,13 +11,13 @@ causal mask tells steps apart. The state grows with T, so ``state_size`` is None
 Source: Vaswani et al. 2017 (arXiv 1706.03762); rotary positions, Su et al. 2021 (arXiv 2104.09864).
 """
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lstm_baseline.challengers.blocks import Blocks
+from lstm_baseline.challengers.blocks import HeadBlocks
 
 _BASE = 10_000.0
 
@@ -32,55 +32,38 @@ def turned(x: Tensor) -> Tensor:
     return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1)
 
 
-class TransformerMixer(nn.Module):
-    """Attention and the layer for each step, in heads of so many features."""
+class AttentionMixer(nn.Module):
+    """Attention, in heads of so many features."""
 
-    def __init__(self, head_size: int, num_heads: int, *, rotary: bool) -> None:
+    def __init__(self, head_size: int, num_heads: int, *, rotary: bool = True) -> None:
         super().__init__()
         features = head_size * num_heads
         self.head_size, self.num_heads, self.rotary = head_size, num_heads, rotary
         self.inputs = nn.Linear(features, 3 * features, bias=False)
         self.outputs = nn.Linear(features, features, bias=False)
-        self.norm = nn.LayerNorm(features)
-        self.each = nn.Sequential(
-            nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features)
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what both add to x, (B, T, D)."""
+        """Return what is attended to, (B, T, D)."""
         heads = (*x.shape[:2], self.num_heads, self.head_size)
         q, k, v = (part.reshape(heads) for part in self.inputs(x).chunk(3, dim=-1))
         if self.rotary:
             q, k = turned(q), turned(k)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         found = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        attended = self.outputs(found.transpose(1, 2).flatten(2))
-        added: Tensor = attended + self.each(self.norm(x + attended))
-        return added
+        attended: Tensor = self.outputs(found.transpose(1, 2).flatten(2))
+        return attended
 
 
 @final
-class Transformer(Blocks):
-    """Blocks of attention; D = ``head_size`` · ``num_heads``, an even head size."""
+class Transformer(HeadBlocks):
+    """Blocks of attention and a layer for each step; an even head size; option ``rotary``."""
 
-    width_argument = "head_size"
+    mixer = AttentionMixer
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        head_size: int,
-        num_heads: int = 4,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        *,
-        rotary: bool = True,
-    ) -> None:
-        super().__init__(
-            input_size,
-            output_size,
-            head_size * num_heads,
-            lambda: TransformerMixer(head_size, num_heads, rotary=rotary),
-            num_layers,
-            dropout,
+    def layer(self, head_size: int, num_heads: int, **options: Any) -> list[nn.Module]:
+        """Return attention, and the layer for each step alone."""
+        features = head_size * num_heads
+        each = nn.Sequential(
+            nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features)
         )
+        return [*super().layer(head_size, num_heads, **options), each]

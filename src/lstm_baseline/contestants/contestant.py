@@ -77,6 +77,11 @@ class Contestant(BaseModel):
         """True if it is a user's class and not a model of this package."""
         return ":" in self.model
 
+    @property
+    def is_engine_model(self) -> bool:
+        """True if it is a model of the engine, whose states are known and which may recompute."""
+        return self.model in MODELS
+
     def build(self, task: Task, width: int, seed: int | np.random.Generator) -> Trainable:
         """Return the untrained model for a task; its initial weights depend on the seed alone."""
         cls = _class(self.model)
@@ -95,7 +100,7 @@ class Contestant(BaseModel):
         _class(self.model)  # a name that is none has nothing to do with the width
         try:
             # Orthogonal initialisation is expensive; counting parameters does not need it.
-            model = self.build(task, width, NO_DRAWS if self.model in MODELS else 0)
+            model = self.build(task, width, NO_DRAWS if self.is_engine_model else 0)
             if isinstance(model, SequenceModel):
                 return model.num_params
             return sum(value.size for value in model.params.values())

@@ -170,7 +170,7 @@ def _check(plan: Plan, contestant: Contestant) -> None:
     The package's own models keep the rules, unless their arguments break them: a bidirectional
     LSTM looks ahead.
     """
-    if not contestant.is_user_class and not contestant.arguments:
+    if contestant.is_engine_model and not contestant.arguments:
         return
     drawn = plan.tuning.settings(plan.settings)
     for task in plan.all_tasks():
@@ -180,10 +180,10 @@ def _check(plan: Plan, contestant: Contestant) -> None:
         for setting in ("truncate", "recompute"):
             if not any(getattr(settings, setting) for settings in (plan.settings, *drawn)):
                 continue
-            if contestant.is_user_class or getattr(make(0), "bidirectional", False):
+            if not contestant.is_engine_model or getattr(make(0), "bidirectional", False):
                 raise InputError(
                     f"{setting} is among the training settings, which {contestant.name} does not "
-                    "offer: only models of this package that go in one direction do"
+                    "offer: only models of the engine that go in one direction do"
                 )
 
 
@@ -263,8 +263,8 @@ def _refuse_mixed(
 def made_with(plan: Plan) -> dict[str, str]:
     """Return everything besides the plan that results depend on."""
     found = results_depend_on()
-    own = any(contestant.is_user_class for contestant in plan.contestants)
-    if (own or any(map(is_own_task, plan.tasks))) and "torch" in sys.modules:
+    others = any(not contestant.is_engine_model for contestant in plan.contestants)
+    if (others or any(map(is_own_task, plan.tasks))) and "torch" in sys.modules:
         found["PyTorch"] = version("torch")
     return found
 

@@ -40,7 +40,7 @@ class SeriesTask(GeneratedTask):
     Parameters
     ----------
     length : int
-        Steps, more than ``history``.
+        Steps, at least ``history``.
     history : int
         Values that determine the next one.
     ahead : int

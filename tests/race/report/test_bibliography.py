@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm_baseline import __version__
+from lstm_baseline import __version__, challengers
 from lstm_baseline.engine.models import MODELS
 from lstm_baseline.engine.models.options import LSTMKeywords
 from lstm_baseline.race.report import bibliography
@@ -84,11 +84,11 @@ def test_every_entry_is_whole():
 
 
 def test_whatever_can_race_names_its_sources():
-    assert set(OF_MODEL) == set(MODELS)
+    assert set(OF_MODEL) == {*MODELS, *challengers.NAMES}
     assert set(OF_TASK) == set(TASKS)
     assert set(OF_OPTIMIZER) == set(OPTIMIZERS)
     assert set(OF_SCHEDULE) == set(ScheduleName.__args__)
-    assert set(OF_ARGUMENT) <= set(LSTMKeywords.__annotations__)
+    assert set(OF_ARGUMENT) <= {*LSTMKeywords.__annotations__, "negative"}  # of a DeltaNet
     for of_what in OF_WHAT:
         assert all(key in SOURCES for keys in of_what.values() for key in keys)
 

@@ -182,6 +182,82 @@ SOURCES: dict[str, Source] = {
         2024,
         _arxiv("2410.01201"),
     ),
+    "elman1990": Source(
+        "article",
+        "Elman, Jeffrey L.",
+        "Finding Structure in Time",
+        1990,
+        {"journal": "Cognitive Science", "volume": "14", "number": "2", "pages": "179--211"},
+    ),
+    "le2015": Source(
+        "misc",
+        "Le, Quoc V. and Jaitly, Navdeep and Hinton, Geoffrey E.",
+        "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+        2015,
+        _arxiv("1504.00941"),
+    ),
+    "beck2024": Source(
+        "misc",
+        'Beck, Maximilian and P{\\"o}ppel, Korbinian and Spanring, Markus and Auer, Andreas and '
+        'Prudnikova, Oleksandra and Kopp, Michael and Klambauer, G{\\"u}nter and Brandstetter, '
+        "Johannes and Hochreiter, Sepp",
+        "{xLSTM}: Extended Long Short-Term Memory",
+        2024,
+        _arxiv("2405.04517"),
+    ),
+    "vaswani2017": Source(
+        "misc",
+        "Vaswani, Ashish and Shazeer, Noam and Parmar, Niki and Uszkoreit, Jakob and Jones, Llion "
+        "and Gomez, Aidan N. and Kaiser, {\\L}ukasz and Polosukhin, Illia",
+        "Attention Is All You Need",
+        2017,
+        _arxiv("1706.03762"),
+    ),
+    "su2021": Source(
+        "misc",
+        "Su, Jianlin and Lu, Yu and Pan, Shengfeng and Murtadha, Ahmed and Wen, Bo and Liu, "
+        "Yunfeng",
+        "{RoFormer}: Enhanced Transformer with Rotary Position Embedding",
+        2021,
+        _arxiv("2104.09864"),
+    ),
+    "katharopoulos2020": Source(
+        "misc",
+        "Katharopoulos, Angelos and Vyas, Apoorv and Pappas, Nikolaos and Fleuret, Fran{\\c{c}}ois",
+        "Transformers are {RNNs}: Fast Autoregressive Transformers with Linear Attention",
+        2020,
+        _arxiv("2006.16236"),
+    ),
+    "yang2024": Source(
+        "misc",
+        "Yang, Songlin and Wang, Bailin and Zhang, Yu and Shen, Yikang and Kim, Yoon",
+        "Parallelizing Linear Transformers with the Delta Rule over Sequence Length",
+        2024,
+        _arxiv("2406.06484"),
+    ),
+    "yangkautz2024": Source(
+        "misc",
+        "Yang, Songlin and Kautz, Jan and Hatamizadeh, Ali",
+        "Gated Delta Networks: Improving {Mamba2} with Delta Rule",
+        2024,
+        _arxiv("2412.06464"),
+    ),
+    "grazzi2024": Source(
+        "misc",
+        'Grazzi, Riccardo and Siems, Julien and Zela, Arber and Franke, J{\\"o}rg K. H. and '
+        "Hutter, Frank and Pontil, Massimiliano",
+        "Unlocking State-Tracking in Linear {RNNs} Through Negative Eigenvalues",
+        2024,
+        _arxiv("2411.12537"),
+    ),
+    "orvieto2023": Source(
+        "misc",
+        "Orvieto, Antonio and Smith, Samuel L. and Gu, Albert and Fernando, Anushan and Gulcehre, "
+        "Caglar and Pascanu, Razvan and De, Soham",
+        "Resurrecting Recurrent Neural Networks for Long Sequences",
+        2023,
+        _arxiv("2303.06349"),
+    ),
     "santoro2018": Source(
         "inproceedings",
         "Santoro, Adam and Faulkner, Ryan and Raposo, David and Rae, Jack and Chrzanowski, Mike "
@@ -535,6 +611,17 @@ OF_MODEL: dict[str, tuple[str, ...]] = {
     "lstm": ("hochreiter1997", "gers2000"),
     "gru": ("cho2014",),
     "mingru": ("feng2024",),
+    "elman": ("elman1990",),
+    "irnn": ("le2015",),
+    "minlstm": ("feng2024",),
+    "slstm": ("beck2024",),
+    "mlstm": ("beck2024",),
+    "transformer": ("vaswani2017", "su2021"),
+    "linear-attention": ("katharopoulos2020",),
+    "deltanet": ("yang2024",),
+    "gated-deltanet": ("yangkautz2024",),
+    "mamba": ("gu2023",),
+    "lru": ("orvieto2023",),
     "relational": ("santoro2018",),
 }
 """Sources of the package's models."""
@@ -546,6 +633,7 @@ OF_ARGUMENT: dict[str, tuple[str, ...]] = {
     "layer_norm": ("ba2016",),
     "recurrent_dropout": ("gal2016",),
     "zoneout": ("krueger2017",),
+    "negative": ("grazzi2024",),
 }
 """Sources of what a contestant's arguments add to a model of the package."""
 

@@ -305,8 +305,8 @@ def _look(contestant: ContestantOutcome, runs: Path) -> Inside | str:
     if first is None:
         return "No run finished."
     spec = first.spec
-    if spec.contestant.is_user_class:
-        return "This class is not the package's own: its states and gates are not known here."
+    if not spec.contestant.is_engine_model:
+        return "This is no model of the engine: its states and gates are not known here."
     try:
         model = trained_model(spec, runs / spec.name, raw=not first.result.of_earlier_version)
         return look_inside(spec.model, model, spec.task, spec.seed)
