@@ -53,13 +53,10 @@ struct AffineProduct {
     int terms[1];
     const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0]) * LANES<T>;
 
-    Segment<T> segment(int, int row, int R, int block) const {
-        Segment<T> segment;
+    void segment(int, int row, int R, int block, Segment<T>& segment) const {
         set_rows(segment, x + row * x_stride, x_stride, R);
         segment.panel = packed + block * panel_size + LANES<T>;
-        segment.panel_step = LANES<T>;
         segment.panel_stride = panel_size;
-        return segment;
     }
     void start(int block, int N, T* numbers) const {
         for (int n = 0; n < N; ++n)
@@ -73,12 +70,9 @@ void affine(int num_rows, const T* x, ptrdiff_t x_stride, int O, int K, const T*
             ptrdiff_t y_stride) {
     constexpr int L = LANES<T>;
     for_products<T>(AffineProduct<T>{x, x_stride, packed, {K}}, 0, num_rows, 0, (O + L - 1) / L,
-                    [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
-                        constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                        for (int r = 0; r < R; ++r)
-                            for (int n = 0; n < N; ++n)
-                                store(y + (row + r) * y_stride + (block + n) * L, z[r * N + n],
-                                      O - (block + n) * L);
+                    [&](int R, int N, int row, int block, const Vec<T>* z) {
+                        store_tile(R, N, z, y + row * y_stride + block * L, y_stride,
+                                   O - block * L);
                     });
 }
 

@@ -296,13 +296,11 @@ struct GRUBackwardStepper {
         const ColumnProduct<T> product(work.d_v + batch.begin[t] * lanes, work.packed, run.H,
                                        GRU_GATES);
         for_products<T>(product, first, last, 0, num_blocks<T>(run.H),
-                        [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
-                            constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                            for (int k = 0; k < R * N; ++k) {
-                                T* d_h =
-                                    work.d_h + (row + k / N) * width + (block + k % N) * LANES<T>;
-                                store(d_h, load(d_h) + d[k]);
-                            }
+                        [&](int R, int N, int row, int block, const Vec<T>* d) {
+                            T* d_h = work.d_h + row * width + block * LANES<T>;
+                            for (int r = 0; r < R; ++r, d_h += width)
+                                for (int n = 0; n < N * LANES<T>; n += LANES<T>)
+                                    store(d_h + n, load(d_h + n) + *d++);
                         });
     }
 };

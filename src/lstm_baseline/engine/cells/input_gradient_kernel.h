@@ -64,12 +64,10 @@ void input_gradient(const InputGradient<T>& run, const Team& team) {
             const ColumnProduct<T> product(run.d_z + batch.begin[t] * run.gates * width, run.work,
                                            H, run.gates);
             for_products<T>(product, 0, batch.live[t], 0, blocks,
-                            [&](auto rows, auto n, int row, int block, const Vec<T>* d_x) {
-                                constexpr int R = decltype(rows)::value, N = decltype(n)::value;
+                            [&](int R, int N, int row, int block, const Vec<T>* d_x) {
                                 for (int r = 0; r < R; ++r)
-                                    for (int i = 0; i < N; ++i)
-                                        store(d_x_of(t, row + r) + (block + i) * L, d_x[r * N + i],
-                                              I - (block + i) * L);
+                                    store_tile(1, N, d_x + r * N, d_x_of(t, row + r) + block * L, 0,
+                                               I - block * L);
                             });
             for (int row = batch.live[t]; row < batch.B; ++row)
                 __builtin_memset(d_x_of(t, row), 0, sizeof(T) * I);

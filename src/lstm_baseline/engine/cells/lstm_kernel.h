@@ -113,25 +113,20 @@ struct LSTMProjection {
     const T* h_before;  ///< of the first row
     const int terms[2] = {run.I, run.H};
 
-    Segment<T> segment(int s, int row, int R, int block) const {
-        Segment<T> segment;
+    void segment(int s, int row, int R, int block, Segment<T>& segment) const {
         segment.panel = panel(block) + (s == 0 ? 1 : 1 + run.I) * STEP;
-        segment.panel_step = STEP;
         segment.panel_stride = lstm_panel_size<T>(run.I, run.H);
         if (s == 1) {
             const ptrdiff_t width = padded<T>(run.H);
             set_rows(segment, h_before + row * width, width, R);
-            return segment;
+            return;
         }
         for (int r = 0; r < R; ++r)
             segment.rows[r] =
                 run.x + (ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t) * run.I;
-        segment.row_step = 1;
-        return segment;
     }
     bool starts_by_row() const { return bool(run.tokens); }
-    template <int R, int N>
-    void row_starts(int row, int block, Vec<T>* z) const {
+    void row_starts(int R, int N, int row, int block, Vec<T>* z) const {
         for (int r = 0; r < R; ++r) {
             const T* of_token = run.tokens(ptrdiff_t(run.batch.order[row + r]) * run.batch.T + t);
             for (int n = block; n < block + N; ++n)
@@ -182,21 +177,24 @@ struct LSTMStepper {
     LSTMProjection<T> project(int t) const { return {run, t, h_before(t, 0)}; }
 
     /// Apply F1 to F6 to the pre-activations of R rows and N blocks.
-    template <int R, int N>
-    void step(int t, int row, int block, const Vec<T>* z) const {
+    void step(int R, int N, int t, int row, int block, const Vec<T>* z) const {
+        const auto for_tile = [&](auto f) {
+            for (int r = 0, k = 0; r < R; ++r)
+                for (int n = 0; n < N; ++n, ++k) f(k, row + r, (block + n) * LANES<T>);
+        };
         // Two loops: in one loop, a processor would wait for F6 of a unit before the next unit.
-        Vec<T> c[R * N], o[R * N];
-        for (int k = 0; k < R * N; ++k, z += GATES) {
-            const int r = row + k / N, unit = (block + k % N) * LANES<T>;
+        Vec<T> c[ACCUMULATORS / GATES], o[ACCUMULATORS / GATES];
+        for_tile([&](int k, int r, int unit) {
+            const Vec<T>* sums = z + k * GATES;
             const Vec<T> c_prev = load(c_before(t, r) + unit);
             // F1
-            const Vec<T> f = sigmoid<T>(z[0]);
+            const Vec<T> f = sigmoid<T>(sums[0]);
             // F2
-            const Vec<T> i = sigmoid<T>(z[1]);
+            const Vec<T> i = sigmoid<T>(sums[1]);
             // F3
-            const Vec<T> c_tilde = tanh<T>(z[2]);
+            const Vec<T> c_tilde = tanh<T>(sums[2]);
             // F4
-            o[k] = sigmoid<T>(z[3]);
+            o[k] = sigmoid<T>(sums[3]);
             // F5
             c[k] = fma(f, c_prev, i * c_tilde);
             store(c_after(t, r) + unit, c[k]);
@@ -207,16 +205,15 @@ struct LSTMStepper {
                 store(gates + 2 * width, c_tilde);
                 store(gates + 3 * width, o[k]);
             }
-        }
-        for (int k = 0; k < R * N; ++k) {
-            const int r = row + k / N, unit = (block + k % N) * LANES<T>;
+        });
+        for_tile([&](int k, int r, int unit) {
             // F6
             const Vec<T> tanh_c = tanh<T>(c[k]);
             const Vec<T> h = o[k] * tanh_c;
             store(h_after(t, r) + unit, h);
             if (run.y) store(y_of(t, r) + unit, h, run.H - unit);
             if (keep) store(gates_of(t, r) + 4 * width + unit, tanh_c);
-        }
+        });
     }
 };
 
@@ -275,9 +272,8 @@ void lstm_forward(const LSTMForward<T>& run, const Team& team) {
             const int t = rows.step;
             for_products<T>(stepper.project(t), rows.first, share.last_row(batch.live[t]),
                             share.first_block, share.last_block,
-                            [&](auto num_rows, auto n, int row, int block, const Vec<T>* z) {
-                                constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
-                                stepper.template step<R, N>(t, row, block, z);
+                            [&](int R, int N, int row, int block, const Vec<T>* z) {
+                                stepper.step(R, N, t, row, block, z);
                             });
             share.end_step();
         }
@@ -337,8 +333,7 @@ struct LSTMBackwardStepper {
     }
 
     /// Differentiate F6 to F1, in this order; d_h_next, or null, comes from the step after.
-    template <int R, int N>
-    void step_backward(int t, int row, int block, const Vec<T>* d_h_next) const {
+    void step_backward(int R, int N, int t, int row, int block, const Vec<T>* d_h_next) const {
         constexpr int L = LANES<T>;
         const Batch& batch = run.batch;
         const ptrdiff_t stored = batch.begin[t] + row;
@@ -436,28 +431,23 @@ void lstm_backward(const LSTMBackward<T>& run, const Team& team) {
             const int next = share.last_row(batch.live[t + 1]);
             const int last = share.last_row(batch.live[t]);
             if (next > rows.first)
-                for_products<T>(
-                    stepper.project_backward(t + 1), rows.first, next, share.first_block,
-                    share.last_block,
-                    [&](auto num_rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-                        constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
-                        stepper.template step_backward<R, N>(t, row, block, d_h_prev);
-                    });
+                for_products<T>(stepper.project_backward(t + 1), rows.first, next,
+                                share.first_block, share.last_block,
+                                [&](int R, int N, int row, int block, const Vec<T>* d_h_prev) {
+                                    stepper.step_backward(R, N, t, row, block, d_h_prev);
+                                });
             // Rows that end with this step.
             for (int row = next > rows.first ? next : rows.first; row < last; ++row)
                 for (int block = share.first_block; block < share.last_block; ++block)
-                    stepper.template step_backward<1, 1>(t, row, block, nullptr);
+                    stepper.step_backward(1, 1, t, row, block, nullptr);
             share.end_step();
         }
         // The initial state; rows without a step pass their gradient on.
         for_products<T>(stepper.project_backward(0), rows.first, share.last_row(batch.live[0]),
                         share.first_block, share.last_block,
-                        [&](auto num_rows, auto n, int row, int block, const Vec<T>* d_h_prev) {
-                            constexpr int R = decltype(num_rows)::value, N = decltype(n)::value;
-                            for (int r = 0; r < R; ++r)
-                                for (int i = 0; i < N; ++i)
-                                    store(work.d_h + (row + r) * width + (block + i) * L,
-                                          d_h_prev[r * N + i]);
+                        [&](int R, int N, int row, int block, const Vec<T>* d_h_prev) {
+                            store_tile(R, N, d_h_prev, work.d_h + row * width + block * L, width,
+                                       int(width) - block * L);
                         });
         team.wait();
         if (!share.first_of_rows()) return;

@@ -218,8 +218,7 @@ struct LSTMVariantProduct {
     const ptrdiff_t panel_size = ptrdiff_t(1 + terms[0] + terms[1]) * LANES<T>;
 
     bool starts_by_row() const { return bool(tokens); }
-    template <int R, int N>
-    void row_starts(int row, int block, Vec<T>* z) const {
+    void row_starts(int R, int N, int row, int block, Vec<T>* z) const {
         const int blocks = num_blocks<T>(H);
         for (int r = 0; r < R; ++r) {
             const T* of_token = tokens(ptrdiff_t(batch.order[row + r]) * batch.T + t);
@@ -229,19 +228,15 @@ struct LSTMVariantProduct {
             }
         }
     }
-    Segment<T> segment(int s, int row, int R, int block) const {
-        Segment<T> segment;
+    void segment(int s, int row, int R, int block, Segment<T>& segment) const {
         segment.panel = packed + block * panel_size + (1 + (s == 0 ? 0 : terms[0])) * LANES<T>;
-        segment.panel_step = LANES<T>;
         segment.panel_stride = panel_size;
         if (s == 1) {
             set_rows(segment, h + row * h_stride, h_stride, R);
-            return segment;
+            return;
         }
         for (int r = 0; r < R; ++r)
             segment.rows[r] = x + (ptrdiff_t(batch.order[row + r]) * batch.T + t) * I;
-        segment.row_step = 1;
-        return segment;
     }
     void start(int block, int N, T* numbers) const {
         for (int n = 0; n < N; ++n)
@@ -319,15 +314,12 @@ struct LSTMVariantStepper {
         const auto put = [&](const T* packed, int I, int P, const TokenRows<T>& tokens, T* to) {
             const LSTMVariantProduct<T> product{run.x,         run.batch, t,      cell.I, h,
                                                 cache.width_h, packed,    {I, P}, tokens, cell.H};
-            for_products<T>(
-                product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
-                [&](auto rows, auto blocks, int row, int block, const Vec<T>* z) {
-                    constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
-                    for (int r = 0; r < R; ++r)
-                        for (int n = 0; n < N; ++n)
-                            store(to + (row + r) * cache.gates_width + (block + n) * LANES<T>,
-                                  z[r * N + n]);
-                });
+            for_products<T>(product, first, last, 0, cell.gates * num_blocks<T>(cell.H),
+                            [&](int R, int N, int row, int block, const Vec<T>* z) {
+                                store_tile(R, N, z, to + row * cache.gates_width + block * LANES<T>,
+                                           cache.gates_width,
+                                           int(cache.gates_width) - block * LANES<T>);
+                            });
         };
         if (!params.gain_x) {
             put(work.packed, cell.I, cell.P, run.tokens,
@@ -850,8 +842,7 @@ struct LSTMVariantBackwardStepper {
         const ColumnProduct<T> product(work.d_v + cache.step(t, 0) * cache.gates_width, work.packed,
                                        cell.H, cell.gates);
         for_products<T>(product, first, last, 0, num_blocks<T>(cell.P),
-                        [&](auto rows, auto blocks, int row, int block, const Vec<T>* d) {
-                            constexpr int R = decltype(rows)::value, N = decltype(blocks)::value;
+                        [&](int R, int N, int row, int block, const Vec<T>* d) {
                             for (int r = 0; r < R; ++r)
                                 for (int n = 0; n < N; ++n)
                                     store_d_h(row + r, (block + n) * LANES<T>, d[r * N + n]);

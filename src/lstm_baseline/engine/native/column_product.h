@@ -31,18 +31,15 @@ struct ColumnProduct {
     ColumnProduct(const T* d_z, const T* packed, int H, int gates)
         : d_z(d_z), packed(packed), gates(gates), terms{H, H, H, gates == MOST_GATES ? H : 0} {}
 
-    Segment<T> segment(int gate, int row, int R, int block) const {
+    void segment(int gate, int row, int R, int block, Segment<T>& segment) const {
         constexpr int L = LANES<T>;
         const ptrdiff_t H = terms[0];
-        Segment<T> segment;
         set_rows(segment, d_z + (row * gates + gate) * width, gates * width, R);
         segment.panel = packed + (ptrdiff_t(block) * gates + gate) * H * L;
-        segment.panel_step = L;
         segment.panel_stride = gates * H * L;
-        return segment;
     }
     void start(int, int N, T* numbers) const {
-        __builtin_memset(numbers, 0, sizeof(T) * LANES<T> * N);
+        for (int n = 0; n < N; ++n) store(numbers + n * LANES<T>, Vec<T>{});
     }
 };
 

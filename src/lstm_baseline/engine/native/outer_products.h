@@ -72,40 +72,31 @@ void sum_outer_products(const Part<T>* parts, int num_parts, int M, int64_t K, c
     for (int64_t k0; (k0 = int64_t(ours.step) * OUTER_CHUNK) < K; team.give(ours, 4)) {
         const int chunk = int(K - k0 < OUTER_CHUNK ? K - k0 : OUTER_CHUNK);
         pack_left_factors(parts, num_parts, M, k0, chunk, tiles, row);
-        const auto sum_columns = [&](auto vectors, int vector) {
-            constexpr int N = decltype(vectors)::value;
+        const auto sum_columns = [&](int N, int vector) {
             // Rows of d may lie a power of two apart and then push each other out of the cache.
             // Side by side they stay in it for all tiles.
-            for (int k = 0; k < chunk; ++k)
-                for (int n = 0; n < N; ++n)
-                    store(panel + (k * N + n) * L, load(d + (k0 + k) * stride + (vector + n) * L));
-            const auto sum_rows = [&](auto rows, int m) {
-                constexpr int R = decltype(rows)::value;
-                Segment<T> segment;
-                segment.panel_step = N * L;
-                segment.panel_stride = L;
-                const T zeros[N * L] = {};
-                Vec<T> z[R * N];
+            const T* from = d + k0 * stride + vector * L;
+            T* to = panel;
+            for (int k = 0, num = chunk; k < num; ++k, from += stride)
+                for (int n = 0; n < N; ++n, to += L) store(to, load(from + n * L));
+            for (int m = 0; m < M; m += TILE_ROWS) {
+                const int R = M - m < TILE_ROWS ? M - m : TILE_ROWS;
+                Vec<T> z[ACCUMULATORS];
                 if (k0)
                     for (int r = 0; r < R; ++r)
                         for (int n = 0; n < N; ++n) z[r * N + n] = load(place(m + r, vector + n));
-                for (int k = 0; k < chunk; k += OUTER_CHAIN) {
-                    set_rows(segment, tiles + ptrdiff_t(m) * chunk + k * TILE_ROWS, 1, R);
-                    segment.row_step = TILE_ROWS;
-                    segment.panel = panel + k * N * L;
-                    segment.K = chunk - k < OUTER_CHAIN ? chunk - k : OUTER_CHAIN;
-                    sum_chain<T, R, N, 1>(z, k0 + k ? nullptr : zeros, &segment, 1);
-                }
+                for (int k = 0; k < chunk; k += OUTER_CHAIN)
+                    SumOuters<T>::table.of[R - 1][N - 1](
+                        z, k0 + k != 0, tiles + ptrdiff_t(m) * chunk + k * TILE_ROWS,
+                        panel + k * N * L, chunk - k < OUTER_CHAIN ? chunk - k : OUTER_CHAIN);
                 for (int r = 0; r < R; ++r)
                     for (int n = 0; n < N; ++n) store(place(m + r, vector + n), z[r * N + n]);
-            };
-            for (int m = 0; m < M; m += TILE_ROWS)
-                with_rows(M - m < TILE_ROWS ? M - m : TILE_ROWS, [&](auto R) { sum_rows(R, m); });
+            }
         };
         // Block by block of four vectors, as far as they are this thread's.
         for (int v = ours.first, end; v < ours.last; v = end) {
             end = (v / 4 + 1) * 4 < ours.last ? (v / 4 + 1) * 4 : ours.last;
-            for_block_groups<4>(v, end, sum_columns);
+            for_block_groups(OUTER_VECTORS, v, end, sum_columns);
         }
         ++ours.step;
     }
