@@ -110,6 +110,7 @@ def test_tasks_lists_every_task_with_its_ladder() -> None:
     assert ended.stdout.count("oracle") >= len(TASKS)
 
 
+@pytest.mark.slow
 def test_digits_are_learned_from_a_file(digits: Path, tmp_path: Path) -> None:
     ended = run("train", "--data", digits, "--steps", 700, "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
@@ -136,6 +137,7 @@ def test_regression_model_takes_and_gives_the_files_own_numbers(tmp_path: Path) 
     assert np.std(error) < np.std(y) / 5
 
 
+@pytest.mark.slow
 def test_text_is_learned_better_than_by_letter_frequency(tmp_path: Path) -> None:
     text = Path(__file__).parent.parent / "ARCHITECTURE.md"
     ended = run("train", "--text", text, "--steps", 150, "--out", tmp_path / "out")
@@ -170,6 +172,7 @@ def test_importing_is_silent_and_light() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_numbers_too_large_for_float32_are_served_in_float64(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 4, 1)) + np.array([1e8])

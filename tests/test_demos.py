@@ -78,6 +78,7 @@ class TestEveryDemo:
         assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= 80
         assert "…" not in text  # rich's mark for a cell that was cut
 
+    @pytest.mark.slow
     def test_every_panel_of_the_picture_has_content_and_labels(self, name: str) -> None:
         figure = DEMOS[name].draw(numbers_of(name))
         image = rendered(figure)
@@ -89,6 +90,7 @@ class TestEveryDemo:
             panel = image[int(height - box.y1) : int(height - box.y0), int(box.x0) : int(box.x1)]
             assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 10
 
+    @pytest.mark.slow
     def test_labels_of_the_picture_do_not_overlap(self, name: str) -> None:
         figure = DEMOS[name].draw(numbers_of(name))
         rendered(figure)

@@ -177,6 +177,31 @@ def test_pdf_embeds_its_letters_as_truetype_and_is_the_same_each_time():
     assert pdf == to_pdf(learning_curves_figure(learning_curves(two_models())))
 
 
+def test_a_pdf_is_the_same_in_every_process_and_has_all_faces():
+    code = """
+import hashlib, re
+from lstm_baseline.plots.drawing import new_axes, styled, to_pdf
+@styled
+def draw():
+    figure, axes = new_axes(3, 2)
+    axes.set_title("bold", fontweight="bold")
+    axes.set_xlabel("slanted", fontstyle="italic")
+    return figure
+pdf = to_pdf(draw())
+print(sorted(set(re.findall(rb"/BaseFont /[A-Z]*.([A-Za-z-]*)", pdf))))
+print(hashlib.sha256(pdf).hexdigest())
+"""
+    # The second one starts a second later: dates in a font are in seconds.
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert first.stdout.splitlines()[0] == str(
+        [b"DejaVuSans", b"DejaVuSans-Bold", b"DejaVuSans-Oblique"]
+    )
+    assert first.stdout == second.stdout
+
+
 def test_words_are_broken_only_where_they_must():
     assert fit("a short name", 5.0) == "a short name"
     assert fit("a short name", 0.5) == "a short\nname"

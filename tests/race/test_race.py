@@ -106,6 +106,7 @@ def test_the_plan_is_on_disk_before_the_first_run_and_cannot_change(tmp_path: Pa
         run_race(plan, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_race_against_oneself_is_open(tmp_path: Path) -> None:
     contestants = (
         Contestant(name="one", model="lstm"),

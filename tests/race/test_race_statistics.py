@@ -225,7 +225,9 @@ def test_interval_of_probability_better_is_scipys_exact_one(won, runs, level):
     assert found == pytest.approx((won / runs, theirs.low, theirs.high), abs=1e-12)
 
 
-@pytest.mark.parametrize("runs", [7, 10, 20])
+@pytest.mark.parametrize(
+    "runs", [7, *(pytest.param(runs, marks=pytest.mark.slow) for runs in (10, 20))]
+)
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.75, 0.98])
 @pytest.mark.parametrize("ties", [0.0, 0.4])
 def test_coverage_of_the_interval_of_probability_better(runs, share, ties):

@@ -44,7 +44,10 @@ VALUES = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("model", ["lstm", "gru", "relational"])
+@pytest.mark.parametrize(
+    "model",
+    ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "relational"))],
+)
 def test_the_score_is_that_of_the_file(tmp_path, name, model):
     task = file_of(tmp_path, VALUES[name])
     result = carry_out_run(spec_of(task, model), tmp_path / "run")

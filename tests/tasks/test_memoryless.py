@@ -98,6 +98,7 @@ def test_n_grams_of_a_text(tmp_path):
     assert best.score < bigram.score - 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parity", "even-pairs", "word-problem"])
 def test_what_needs_a_state_is_not_had(name):
     task = make_task(name, lengths=12)

@@ -132,6 +132,7 @@ def test_only_the_question_changes_to_another_valid_one(task):
         assert answered[row].tolist() == pytest.approx(target(task, answers[now]))
 
 
+@pytest.mark.slow
 def test_questions_are_equally_likely_and_drawn_by_the_generator(task):
     row = task.sample(1, np.random.default_rng(3))
     size = 20_000

@@ -29,6 +29,7 @@ def few_samples(monkeypatch):
         monkeypatch.setattr(GeneratedTask, size, 2000)
 
 
+@pytest.mark.slow
 def test_it_keeps_the_rules_that_tasks_of_users_must_keep(few_samples, task):
     assert check_task(task) == []
 

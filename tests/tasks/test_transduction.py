@@ -118,6 +118,7 @@ class TestEveryTransduction:
                 np.testing.assert_array_equal(alone, together[k])
                 assert np.isfinite(together.max(axis=-1)).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("lengths", [24, (18, 24)])
     def test_it_keeps_the_rules_of_tasks_without_a_note(self, name, lengths):
         assert check_task(make_task(name, lengths=lengths)) == []

@@ -20,8 +20,7 @@ def _without_shape_checks():
 @pytest.mark.parametrize(
     "name",
     [
-        # The equations of this one are a dozen, each with weights of its own.
-        pytest.param(name, marks=[pytest.mark.slow] * ("two blocks" in name))
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("lstm", "gru")))
         for name in SMALL_MODELS
     ],
 )

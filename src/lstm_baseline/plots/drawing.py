@@ -23,6 +23,7 @@ from matplotlib.ticker import NullFormatter
 from lstm_baseline.engine.models import MODELS, LineStyle
 from lstm_baseline.engine.shapes import FloatArray
 from lstm_baseline.plots import palette
+from lstm_baseline.plots.fonts import FAMILY, family_of_pdfs
 from lstm_baseline.plots.formats import metric_label
 from lstm_baseline.tasks.base import Rung, RungKind
 from lstm_baseline.tasks.metrics import Metric
@@ -103,7 +104,8 @@ RUNG_DASHES: dict[RungKind, Any] = {
 }
 
 _STYLE: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": ["sans-serif"],
+    "font.sans-serif": [FAMILY],
     "font.size": FONT_SIZE,
     "text.usetex": False,
     "text.parse_math": False,
@@ -462,6 +464,7 @@ def to_pdf(figure: Figure) -> bytes:
     It holds no date, so the same figure gives the same bytes.
     """
     content = io.BytesIO()
+    mpl.rcParams["font.sans-serif"] = [family_of_pdfs()]
     unknown = dict.fromkeys(("CreationDate", "Creator", "Producer"))
     figure.savefig(content, format="pdf", facecolor="white", metadata=unknown)
     return content.getvalue()

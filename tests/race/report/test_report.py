@@ -399,7 +399,8 @@ def page_path(kind, request):
 
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["good", pytest.param("bad", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["good", "bad"])
 class TestInABrowser:
     def test_no_error_and_no_request(self, page_path, tmp_path):
         log = tmp_path / "net.json"

@@ -64,6 +64,7 @@ def test_every_picture_of_every_section_is_on_the_page(outcome, folder):
     }
 
 
+@pytest.mark.slow
 def test_figures_of_runs_share_the_page_s_key_and_keep_their_own_as_files(outcome, folder):
     text = write_report(outcome, folder, "").read_text(encoding="utf-8")
     shared = {"scores", "curves", "tuning", "rates", "reached", "cost", "sweep", "gradient"}
