@@ -88,6 +88,7 @@ class TestEach:
             "gated-deltanet": 4 * 16,
             "mamba": 8 * (16 + 3),
             "lru": 8,
+            "rwkv7": 16 * (4 + 1) + 16,
             "transformer": None,
         }
         assert model.state_size == by_name.get(name, features["hidden_size"])

@@ -11,7 +11,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from lstm_baseline.challengers import delta_net, elman, lru, mamba, min_lstm, mlstm, slstm  # noqa: E402
+from lstm_baseline.challengers import (  # noqa: E402
+    delta_net,
+    elman,
+    lru,
+    mamba,
+    min_lstm,
+    mlstm,
+    rwkv7,
+    slstm,
+)
 
 B, T, D, HEADS, SIZE = 3, 11, 12, 3, 4
 
@@ -184,6 +193,59 @@ def test_lru():
     theirs.state = theirs.state.to(torch.complex128)
     x = leaf(B, T, D)
     assert_same(ours.filtered(x), theirs(x), [x])
+
+
+@pytest.fixture
+def rwkv(monkeypatch):
+    monkeypatch.setenv("RWKV_V7_ON", "1")
+    monkeypatch.setenv("RWKV_JIT_ON", "0")
+    monkeypatch.setenv("RWKV_CUDA_ON", "0")
+    sys.modules.pop("rwkv.model", None)
+    yield pytest.importorskip("rwkv.model")
+    sys.modules.pop("rwkv.model", None)
+
+
+def random_parameters(module):
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter) / 2)
+    return module
+
+
+def test_rwkv7_memory(rwkv):
+    """They round 1 / √e to six digits, and keep the state in float32."""
+    ours = random_parameters(rwkv7.TimeMixer(SIZE, HEADS))
+    x = leaf(B, T, D)
+    low_rank = [each[k].weight.T for each in (ours.decay, ours.rate, ours.gate) for k in (0, 2)]
+    w1, w2, a1, a2, g1, g2 = low_rank
+    unused = torch.zeros(D), torch.zeros(D, 1), torch.zeros(1, D)
+    theirs = []
+    for row in x:
+        state, before = torch.zeros(HEADS, SIZE, SIZE, dtype=torch.float32), torch.zeros(D)
+        steps = []
+        for now in row:
+            y, before, state, _ = rwkv.RWKV_x070_TMix_one(
+                *(0, HEADS, SIZE, now, before, None, state, *ours.shares),
+                *(ours.decay_bias, w1, w2, ours.rate_bias, a1, a2, *unused, g1, g2),
+                *(ours.removed, ours.added, ours.bonus),
+                *(each.weight.T for each in (ours.r, ours.k, ours.v, ours.outputs)),
+                *(ours.norm.weight, ours.norm.bias),
+            )
+            steps.append(y)
+        theirs.append(torch.stack(steps))
+    assert_same(ours(x), torch.stack(theirs), [x, *ours.parameters()], tolerance=1e-5)
+
+
+def test_rwkv7_channels(rwkv):
+    ours = random_parameters(rwkv7.ChannelMixer(D))
+    x = leaf(B, T, D)
+    theirs = [
+        rwkv.RWKV_x070_CMix_seq(
+            row, torch.zeros(D), ours.shares[0], ours.keys.weight.T, ours.values.weight.T
+        )[0]
+        for row in x
+    ]
+    assert_same(ours(x), torch.stack(theirs), [x, *ours.parameters()])
 
 
 @pytest.mark.parametrize("relu", [False, True])

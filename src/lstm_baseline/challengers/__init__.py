@@ -21,6 +21,7 @@ _CLASSES = {
     "gated-deltanet": "delta_net:GatedDeltaNet",
     "mamba": "mamba:Mamba",
     "lru": "lru:LRU",
+    "rwkv7": "rwkv7:RWKV7",
 }
 
 NAMES = tuple(_CLASSES)

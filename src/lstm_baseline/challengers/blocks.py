@@ -52,9 +52,9 @@ class Blocks(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.last_norm = nn.LayerNorm(features)
         self.readout = nn.Linear(features, output_size)
-        # Layers are alike. A state that grows with T has no size.
-        size = getattr(self.mixers[0], "state_size", None)
-        self.state_size = None if size is None else num_layers * size
+        # A state that grows with T has no size.
+        sizes = [getattr(mixer, "state_size", None) for mixer in self.mixers]
+        self.state_size = None if None in sizes else sum(size for size in sizes if size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs (B, T, O) for numbers (B, T, I) or tokens (B, T)."""

@@ -258,6 +258,13 @@ SOURCES: dict[str, Source] = {
         2023,
         _arxiv("2303.06349"),
     ),
+    "peng2025": Source(
+        "misc",
+        "Peng, Bo and Zhang, Ruichong and Goldstein, Daniel and others",
+        "{RWKV-7} ``Goose'' with Expressive Dynamic State Evolution",
+        2025,
+        _arxiv("2503.14456"),
+    ),
     "santoro2018": Source(
         "inproceedings",
         "Santoro, Adam and Faulkner, Ryan and Raposo, David and Rae, Jack and Chrzanowski, Mike "
@@ -622,6 +629,7 @@ OF_MODEL: dict[str, tuple[str, ...]] = {
     "gated-deltanet": ("yangkautz2024",),
     "mamba": ("gu2023",),
     "lru": ("orvieto2023",),
+    "rwkv7": ("peng2025",),
     "relational": ("santoro2018",),
 }
 """Sources of the package's models."""
