@@ -93,11 +93,11 @@ class TimeMixer(nn.Module):
         a = (self.rate_bias + self.rate(x_a)).sigmoid()
         removed = functional.normalize((k * self.removed).reshape(heads), dim=-1)
         k = k * (1 + (a - 1) * self.added)
-        by_head = (each.reshape(heads) for each in (r, w, k, v))
-        found = generalized_delta_rule(*by_head, removed, a.reshape(heads))
-        normed = self.norm(found.reshape(-1, x.shape[-1])).reshape(heads)
         share = (r * k * self.bonus).reshape(heads).sum(dim=-1, keepdim=True)
-        seen = (normed + share * v.reshape(heads)).reshape(x.shape)
+        r, w, k, v, a = (each.reshape(heads) for each in (r, w, k, v, a))
+        found = generalized_delta_rule(r, w, k, v, removed, a)
+        normed = self.norm(found.reshape(-1, x.shape[-1])).reshape(heads)
+        seen = (normed + share * v).reshape(x.shape)
         mixed: Tensor = self.outputs(seen * self.gate(x_g))
         return mixed
 
