@@ -112,6 +112,19 @@ class TestParams:
         module[2].weight.requires_grad_(False)
         assert TorchModel(module).params.keys() == {"0.weight", "0.bias", "1.bias", "2.bias"}
 
+    def test_what_is_held_beside_them_is_counted_once(self):
+        """A reservoir may be a buffer, a frozen parameter, or hidden among the attributes."""
+        module = Recurrent(3, 2)
+        assert TorchModel(module).num_fixed == 0
+        module.register_buffer("reservoir", torch.zeros(10, 10))
+        module.frozen = nn.Parameter(torch.zeros(7), requires_grad=False)
+        module.again = [module.frozen, {"table": np.zeros((2, 3)), "number": 1.0}]
+        module.again.append(module.again)
+        module.part = nn.Sequential(nn.Identity())
+        module.part[0].hidden = (torch.zeros(4),)
+        assert TorchModel(module).num_fixed == 100 + 7 + 6 + 4
+        assert TorchModel(module).num_params == TorchModel(Recurrent(3, 2)).num_params
+
     @pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW, RMSProp])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_single_numbers_and_transposed_arrays_are_trained(self, optimizer, dtype):

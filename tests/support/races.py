@@ -75,6 +75,7 @@ def run(score, *, untrained=0.2, history=None, seconds=3.0, reason="", **facts):
         best_step=100,
         seconds=seconds,
         num_params=1000,
+        num_fixed=0,
         history=[
             Record(100 * k, 1.0 * k, 0.7, 1.0, 0.01, metric) for k, metric in enumerate(metrics)
         ],

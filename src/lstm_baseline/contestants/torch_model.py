@@ -4,8 +4,9 @@
 network and differentiates it; everything else is the code that trains the LSTM.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, final
 
@@ -115,6 +116,17 @@ class TorchModel:
     def num_params(self) -> int:
         """Number of trainable parameters."""
         return sum(value.size for value in self.params.values())
+
+    @property
+    def num_fixed(self) -> int:
+        """Number of numbers that the module holds and that training leaves as they are.
+
+        These are parameters that require no gradient, buffers, and tensors and arrays among the
+        attributes of the module and of its parts.
+        """
+        trained = {id(parameter) for parameter in self._parameters.values()}
+        fixed = (value for value in _held(self.module) if id(value) not in trained)
+        return sum(math.prod(value.shape) for value in fixed)
 
     def __repr__(self) -> str:
         """Show the module's class and the number of parameters."""
@@ -398,6 +410,25 @@ def _differentiate(
         np.atleast_1d((torch.zeros_like(i) if g is None else g).contiguous().numpy())
         for i, g in zip(inputs, found, strict=True)
     ]
+
+
+def _held(module: torch.nn.Module) -> Iterator[torch.Tensor | NDArray]:
+    """Yield every tensor and array that a module holds, itself, in its parts, lists and so on."""
+    seen: set[int] = set()
+    waiting: list[Any] = [module]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, (torch.Tensor, np.ndarray)):
+            yield value
+        elif isinstance(value, torch.nn.Module):
+            waiting.append(vars(value))
+        elif isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            waiting.extend(value)
 
 
 def _common_dtype(parameters: dict[str, torch.nn.Parameter], name: str) -> FloatDType:

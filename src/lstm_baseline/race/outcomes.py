@@ -205,6 +205,8 @@ class ContestantOutcome:
     """Its name."""
     width: int
     num_params: int
+    num_fixed: int | None
+    """Count of numbers that it holds and never trains."""
     state_size: int | None
     flops_per_step: int | None
     peak_memory: int | None

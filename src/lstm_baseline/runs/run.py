@@ -99,6 +99,9 @@ class RunResult(BaseModel):
     seconds: float = 0.0
     """Seconds spent in training steps."""
     num_params: int | None = None
+    num_fixed: int | None = None
+    """Count of numbers that the model holds and never trains; None if the model does not say, and
+    in runs of earlier versions."""
     state_size: int | None = None
     """Count of numbers carried from step to step; None if the model does not say."""
     flops_per_step: int | None = None
@@ -286,6 +289,7 @@ def _train(
     facts: dict[str, Any] = {
         "arithmetic": arithmetic(),
         "num_params": sum(value.size for value in model.params.values()),
+        "num_fixed": getattr(model, "num_fixed", None),
         "state_size": getattr(model, "state_size", None),
         "flops_per_step": flops_per_step(model, task),
     }

@@ -260,6 +260,11 @@ class SequenceModel:
         return sum(math.prod(shape) for shape in self._shapes.values())
 
     @property
+    def num_fixed(self) -> int:
+        """Number of numbers that are held and never trained: none."""
+        return 0
+
+    @property
     def num_layers(self) -> int:
         """L."""
         return self.stack.layers.num_layers

@@ -131,8 +131,10 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
     for task, outcome in zip(config["tasks"], race.trained, strict=True):
         for found, (name, width) in zip(outcome.contestants, task["widths"].items(), strict=True):
             state = formats.NOTHING if found.state_size is None else value(found.state_size)
+            fixed = formats.NOTHING if found.num_fixed is None else value(found.num_fixed)
             size = value(found.num_params)
-            sizes.append([escape_markdown(outcome.title), _label(name), value(width), size, state])
+            row = [escape_markdown(outcome.title), _label(name), value(width), size, fixed, state]
+            sizes.append(row)
     head = ["contestant", "part", "model", "arguments", "code (SHA-256, first 16 digits)"]
     head += ["further"] * (max(map(len, rows)) - len(head))
     return [
@@ -140,9 +142,9 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
         table(head, rows),
         "The width of each contestant (the hidden size, or the size of a head of a relational RNN) "
         f"was solved so that all have about {value(config['parameters'])} trainable parameters, "
-        f"equal within {TOLERANCE:.0%} on each task. State is the count of numbers carried from "
-        "step to step.",
-        table(["task", "contestant", "width", "parameters", "state"], sizes),
+        f"equal within {TOLERANCE:.0%} on each task. Held fixed is the count of numbers that a "
+        "model holds and never trains, state that of numbers carried from step to step.",
+        table(["task", "contestant", "width", "parameters", "held fixed", "state"], sizes),
     ]
 
 
