@@ -52,6 +52,19 @@ def test_ended_run_is_never_repeated(tmp_path: Path) -> None:
     assert again.score == 0.125
 
 
+def test_a_model_that_grows_where_it_is_trained_has_failed(tmp_path: Path) -> None:
+    contestant = Contestant.model_validate("tests.support.plain_challenger:GrowsInWorkers")
+    settings = TrainingSettings(num_steps=2, evaluate_every=1)
+    spec = RunSpec(PAIRS, contestant, 8, settings, seed=0, code=contestant.code())
+    (result,) = carry_out_runs([spec], tmp_path, num_workers=1, console=quiet())
+    planned = contestant.count_params(PAIRS, 8)
+    trained = contestant.count_params(PAIRS, 24)
+    assert (result.status, result.score) == ("failed", None)
+    assert result.reason == f"it trained {trained:,} parameters; the plan gives it {planned:,}"
+    # The same from its file, as a reviewer reads it.
+    assert read_result(spec, tmp_path / spec.name) == result
+
+
 def test_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
     settings = TrainingSettings(
         num_steps=50, optimizer="sgd", learning_rate=1e30, clip_norm=None, evaluate_every=10

@@ -3,6 +3,7 @@
 h[t] = relu(W x[t] + U h[t−1] + b),  y = W_out dropout(h) + b_out
 """
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,3 +68,11 @@ class ReLUNetwork:
             d["b"] += d_u.sum(axis=0)
             d_h = d_u @ p["U"]
         return SimpleNamespace(params=d)
+
+
+class GrowsInWorkers(ReLUNetwork):
+    """Three times the hidden size where it is trained, and none of that where it is counted."""
+
+    def __init__(self, input_size, output_size, hidden_size=8, rng=None):
+        trained_here = "worker_process" in sys.argv[0]
+        super().__init__(input_size, output_size, hidden_size * (3 if trained_here else 1), rng)

@@ -15,7 +15,7 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.runs.local_workers import local_workers
 from lstm_baseline.runs.progress import Bars, show_bars
-from lstm_baseline.runs.run import RunResult, read_result
+from lstm_baseline.runs.run import RunResult, held_to_its_size, read_result
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.workers import Workers
 from lstm_baseline.training import Record
@@ -142,7 +142,7 @@ def _keep_busy(
                 waiting.appendleft(spec)
             else:
                 report(spec, result.history)
-                results[spec.name] = result
+                result = results[spec.name] = held_to_its_size(spec, result)
                 bars.end(spec, result)
         for spec in under_way.values():
             report(spec, workers.history(spec))

@@ -252,7 +252,28 @@ def read_result(spec: RunSpec, folder: Path) -> RunResult | None:
     ):
         if result.score is not None and len(getattr(result, name)) != len(wanted):
             raise FileError(f"{folder / RESULT} is damaged ({name} is incomplete); remove it")
-    return result
+    return held_to_its_size(spec, result)
+
+
+def held_to_its_size(spec: RunSpec, result: RunResult) -> RunResult:
+    """Return the result, or a failure if a user's model had another size than the plan gives it.
+
+    A class can tell where it is made. What a worker has trained is counted there, and held here
+    against what the class makes in this process, at the width that the plan has found for it.
+    """
+    if not spec.contestant.is_user_class or result.num_params is None:
+        return result
+    planned = spec.contestant.count_params(spec.task, spec.width)
+    if result.num_params == planned:
+        return result
+    return RunResult(
+        status="failed",
+        reason=f"it trained {result.num_params:,} parameters; the plan gives it {planned:,}",
+        score=None,
+        num_params=result.num_params,
+        seconds=result.seconds,
+        history=result.history,
+    )
 
 
 def _refuse_another_run(spec: RunSpec, folder: Path) -> None:
