@@ -6,6 +6,7 @@ import typer
 
 from lstm_baseline import __version__
 from lstm_baseline.commands.bench import bench
+from lstm_baseline.commands.board import board
 from lstm_baseline.commands.compare import compare
 from lstm_baseline.commands.convert import convert
 from lstm_baseline.commands.demo import demo
@@ -36,7 +37,7 @@ def about(
         raise typer.Exit
 
 
-for command in (info, compare, verify, init, train, predict, generate, convert):
+for command in (info, compare, verify, board, init, train, predict, generate, convert):
     app.command()(command)
 app.command("tasks")(list_tasks)
 for command in (demo, bench):

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from threadpoolctl import threadpool_info
 
+from lstm_baseline.race import verify
 from lstm_baseline.race.plan import PLAN, Plan, Sweep
 from lstm_baseline.race.race import hold_race, report_race
 from lstm_baseline.race.report.exports import CSV, LATEX, VERDICT
@@ -239,3 +241,19 @@ class TestTwoFolders:
         shown = run("verify", raced, folder)
         assert shown.returncode == 2
         assert "hold different plans, with other parameters" in shown.stderr
+
+
+def test_models_are_scored_on_one_thread_as_in_their_runs(folder, monkeypatch):
+    """The last bits of what NumPy multiplies depend on the number of threads."""
+    threads = []
+    real = verify.saved_outputs
+
+    def outputs(*given):
+        threads.extend(
+            pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"]
+        )
+        return real(*given)
+
+    monkeypatch.setattr(verify, "saved_outputs", outputs)
+    assert problems(folder) == {}
+    assert set(threads) == {1}

@@ -83,7 +83,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
     for section in (HEAD, *SECTIONS):
         names |= section.facts(race)
         names |= section.from_runs(race, folder / RUNS)
-    page = _environment().get_template("report.html.j2").render(names)
+    page = page_environment().get_template("report.html.j2").render(names)
     path = folder / PAGE
     write_whole(path, page.encode())
     return path
@@ -107,7 +107,8 @@ def _by_slot(pictures: Iterable[Picture]) -> Callable[..., list[Picture]]:
     return lambda *slot: found.get(slot, [])
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return what renders a page from its template."""
     environment = Environment(
         loader=PackageLoader("lstm_baseline.race.report"),
         autoescape=True,
