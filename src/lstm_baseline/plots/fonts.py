@@ -4,7 +4,6 @@ import functools
 import tempfile
 from pathlib import Path
 
-from fontTools.ttLib import TTFont
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 
 FAMILY = "DejaVu Sans"
@@ -28,6 +27,8 @@ def family_of_pdfs() -> str:
 @functools.cache
 def _add_copies() -> tempfile.TemporaryDirectory[str]:
     """Add the family to matplotlib's; return its folder, which is gone when the process ends."""
+    from fontTools.ttLib import TTFont  # takes long to import, and only PDFs need it
+
     folder = tempfile.TemporaryDirectory(prefix="lstm-baseline-fonts-")
     for face in (
         FontProperties(family=FAMILY),
