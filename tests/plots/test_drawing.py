@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import subprocess
 import sys
 
@@ -177,7 +178,7 @@ def test_pdf_embeds_its_letters_as_truetype_and_is_the_same_each_time():
     assert pdf == to_pdf(learning_curves_figure(learning_curves(two_models())))
 
 
-def test_a_pdf_is_the_same_in_every_process_and_has_all_faces():
+def test_a_pdf_is_the_same_in_every_process_and_has_all_faces(tmp_path):
     code = """
 import hashlib, re
 from lstm_baseline.plots.drawing import new_axes, styled, to_pdf
@@ -191,15 +192,20 @@ pdf = to_pdf(draw())
 print(sorted(set(re.findall(rb"/BaseFont /[A-Z]*.([A-Za-z-]*)", pdf))))
 print(hashlib.sha256(pdf).hexdigest())
 """
+    command = [sys.executable, "-W", "error", "-c", code]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     # The second one starts a second later: dates in a font are in seconds.
     first, second = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         for _ in range(2)
     )
     assert first.stdout.splitlines()[0] == str(
         [b"DejaVuSans", b"DejaVuSans-Bold", b"DejaVuSans-Oblique"]
     )
     assert first.stdout == second.stdout
+    # It neither complains at its end nor leaves its fonts behind.
+    assert first.stderr == second.stderr == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_words_are_broken_only_where_they_must():

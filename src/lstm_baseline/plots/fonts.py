@@ -1,6 +1,8 @@
 """The font of figures, and a copy of it that PDF files embed quickly."""
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,18 +27,19 @@ def family_of_pdfs() -> str:
 
 
 @functools.cache
-def _add_copies() -> tempfile.TemporaryDirectory[str]:
-    """Add the family to matplotlib's; return its folder, which is gone when the process ends."""
+def _add_copies() -> None:
+    """Add the family to matplotlib's, from a folder that is gone when the process ends."""
     from fontTools.ttLib import TTFont  # takes long to import, and only PDFs need it
 
-    folder = tempfile.TemporaryDirectory(prefix="lstm-baseline-fonts-")
+    folder = Path(tempfile.mkdtemp(prefix="lstm-baseline-fonts-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for face in (
         FontProperties(family=FAMILY),
         FontProperties(family=FAMILY, weight="bold"),
         FontProperties(family=FAMILY, style="italic"),
     ):
         source = Path(findfont(face))
-        copy = Path(folder.name) / source.name
+        copy = folder / source.name
         # With the date that it has, so that the same figure gives the same bytes.
         with TTFont(source, lazy=True, recalcTimestamp=False) as font:
             for table in _LAYOUT_TABLES:
@@ -47,4 +50,3 @@ def _add_copies() -> tempfile.TemporaryDirectory[str]:
                     entry.string = _COPY
             font.save(copy)
         fontManager.addfont(copy)
-    return folder
