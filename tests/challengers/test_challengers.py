@@ -57,6 +57,18 @@ class TestEach:
         contestant = Contestant.model_validate(name)
         check_challenger(lambda seed: contestant.build(made, 4, seed), made, name)
 
+    @pytest.mark.parametrize("width", [1, 2, 3, 7])
+    def test_it_runs_at_any_width(self, name, width):
+        task = make_task("adding", length=9)
+        contestant = Contestant.model_validate(name)
+        model = contestant.build(task, width, 0)
+        assert np.isfinite(model.forward(task.train_batch(0, 3, 0).x, True)).all()
+        assert contestant.size(task, width, "flops") > 0
+        grows_with_steps = name == "transformer"
+        assert (model.state_size is None) == grows_with_steps
+        if not grows_with_steps:
+            assert contestant.size(task, width, "state") == model.state_size
+
     def test_rows_of_all_lengths_run_together_as_alone(self, name):
         task = make_task("word-problem", lengths=[2, 9])
         model = self.build(name, task, num_layers=2)
@@ -105,9 +117,7 @@ class TestEach:
     def test_a_width_is_found_beside_the_lstm(self, name):
         task = make_task("cycle-navigation", lengths=[3, 40])
         made = {each: Contestant.model_validate(each) for each in ("lstm", name)}
-        counts = {
-            each: lambda width, one=one: one.count_params(task, width) for each, one in made.items()
-        }
+        counts = {each: lambda width, one=one: one.size(task, width) for each, one in made.items()}
         widths = match_widths(counts, 30_000)
         sizes = [counts[each](width) for each, width in widths.items()]
         assert max(sizes) <= 1.04 * min(sizes)

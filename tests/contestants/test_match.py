@@ -51,3 +51,13 @@ def test_contestants_that_are_of_one_size_nowhere_are_refused():
     far = {"a": lambda width: 1000 * width, "b": lambda width: 1000 * width + 500}
     with pytest.raises(InputError, match="choose other arguments or contestants"):
         match_widths({**far, "b": lambda width: 10 ** (2 * width + 5)}, 3000)
+
+
+def test_with_another_measure_the_size_to_give_is_that_of_the_first_in_parameters():
+    counts = {"lstm": lambda width: 2 * width, "two": lambda width: 10**width}
+    with pytest.raises(InputError, match=r"numbers of state .*; parameters = \d+ can") as refusal:
+        match_widths(counts, 300, "state", lstm)
+    met = int(str(refusal.value).split()[-4])
+    width = next(width for width in range(1000) if lstm(width) == met)
+    widths = match_widths(counts, 2 * width, "state", lstm)
+    assert widths["lstm"] == width

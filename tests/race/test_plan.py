@@ -7,7 +7,7 @@ import pytest
 
 from lstm_baseline import InputError
 from lstm_baseline.contestants.contestant import Contestant, copy_seed
-from lstm_baseline.contestants.match import TOLERANCE, match_widths, nearest_width
+from lstm_baseline.contestants.match import TOLERANCE, Match, match_widths, nearest_width
 from lstm_baseline.race.plan import Plan, Sweep
 from lstm_baseline.race.race_file import PRESETS, read_preset
 from lstm_baseline.race.tuning import Range, Tuning
@@ -51,10 +51,34 @@ def test_contestants_have_equal_parameters_at_every_difficulty(preset: str) -> N
         assert 0.8 < max(sizes) / plan.parameters < 1.2
 
 
+@pytest.mark.parametrize("match", ["state", "flops"])
+def test_state_or_operations_can_be_equal_in_place_of_parameters(match: Match) -> None:
+    plan = replace(PLAN, match=match)
+    assert plan.hash != PLAN.hash
+    for task in plan.tasks:
+        widths = [(each, plan.width(task, each)) for each in plan.contestants]
+        sizes = [each.size(task, width, match) for each, width in widths]
+        assert max(sizes) <= (1 + TOLERANCE) * min(sizes)
+        parameters = [each.size(task, width) for each, width in widths]
+        assert 1 / 1.5 < parameters[0] / PLAN.parameters < 1.5
+        assert max(parameters) > 1.5 * min(parameters)
+    for run in plan.finals(untuned(plan))[:3]:
+        model = run.build_model()
+        measured = model.state_size if match == "state" else model.flops_per_step
+        assert measured == run.contestant.size(run.task, run.width, match)
+
+
+def test_what_is_not_known_cannot_be_equal() -> None:
+    plain = Contestant(name="plain", model="tests.support.plain_challenger:ReLUNetwork")
+    for match, attribute in (("state", "state_size"), ("flops", "flops_per_step")):
+        with pytest.raises(InputError, match=rf"plain cannot be matched by {match}.*{attribute}"):
+            _ = replace(PLAN, contestants=(LSTM, plain), match=match).hash
+
+
 @pytest.mark.parametrize("contestant", [LSTM, GRU, RELATIONAL])
 def test_counted_parameters_are_those_of_the_model(contestant: Contestant) -> None:
     model = contestant.build(PAIRS, 7, seed=0)
-    assert contestant.count_params(PAIRS, 7) == sum(v.size for v in model.params.values())
+    assert contestant.size(PAIRS, 7) == sum(v.size for v in model.params.values())
 
 
 @pytest.mark.parametrize("target", [1, 2, 99, 100, 101, 4096])

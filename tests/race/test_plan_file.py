@@ -46,6 +46,14 @@ def test_a_weight_decay_comes_back():
     assert plan_of(config).hash == given.hash != other.hash
 
 
+def test_what_is_matched_comes_back():
+    race = read_preset("quick")
+    given = change(race, match="state").plan()
+    config = json.loads(json.dumps(given.config()))
+    assert plan_of(config).hash == given.hash != race.plan().hash
+    assert plan_of(config).match == "state"
+
+
 @pytest.mark.parametrize("split", ["auto", "time"])
 def test_a_race_on_files_comes_back_from_the_files_themselves(tmp_path, split):
     rng = np.random.default_rng(0)

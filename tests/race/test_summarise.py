@@ -41,7 +41,7 @@ def test_scores_are_kept_by_seed_with_mean_and_sample_deviation():
     assert given.untrained == pytest.approx((0.2, 0.1, 3))
     assert [seed.spec.seed for seed in given.seeds] == [0, 1, 2]
     model = Contestant.model_validate("lstm")
-    assert given.num_params == model.count_params(LadderTask(), given.width)
+    assert given.num_params == model.size(LadderTask(), given.width)
     assert (given.num_fixed, given.state_size, given.flops_per_step) == (0, 20, 4000)
     assert given.settings == SETTINGS
 

@@ -57,8 +57,8 @@ def test_a_model_that_grows_where_it_is_trained_has_failed(tmp_path: Path) -> No
     settings = TrainingSettings(num_steps=2, evaluate_every=1)
     spec = RunSpec(PAIRS, contestant, 8, settings, seed=0, code=contestant.code())
     (result,) = carry_out_runs([spec], tmp_path, num_workers=1, console=quiet())
-    planned = contestant.count_params(PAIRS, 8)
-    trained = contestant.count_params(PAIRS, 24)
+    planned = contestant.size(PAIRS, 8)
+    trained = contestant.size(PAIRS, 24)
     assert (result.status, result.score) == ("failed", None)
     assert result.reason == f"it trained {trained:,} parameters; the plan gives it {planned:,}"
     # The same from its file, as a reviewer reads it.

@@ -23,13 +23,16 @@ _BASE = 10_000.0
 
 
 def turned(x: Tensor) -> Tensor:
-    """Return x (B, T, heads, d) with features j and j + d/2 turned by t · 10000^(−2j/d)."""
+    """Return x (B, T, heads, d) with features j and j + ⌊d/2⌋ turned by t · 10000^(−j/⌊d/2⌋).
+
+    Where d is odd, the last feature stays: a race solves for d, and may find any.
+    """
     half = x.shape[-1] // 2
     rates = _BASE ** (-torch.arange(half, dtype=x.dtype) / half)
     angles = (torch.arange(x.shape[1], dtype=x.dtype)[:, None] * rates)[:, None]
-    one, other = x.split(half, dim=-1)
+    one, other, last = x.split([half, half, x.shape[-1] % 2], dim=-1)
     cos, sin = angles.cos(), angles.sin()
-    return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1)
+    return torch.cat([one * cos - other * sin, one * sin + other * cos, last], dim=-1)
 
 
 class AttentionMixer(nn.Module):
@@ -56,7 +59,7 @@ class AttentionMixer(nn.Module):
 
 @final
 class Transformer(HeadBlocks):
-    """Blocks of attention and a layer for each step; an even head size; option ``rotary``."""
+    """Blocks of attention and a layer for each step; option ``rotary``."""
 
     mixer = AttentionMixer
 

@@ -1,6 +1,7 @@
 """A contestant of a race: a model of this package or a user's class, under a name."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,6 +14,7 @@ from lstm_baseline.contestants.challenger import (
     make_challenger,
     width_argument,
 )
+from lstm_baseline.contestants.match import UNITS, Match
 from lstm_baseline.contestants.one_hot_inputs import OneHotInputs, takes_tokens
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
@@ -26,6 +28,13 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 _GIVEN = ("input_size", "output_size", "rng")
 """Constructor arguments that the race itself sets."""
+
+_ATTRIBUTES: Mapping[Match, str] = {
+    "parameters": "params",
+    "state": "state_size",
+    "flops": "flops_per_step",
+}
+"""Where a model says how large it is."""
 
 
 class Contestant(BaseModel):
@@ -95,17 +104,36 @@ class Contestant(BaseModel):
             return OneHotInputs(model, task.input_size)
         return model
 
-    def count_params(self, task: Task, width: int) -> int:
-        """Return the number of trainable parameters at a width."""
+    def size(self, task: Task, width: int, by: Match = "parameters") -> int:
+        """Return the size at a width: the number of trainable parameters, or what a race matches.
+
+        Raises
+        ------
+        InputError
+            If the contestant cannot be made at the width, or does not say what its state or its
+            operations are.
+        """
         _class(self.model)  # a name that is none has nothing to do with the width
         try:
-            # Orthogonal initialisation is expensive; counting parameters does not need it.
-            model = self.build(task, width, NO_DRAWS if self.is_engine_model else 0)
-            if isinstance(model, SequenceModel):
-                return model.num_params
-            return sum(value.size for value in model.params.values())
+            # Orthogonal initialisation is expensive; sizes do not need it, but for that of a state.
+            cheap = self.is_engine_model and by != "state"
+            model = self.build(task, width, NO_DRAWS if cheap else 0)
+            if by == "flops":
+                found = flops_per_step(model, task)
+            elif by == "state":
+                found = getattr(model, "state_size", None)
+            elif isinstance(model, SequenceModel):
+                found = model.num_params
+            else:
+                found = sum(value.size for value in model.params.values())
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.name} cannot be made at width {width}: {error}") from error
+        if not found:
+            raise InputError(
+                f"{self.name} cannot be matched by {by}: its {UNITS[by]} are not known; match "
+                f"by parameters, or give a class of your own an attribute {_ATTRIBUTES[by]}"
+            )
+        return found
 
     def estimated_flops(self, task: Task, width: int) -> int:
         """Return an estimate of the operations in a forward step of one row; 0 if unknown."""

@@ -1,12 +1,23 @@
-"""Equal size: the widths at which all contestants have the same number of parameters."""
+"""Equal size: the widths at which all contestants have as many parameters, or as large a state."""
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from lstm_baseline.engine.errors import InputError
 
+Match = Literal["parameters", "state", "flops"]
+"""What contestants have equally much of: trainable parameters, numbers carried from step to step,
+or operations of a forward step of one row."""
+
+UNITS: Mapping[Match, str] = {
+    "parameters": "parameters",
+    "state": "numbers of state",
+    "flops": "operations a step",
+}
+
 TOLERANCE = 0.02
-"""Largest relative difference in trainable parameters between any two that counts as equal."""
+"""Largest relative difference in size between any two contestants that counts as equal."""
 
 _LARGEST_WIDTH = 4096
 _LARGEST_FACTOR = 1.5
@@ -17,10 +28,15 @@ _PROPOSALS = 25
 """Larger sizes, and smaller ones, that are tried near those that single contestants can meet."""
 
 Count = Callable[[int], int]
-"""Number of parameters at a width; it grows with the width."""
+"""Size at a width; it grows with the width."""
 
 
-def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
+def match_widths(
+    counts: Mapping[str, Count],
+    wanted: int,
+    by: Match = "parameters",
+    parameters: Count | None = None,
+) -> dict[str, int]:
     """Return the widths at which all contestants are of one size, close to the wanted one.
 
     Some models grow in coarse steps. The contestant whose steps miss the wanted size by most sets
@@ -32,8 +48,13 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
     ----------
     counts
         Counting function of each contestant, keyed by name.
+    wanted
+        Wanted size.
+    by
+        What is counted.
     parameters
-        Wanted number of trainable parameters.
+        Number of parameters of the first contestant at a width; without it, they are what is
+        counted.
 
     Raises
     ------
@@ -42,35 +63,38 @@ def match_widths(counts: Mapping[str, Count], parameters: int) -> dict[str, int]
         proposes the nearest size at which they do.
     """
     try:
-        return _matched(counts, parameters)
+        return _matched(counts, wanted, UNITS[by])
     except InputError as error:
-        raise InputError(f"{error}; {_proposal(counts, parameters)}") from None
+        raise InputError(f"{error}; {_proposal(counts, wanted, parameters)}") from None
 
 
-def _proposal(counts: Mapping[str, Count], parameters: int) -> str:
+def _proposal(counts: Mapping[str, Count], wanted: int, parameters: Count | None) -> str:
     """Say which size near the wanted one can be met, if any is found."""
-    nearest = {count(nearest_width(count, parameters)) for count in counts.values()}
+    nearest = {count(nearest_width(count, wanted)) for count in counts.values()}
     near = {size * 1.25**k for size in nearest for k in range(-_PROPOSALS, _PROPOSALS + 1)}
-    for size in sorted(near, key=lambda size: abs(math.log(size / parameters))):
+    for size in sorted(near, key=lambda size: abs(math.log(size / wanted))):
         try:
-            widths = _matched(counts, max(round(size), 1))
+            widths = _matched(counts, max(round(size), 1), "")
         except InputError:
             continue
-        met = max(counts[name](width) for name, width in widths.items())
+        if parameters is None:
+            met = max(counts[name](width) for name, width in widths.items())
+        else:
+            met = parameters(widths[next(iter(counts))])
         return f"parameters = {met} can be met"
     return "no size near it can be met; choose other arguments or contestants"
 
 
-def _matched(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
+def _matched(counts: Mapping[str, Count], wanted: int, unit: str) -> dict[str, int]:
     """Return the widths, or raise an InputError that does not say what to do."""
-    nearest = {name: nearest_width(count, parameters) for name, count in counts.items()}
+    nearest = {name: nearest_width(count, wanted) for name, count in counts.items()}
     sizes = {name: counts[name](width) for name, width in nearest.items()}
-    coarsest = max(sizes, key=lambda name: abs(sizes[name] - parameters))
-    steps = _sizes_near(counts[coarsest], nearest[coarsest], parameters)
+    coarsest = max(sizes, key=lambda name: abs(sizes[name] - wanted))
+    steps = _sizes_near(counts[coarsest], nearest[coarsest], wanted)
     if not steps:
         raise InputError(
-            f"{coarsest} has {sizes[coarsest]:,} parameters at width {nearest[coarsest]}, the "
-            f"nearest to the {parameters:,} wanted"
+            f"{coarsest} has {sizes[coarsest]:,} {unit} at width {nearest[coarsest]}, the "
+            f"nearest to the {wanted:,} wanted"
         )
     found = []
     for size, width in steps:
@@ -85,8 +109,8 @@ def _matched(counts: Mapping[str, Count], parameters: int) -> dict[str, int]:
     smallest, largest = (end(chosen, key=lambda name: chosen[name][0]) for end in (min, max))
     (few, narrow), (many, wide) = chosen[smallest], chosen[largest]
     raise InputError(
-        f"{smallest} has {few:,} parameters at width {narrow} and {largest} {many:,} at width "
-        f"{wide}: no widths near {parameters:,} parameters bring all contestants within "
+        f"{smallest} has {few:,} {unit} at width {narrow} and {largest} {many:,} at width "
+        f"{wide}: no widths near {wanted:,} {unit} bring all contestants within "
         f"{TOLERANCE:.0%}"
     )
 

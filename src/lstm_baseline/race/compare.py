@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 
 from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.contestants.match import Match
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.inputs import as_size
 from lstm_baseline.engine.models import MODELS
@@ -38,6 +39,7 @@ def compare(
     contestants: Iterable[ContestantLike],
     *,
     parameters: int = 18_000,
+    match: Match = "parameters",
     seeds: int = 10,
     first_seed: int = 0,
     training: TrainingSettings | Table | None = None,
@@ -67,6 +69,10 @@ def compare(
         first is the baseline.
     parameters
         Approximate number of trainable parameters of every contestant.
+    match
+        What all have equally much of. With "state" (numbers carried from step to step) or "flops"
+        (operations of a forward step), ``parameters`` are those of the baseline, and the others are
+        as large as that one in what is matched.
     seeds
         Number of paired final runs of each contestant on each task.
     first_seed
@@ -111,6 +117,7 @@ def compare(
         tasks,
         contestants,
         parameters=parameters,
+        match=match,
         seeds=seeds,
         first_seed=first_seed,
         title=title,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_baseline.contestants.contestant import Contestant
-from lstm_baseline.contestants.match import match_widths
+from lstm_baseline.contestants.match import Count, Match, match_widths, nearest_width
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.plots.formats import listing
 from lstm_baseline.race.race_statistics import (
@@ -131,7 +131,10 @@ class Plan:
     """Number of paired final runs."""
     settings: TrainingSettings
     parameters: int
-    """Approximate number of trainable parameters of every contestant."""
+    """Approximate number of trainable parameters of every contestant, or of the baseline where
+    something else is matched."""
+    match: Match = "parameters"
+    """What all contestants have equally much of."""
     tuning: Tuning = field(default_factory=Tuning)
     rule: VerdictRule = field(default_factory=VerdictRule)
     sweeps: tuple[Sweep, ...] = ()
@@ -333,6 +336,8 @@ class Plan:
                 for sweep in self.sweeps
             ],
             **self._further_tests_config(),
+            # What earlier versions had no choice of is not stated, so that their hashes hold.
+            **({} if self.match == "parameters" else {"match": self.match}),
         }
 
     def _further_tests_config(self) -> dict[str, Any]:
@@ -381,18 +386,27 @@ class Plan:
 
     def width(self, task: Task, contestant: Contestant) -> int:
         """Return the width at which a contestant has the race's size on a task."""
-        return self._widths[task.input_size, task.output_size][contestant.name]
+        return self._widths[self._form(task)][contestant.name]
 
     @cached_property
-    def _widths(self) -> dict[tuple[int, int], dict[str, int]]:
-        """Widths of all contestants, keyed by the input and output size of a task."""
-        forms = {(task.input_size, task.output_size): task for task in self.all_tasks()}
-        return {
-            form: match_widths(
-                {c.name: _counter(c, task) for c in self.contestants}, self.parameters
-            )
-            for form, task in forms.items()
-        }
+    def _widths(self) -> dict[str, dict[str, int]]:
+        """Widths of all contestants on the tasks of each form."""
+        forms = {self._form(task): task for task in self.all_tasks()}
+        return {form: self._matched(task) for form, task in forms.items()}
+
+    def _form(self, task: Task) -> str:
+        """Return what sizes depend on: operations, as those of attention, on rows as well."""
+        if self.match == "flops":
+            return digest(task.config())
+        return f"{task.input_size} to {task.output_size}"
+
+    def _matched(self, task: Task) -> dict[str, int]:
+        counts = {c.name: _counter(c, task, self.match) for c in self.contestants}
+        if self.match == "parameters":
+            return match_widths(counts, self.parameters)
+        parameters = _counter(self.contestants[0], task, "parameters")
+        wanted = counts[self.baseline](nearest_width(parameters, self.parameters))
+        return match_widths(counts, wanted, self.match, parameters)
 
     @cached_property
     def _codes(self) -> dict[str, str | None]:
@@ -415,5 +429,5 @@ def _first_repeated(names: Iterable[str]) -> str | None:
     return None
 
 
-def _counter(contestant: Contestant, task: Task) -> Any:
-    return cache(lambda width: contestant.count_params(task, width))
+def _counter(contestant: Contestant, task: Task, by: Match) -> Count:
+    return cache(lambda width: contestant.size(task, width, by))

@@ -91,6 +91,7 @@ def plan_of(config: dict[str, Any], data: Path = Path()) -> Plan:
             first_seed=config["seeds"][0],
             settings=TrainingSettings.model_validate(config["training"]),
             parameters=config["parameters"],
+            match=config.get("match", "parameters"),
             tuning=Tuning.model_validate(tuning),
             rule=VerdictRule.model_validate(config["verdict"]),
             sweeps=tuple(_sweep(given, tasks) for given in config["sweeps"]),

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.contestants.match import Match
 from lstm_baseline.engine.errors import FileError, InputError
 from lstm_baseline.engine.storage import check_is_file, write_whole
 from lstm_baseline.engine.wording import did_you_mean
@@ -121,7 +122,10 @@ class RaceFile(BaseModel):
     """The first is the baseline."""
     tasks: Annotated[tuple[TaskEntry, ...], Field(min_length=1)]
     parameters: Count
-    """Approximate number of trainable parameters of every contestant."""
+    """Approximate number of trainable parameters of every contestant, or of the baseline where
+    something else is matched."""
+    match: Match = "parameters"
+    """What all contestants have equally much of."""
     seeds: Seeds
     """Number of paired final runs of each contestant on each task."""
     first_seed: Annotated[int, Field(ge=0, lt=FIRST_TRIAL_SEED)] = 0
@@ -162,6 +166,7 @@ class RaceFile(BaseModel):
             seeds=self.seeds,
             settings=self.training,
             parameters=self.parameters,
+            match=self.match,
             tuning=self.tuning,
             rule=self.verdict,
             sweeps=tuple(sweeps),

@@ -326,7 +326,7 @@ def _contestant(
     return ContestantOutcome(
         model=spec.model,
         width=spec.width,
-        num_params=spec.contestant.count_params(spec.task, spec.width),
+        num_params=spec.contestant.size(spec.task, spec.width),
         num_fixed=result.num_fixed,
         state_size=result.state_size,
         flops_per_step=result.flops_per_step,

@@ -263,7 +263,7 @@ def held_to_its_size(spec: RunSpec, result: RunResult) -> RunResult:
     """
     if not spec.contestant.is_user_class or result.num_params is None:
         return result
-    planned = spec.contestant.count_params(spec.task, spec.width)
+    planned = spec.contestant.size(spec.task, spec.width)
     if result.num_params == planned:
         return result
     return RunResult(

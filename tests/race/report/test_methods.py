@@ -194,6 +194,12 @@ class TestEverySetting:
         for k, decay in enumerate(drawn):
             assert re.search(rf"^\| {k} \| {decay} \|", text, re.M)
 
+    def test_what_was_made_equal(self, tmp_path):
+        runs = {"lstm": [run(0.7)], "gru": [run(0.8)]}
+        text = text_of(race(runs, match="state"), tmp_path)
+        assert "all have as many numbers of state as the baseline has with about" in text
+        assert UNDESCRIBED not in text
+
     def test_nothing_tuned_and_nobody_to_compare(self, tmp_path):
         text = text_of(race({"lstm": [run(0.7)]}), tmp_path)
         assert "Nothing was tuned (0 trials)" in text

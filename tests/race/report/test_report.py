@@ -255,6 +255,28 @@ class TestWords:
         assert f"{row} 0.63 to 1.00" in text
         assert "LSTM 0.704 ± 0.002 0.407 ± 0.005 8 of 8 63–100% the baseline" in text
 
+    @pytest.mark.parametrize(
+        ("match", "unit"), [("state", "numbers of state"), ("flops", "operations a step")]
+    )
+    def test_what_was_made_equal(self, tmp_path, match, unit):
+        runs = {"lstm": [run(0.7), run(0.8)], "gru": [run(0.8), run(0.7)]}
+        outcome = race(runs, match=match)
+        text = written(tmp_path, outcome).words
+        plan, task = outcome.plan, outcome.plan.tasks[0]
+        sizes = [each.size(task, plan.width(task, each), match) for each in plan.contestants]
+        few, many = formats.count(min(sizes)), formats.count(max(sizes))
+        shown = few if few == many else f"{few} to {many}"
+        assert f"on every task their {unit} agree within" in text
+        assert f"made-up: {shown} )" in text.replace(").", " )")
+        assert f"size as many {unit} as the baseline with about 1,300 parameters" in text
+        assert f"{unit} are equal by the plan" in text
+        pictures = {path.stem for path in tmp_path.rglob("*score-against-*.svg")}
+        assert {name.rpartition("-")[2] for name in pictures} == {
+            "parameters",
+            "seconds",
+            *({"state"} - {match}),
+        }
+
     def test_who_alone_learned_is_said(self, tmp_path):
         runs = {"lstm": [run(0.9), run(0.8)], "relational": [run(0.9), run(0.3)]}
         text = written(tmp_path, race(runs, rule=QUICK)).words

@@ -8,7 +8,7 @@ stands there.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lstm_baseline.contestants.match import TOLERANCE
+from lstm_baseline.contestants.match import TOLERANCE, UNITS
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.race.outcomes import RaceOutcome
@@ -141,11 +141,20 @@ def _contestants(race: RaceOutcome, config: Config, citations: Citations) -> lis
         "## Contestants",
         table(head, rows),
         "The width of each contestant (the hidden size, or the size of a head of a relational RNN) "
-        f"was solved so that all have about {value(config['parameters'])} trainable parameters, "
-        f"equal within {TOLERANCE:.0%} on each task. Held fixed is the count of numbers that a "
-        "model holds and never trains, state that of numbers carried from step to step.",
+        f"was solved so that {_matched(config)}, equal within {TOLERANCE:.0%} on each task. "
+        "Held fixed is the count of numbers that a model holds and never trains, state that of "
+        "numbers carried from step to step.",
         table(["task", "contestant", "width", "parameters", "held fixed", "state"], sizes),
     ]
+
+
+def _matched(config: Config) -> str:
+    """Say what all contestants have equally much of."""
+    about = f"about {value(config['parameters'])} trainable parameters"
+    if "match" not in config:
+        return f"all have {about}"
+    unit = UNITS[config["match"]]
+    return f"all have as many {unit} as the baseline has with {about}"
 
 
 def _tasks(race: RaceOutcome, config: Config, citations: Citations) -> list[str]:
@@ -484,7 +493,7 @@ def _software(environment: Environment, citations: Citations) -> list[str]:
 def _undescribed(config: Config) -> list[str]:
     """Return what the plan has and nothing above describes."""
     described = (
-        *("format", "title", "tasks", "contestants", "parameters"),
+        *("format", "title", "tasks", "contestants", "parameters", "match"),
         *("training", "tuning", "seeds", "verdict", "sweeps"),
     )
     rest = {key: found for key, found in config.items() if key not in described}

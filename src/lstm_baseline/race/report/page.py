@@ -8,6 +8,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from lstm_baseline.contestants.match import UNITS
 from lstm_baseline.engine.storage import write_whole
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
@@ -63,6 +64,7 @@ def write_report(race: RaceOutcome, folder: Path, command: str) -> Path:
         "title": formats.printable(plan.title) or _title(plan),
         "race": race,
         "plan": plan,
+        "matched": UNITS[plan.match],
         "outcomes": race.tasks,
         "duels": race.duels,
         "head": HEAD,

@@ -36,8 +36,9 @@ from lstm_baseline.race.report.sections.section import (
 from lstm_baseline.tasks.base import Rung
 from lstm_baseline.tasks.ladder import is_better
 
-Against = Literal["state", "seconds"]
+Against = Literal["parameters", "state", "seconds"]
 _AXES: dict[Against, str] = {
+    "parameters": "trainable parameters",
     "state": "numbers carried from step to step",
     "seconds": "seconds of training, on one core",
 }
@@ -105,10 +106,12 @@ def _costs(contestant: ContestantOutcome, against: Against, *, on_front: bool) -
 def _cost(seed: SeedOutcome, against: Against) -> float | None:
     if against == "seconds":
         return seed.result.seconds or None
-    return seed.result.state_size
+    return seed.result.num_params if against == "parameters" else seed.result.state_size
 
 
 def _mean_cost(contestant: ContestantOutcome, against: Against) -> float | None:
+    if against == "parameters":
+        return contestant.num_params
     if against == "state":
         return contestant.state_size
     seconds = contestant.training_seconds
@@ -173,11 +176,12 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def pictures(race: RaceOutcome, runs: Path) -> list[Picture]:
-    """Return two figures for each task: against state, and against seconds of training."""
+    """Return figures for each task: against every cost but the one that the race makes equal."""
     found = [
         _picture(place, outcome, against)
         for place, outcome in enumerate(race.trained, 1)
         for against in _AXES
+        if against != race.plan.match
     ]
     return [picture for picture in found if picture is not None]
 
@@ -204,6 +208,8 @@ def _picture(place: int, outcome: TaskOutcome, against: Against) -> Picture | No
 
 
 def _needs(contestant: ContestantOutcome, against: Against) -> str:
+    if against == "parameters":
+        return count(contestant.num_params)
     if against == "state":
         return count(contestant.state_size)
     seconds = contestant.training_seconds

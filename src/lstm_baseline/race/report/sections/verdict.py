@@ -1,7 +1,7 @@
 """The verdict: what was decided task by task, and the differences that decided it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from lstm_baseline.engine.models import LineStyle
 from lstm_baseline.engine.wording import counted
 from lstm_baseline.plots import formats
 from lstm_baseline.plots.drawing import FAINT, INK, MUTED, add_legend, styled
-from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome, TaskOutcome
+from lstm_baseline.race.outcomes import Comparison, Duel, RaceOutcome
 from lstm_baseline.race.race_statistics import Interval
 from lstm_baseline.race.report import words
 from lstm_baseline.race.report.interval_rows import (
@@ -204,17 +204,24 @@ def _picture(race: RaceOutcome, place: int, duel: Duel) -> Picture:
 
 
 def _facts(race: RaceOutcome) -> Mapping[str, object]:
+    sizes = _sizes(race)
     return {
-        "size_difference": _size_difference(race.tasks),
+        "sizes": sizes,
+        "difference": max(max(size) / min(size) - 1 for size in sizes),
         "standings": standings(race),
         "matrix": matrix(race),
     }
 
 
-def _size_difference(outcomes: Sequence[TaskOutcome]) -> float:
-    """Return the largest relative difference in parameters between contestants on one task."""
-    sizes = [[c.num_params for c in outcome.contestants] for outcome in outcomes]
-    return max(max(size) / min(size) - 1 for size in sizes)
+def _sizes(race: RaceOutcome) -> list[list[int]]:
+    """Return for each task how much every contestant has of what the race makes equal."""
+    plan = race.plan
+    if plan.match == "parameters":
+        return [[each.num_params for each in outcome.contestants] for outcome in race.trained]
+    return [
+        [each.size(task, plan.width(task, each), plan.match) for each in plan.contestants]
+        for task in plan.tasks
+    ]
 
 
 SECTION = Section("verdict", "Verdict", pictures, _facts)
