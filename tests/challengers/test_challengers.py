@@ -71,7 +71,7 @@ class TestEach:
 
     def test_rows_of_all_lengths_run_together_as_alone(self, name):
         task = make_task("word-problem", lengths=[2, 9])
-        model = self.build(name, task, num_layers=2)
+        model = self.build(name, task, **({} if name == "echo-state" else {"num_layers": 2}))
         batch = task.train_batch(0, 20, 0)
         together = model.forward(batch.x, True, lengths=batch.lengths)
         last = model.forward(batch.x, False, lengths=batch.lengths)
@@ -143,6 +143,32 @@ def test_with_negative_eigenvalues_a_delta_net_can_tell_odd_from_even():
     )
     signs = found[0, 1:, 0, 0]
     np.testing.assert_array_equal(signs < 0, ones[0].cumsum(0) % 2 == 1)
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("width", [1, 2, 16, 64, 300])
+def test_a_reservoir_has_the_spectral_radius_that_it_is_given(width):
+    import torch
+
+    from lstm_baseline.challengers.echo_state import EchoState
+
+    model = EchoState(3, 2, width, spectral_radius=0.8, num_connections=5)
+    connections = torch.zeros(width, width)
+    rows = torch.arange(width)[:, None].expand(-1, 5)
+    connections.index_put_((rows, model.neighbours), model.recurrent, accumulate=True)
+    assert torch.linalg.eigvals(connections).abs().max().item() == pytest.approx(0.8, rel=0.02)
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_reservoir_is_counted_beside_what_it_trains():
+    task = make_task("adding", length=9)
+    contestant = Contestant.model_validate("echo-state")
+    model = contestant.build(task, 30, 0)
+    assert model.num_params == 30 + 1
+    assert model.num_fixed == 30 * (task.input_size + 1 + 2 * 10)
+    assert model.state_size == 30
+    # Inputs, ten connections and the readout, each a product and a sum.
+    assert flops_per_step(model, task) == 2 * 30 * (task.input_size + 10 + 1)
 
 
 @pytest.mark.usefixtures("torch")

@@ -7,12 +7,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from lstm_baseline.challengers import (  # noqa: E402
     delta_net,
+    echo_state,
     elman,
     lru,
     mamba,
@@ -317,3 +319,24 @@ def test_rotary_positions():
     complex_q = torch.complex(*q[0, :, 0].split(4, dim=-1)) * torch.polar(torch.ones(()), angle)
     expected = torch.cat([complex_q.real, complex_q.imag], dim=-1)
     torch.testing.assert_close(turned(q)[0, :, 0], expected)
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.3])
+def test_echo_state(leak):
+    """Nothing in a reservoir has gradients, and the readout is PyTorch's own layer."""
+    package = pytest.importorskip("reservoirpy")
+    ours = echo_state.EchoState(D, SIZE, 40, leak=leak, num_connections=5)
+    connections = torch.zeros(40, 40)
+    rows = torch.arange(40)[:, None].expand(-1, 5)
+    connections.index_put_((rows, ours.neighbours), ours.recurrent, accumulate=True)
+    theirs = package.nodes.Reservoir(
+        lr=leak,
+        W=connections.numpy(),
+        Win=ours.inputs.numpy(),
+        bias=ours.bias.numpy(),
+    )
+    x = torch.randn(B, T, D)
+    theirs.initialize(x[0].numpy())
+    for row, states in zip(x.numpy(), ours.states(x).numpy(), strict=True):
+        theirs.reset()
+        np.testing.assert_allclose(states, theirs.run(row), rtol=1e-10, atol=1e-12)

@@ -22,6 +22,7 @@ _CLASSES = {
     "mamba": "mamba:Mamba",
     "lru": "lru:LRU",
     "rwkv7": "rwkv7:RWKV7",
+    "echo-state": "echo_state:EchoState",
 }
 
 NAMES = tuple(_CLASSES)

@@ -244,14 +244,14 @@ class TorchModel:
         """
         array, _ = self._checked(x, None)
         seen = _Operations()
-        counter = flop_counter.FlopCounterMode(display=False)
+        counter = flop_counter.FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
         with warnings.catch_warnings(), _set_up(self.module, None):
             warnings.simplefilter("ignore")  # warnings of flags that stay unchanged
             # An LSTM or attention in a single operation would not be counted; its parts are.
             parts = attention.sdpa_kernel(attention.SDPBackend.MATH)
             with torch.backends.mkldnn.flags(enabled=False), parts, seen, counter:
                 self.module(torch.tensor(array))
-        if seen.found - set(flop_counter.flop_registry):
+        if seen.found - {*flop_counter.flop_registry, *_FURTHER_FLOPS}:
             return None
         total: int = counter.get_total_flops()
         return total
@@ -341,6 +341,20 @@ class TorchModel:
                     f"{self._name}'s buffer {name} changes in training, and a checkpoint holds "
                     "parameters only; use a layer without it, such as a layer norm for a batch norm"
                 )
+
+
+def _flops_of_bags(
+    rows: Sequence[int], indices: Sequence[int], *_: object, out_shape: object = None, **__: object
+) -> int:
+    """Return the operations of weighted sums of rows, a product with a sparse matrix."""
+    return 2 * math.prod(indices) * rows[1]
+
+
+_FURTHER_FLOPS: Mapping[Any, Callable[..., int]] = {
+    torch.ops.aten._embedding_bag: _flops_of_bags,
+    torch.ops.aten._embedding_bag_forward_only: _flops_of_bags,
+}
+"""What PyTorch's counter takes for nothing."""
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[misc]

@@ -189,6 +189,20 @@ SOURCES: dict[str, Source] = {
         1990,
         {"journal": "Cognitive Science", "volume": "14", "number": "2", "pages": "179--211"},
     ),
+    "jaeger2001": Source(
+        "misc",
+        "Jaeger, Herbert",
+        "The ``Echo State'' Approach to Analysing and Training Recurrent Neural Networks",
+        2001,
+        {"howpublished": "GMD Report 148"},
+    ),
+    "lukosevicius2012": Source(
+        "inproceedings",
+        "Luko{\\v{s}}evi{\\v{c}}ius, Mantas",
+        "A Practical Guide to Applying Echo State Networks",
+        2012,
+        {"booktitle": "Neural Networks: Tricks of the Trade", "pages": "659--686"},
+    ),
     "le2015": Source(
         "misc",
         "Le, Quoc V. and Jaitly, Navdeep and Hinton, Geoffrey E.",
@@ -630,6 +644,7 @@ OF_MODEL: dict[str, tuple[str, ...]] = {
     "mamba": ("gu2023",),
     "lru": ("orvieto2023",),
     "rwkv7": ("peng2025",),
+    "echo-state": ("jaeger2001", "lukosevicius2012"),
     "relational": ("santoro2018",),
 }
 """Sources of the package's models."""
