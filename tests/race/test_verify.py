@@ -257,3 +257,13 @@ def test_models_are_scored_on_one_thread_as_in_their_runs(folder, monkeypatch):
     monkeypatch.setattr(verify, "saved_outputs", outputs)
     assert problems(folder) == {}
     assert set(threads) == {1}
+
+
+def test_a_race_of_a_cell_of_one_s_own_is_verified(tmp_path):
+    own = {"name": "mine", "model": "examples.own_cell:MinimalGatedUnit"}
+    settings = TrainingSettings(num_steps=20, batch_size=8, evaluate_every=10)
+    plan = planned(["lstm", own], [PAIRS], 1, parameters=1000, settings=settings)
+    report_race(hold_race(plan, tmp_path, console=QUIET), tmp_path, command="", console=QUIET)
+    assert problems(tmp_path, sample=2) == {}
+    path = max(finals(tmp_path)) / RESULT
+    assert json.loads(path.read_text())["looked_at_again"]

@@ -11,8 +11,8 @@ import pickle
 import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +25,7 @@ from distributed.comm import CommClosedError
 from lstm_baseline import __version__
 from lstm_baseline.engine.errors import FileError, WorkerError
 from lstm_baseline.installation import results_depend_on
+from lstm_baseline.runs.local_workers import local_workers
 from lstm_baseline.runs.run import RunResult, carry_out_run, record_failure, store
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.stopping import unstopped
@@ -33,6 +34,7 @@ from lstm_baseline.tasks import Task
 from lstm_baseline.training import Record
 
 _CONNECT_SECONDS = 10
+_POLL_SECONDS = 0.25
 
 
 @contextmanager
@@ -240,8 +242,30 @@ def _run_on_worker(
 
     with tempfile.TemporaryDirectory(dir=worker.local_directory) as name:
         folder = Path(name)
-        carry_out_run(spec, folder, tell)
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+        if spec.contestant.is_user_class:
+            _carry_out_elsewhere(spec, folder, tell)
+        else:
+            carry_out_run(spec, folder / spec.name, tell)
+        return {path.name: path.read_bytes() for path in (folder / spec.name).iterdir()}
+
+
+def _carry_out_elsewhere(spec: RunSpec, folder: Path, tell: Callable[[Record], None]) -> None:
+    """Carry out a run of a user's class in processes of its own, as on the machine of the race.
+
+    Killed ones are not started again: Dask does that with whole runs.
+    """
+    told = 0
+    with local_workers(folder, 1, num_threads=1) as processes:
+        future = processes.submit(spec, processes.free()[0])
+        while not future.done():
+            wait([future], timeout=_POLL_SECONDS)
+            history = processes.history(spec)
+            for record in history[told:]:
+                tell(record)
+            told = len(history)
+        future.result()
+        for record in processes.history(spec)[told:]:
+            tell(record)
 
 
 async def _ask_who_answers(address: str) -> None:

@@ -6,21 +6,25 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.errors import LSTMBaselineError, WorkerError
 from lstm_baseline.runs import worker_process
 from lstm_baseline.runs.progress import title
-from lstm_baseline.runs.run import RunResult, read_history, record_failure
+from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
+from lstm_baseline.runs.second_look import look_again, needs_second_look
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.stopping import unstopped
 from lstm_baseline.runs.worker_process import read_message, write_message
 from lstm_baseline.runs.workers import killed_reason
 from lstm_baseline.training import Record
+
+Job: TypeAlias = Callable[[RunSpec, Path], RunResult]
 
 MOST_KILLS = 3
 """Number of times that a run's process is killed before the run counts as failed."""
@@ -34,9 +38,14 @@ WORKER_ENVIRONMENT = {
 
 
 @contextmanager
-def local_workers(folder: Path, num_workers: int) -> Iterator["LocalWorkers"]:
-    """Yield processes of this machine. Leaving the context stops whatever is still running."""
-    workers = LocalWorkers(folder, num_workers)
+def local_workers(
+    folder: Path, num_workers: int, num_threads: int | None = None
+) -> Iterator["LocalWorkers"]:
+    """Yield processes of this machine. Leaving the context stops whatever is still running.
+
+    If ``num_threads`` is None, they share the cores among them.
+    """
+    workers = LocalWorkers(folder, num_workers, num_threads or max(1, num_cores() // num_workers))
     try:
         yield workers
     finally:
@@ -48,17 +57,16 @@ def local_workers(folder: Path, num_workers: int) -> Iterator["LocalWorkers"]:
 class LocalWorkers:
     """Processes of this machine, each with one run at a time: one that ends shows which run did it.
 
+    A process that has run a user's class runs nothing else: the class may have changed something
+    for whoever comes next. A third process takes a second look at the model that it trained.
+
     A run whose process was killed is done again from its checkpoint. When its process has been
     killed three times, it is recorded as failed.
     """
 
-    def __init__(self, folder: Path, num_workers: int) -> None:
+    def __init__(self, folder: Path, num_workers: int, num_threads: int) -> None:
         self._folder = folder
-        self._environment = {
-            **WORKER_ENVIRONMENT,
-            # Each worker has its share of the cores.
-            "OMP_NUM_THREADS": str(max(1, num_cores() // num_workers)),
-        }
+        self._environment = {**WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(num_threads)}
         self._names = [str(k) for k in range(num_workers)]
         self._processes: dict[str, _Process] = {}
         # Each thread waits for the answer of a process.
@@ -86,13 +94,11 @@ class LocalWorkers:
         WorkerError
             If no process can be started.
         """
-        if worker in self._processes and self._processes[worker].has_ended():
-            self._remove(worker)  # killed between two runs: neither caused it
-        if worker not in self._processes:
-            with unstopped():  # a process that nobody knows could not be ended
-                self._processes[worker] = _Process(self._environment)
-        process = self._processes[worker]
-        future = self._threads.submit(process.carry_out, spec, self._folder / spec.name)
+        owner = spec.contestant.model if spec.contestant.is_user_class else None
+        processes = [self._process(worker, owner)]
+        if owner is not None and spec.stage == "final":
+            processes.append(self._process(_second(worker), owner))
+        future = self._threads.submit(_carry_out, spec, self._folder / spec.name, *processes)
         self._busy[future] = worker
         return future
 
@@ -111,6 +117,7 @@ class LocalWorkers:
             return future.result()
         except _KilledError:
             self._remove(worker)
+            self._remove(_second(worker))
         except LSTMBaselineError:
             raise
         except Exception as error:  # a run's content may have any error in store
@@ -127,11 +134,37 @@ class LocalWorkers:
         """Return the history that a run has written so far."""
         return read_history(self._folder / spec.name)
 
-    def _remove(self, worker: str) -> None:
-        """Forget the process of a worker; it gets another one with its next run."""
-        process = self._processes.pop(worker)
-        process.kill()
-        process.close()
+    def _process(self, name: str, owner: str | None) -> "_Process":
+        """Return the process of a name, another one if it is gone or was another class's."""
+        known = self._processes.get(name)
+        if known is not None and (known.has_ended() or known.owner not in (None, owner)):
+            self._remove(name)  # killed between two runs: neither caused it
+        if name not in self._processes:
+            with unstopped():  # a process that nobody knows could not be ended
+                self._processes[name] = _Process(self._environment)
+        self._processes[name].owner = owner
+        return self._processes[name]
+
+    def _remove(self, name: str) -> None:
+        """Forget a process, if there is one; the next run that needs it gets another."""
+        if (process := self._processes.pop(name, None)) is not None:
+            process.kill()
+            process.close()
+
+
+def _second(worker: str) -> str:
+    """Return the name of the process that looks again at what a worker has trained."""
+    return f"{worker}, second look"
+
+
+def _carry_out(
+    spec: RunSpec, folder: Path, first: "_Process", second: "_Process | None" = None
+) -> RunResult:
+    """Have a run carried out in a process, and its model looked at in another."""
+    result = first.do(carry_out_run, spec, folder)
+    if second is not None and needs_second_look(spec, result, folder):
+        return second.do(look_again, spec, folder)
+    return result
 
 
 class _KilledError(Exception):
@@ -140,6 +173,9 @@ class _KilledError(Exception):
 
 class _Process:
     """A process that carries out runs, one after the other, and ends when this one does."""
+
+    owner: str | None = None
+    """The user's class that it runs."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         command = [sys.executable, "-P", worker_process.__file__]
@@ -157,17 +193,17 @@ class _Process:
         assert self._process.stdout is not None
         self._messages, self._answers = self._process.stdin, self._process.stdout
 
-    def carry_out(self, spec: RunSpec, folder: Path) -> RunResult:
-        """Have a run carried out and wait for its result.
+    def do(self, job: Job, spec: RunSpec, folder: Path) -> RunResult:
+        """Have a job done and wait for its result.
 
         Raises
         ------
         _KilledError
             If the process ends before.
         Exception
-            Whatever the run ended with there, or kept it from being sent.
+            Whatever the job ended with there, or kept it from being sent.
         """
-        message = pickle.dumps((sys.path, pickle.dumps((spec, folder))))
+        message = pickle.dumps((sys.path, pickle.dumps((job, (spec, folder)))))
         try:
             write_message(self._messages, message)
             answer = read_message(self._answers)

@@ -16,6 +16,7 @@ from lstm_baseline.engine.wording import counted
 from lstm_baseline.runs.local_workers import local_workers
 from lstm_baseline.runs.progress import Bars, show_bars
 from lstm_baseline.runs.run import RunResult, held_to_its_size, read_result
+from lstm_baseline.runs.second_look import needs_second_look
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.workers import Workers
 from lstm_baseline.training import Record
@@ -78,7 +79,7 @@ def carry_out_runs(
     After any of these errors the finished runs stay, and the same call goes on from there; on this
     machine it also goes on from the checkpoints of the other runs.
     """
-    results = {spec.name: read_result(spec, folder / spec.name) for spec in specs}
+    results = {spec.name: _ended(spec, folder / spec.name) for spec in specs}
     waiting = [spec for spec in specs if results[spec.name] is None]
     if len(waiting) < len(specs):
         console.print(f"{len(specs) - len(waiting)} of {len(specs)} runs have ended before")
@@ -97,6 +98,12 @@ def carry_out_runs(
             with show_bars(console, waiting) as bars:
                 results |= _keep_busy(waiting, workers, bars, on_record)
     return [result for spec in specs if (result := results[spec.name]) is not None]
+
+
+def _ended(spec: RunSpec, folder: Path) -> RunResult | None:
+    """Return the result of a run that has ended, if nothing remains to be done about it."""
+    result = read_result(spec, folder)
+    return None if result is not None and needs_second_look(spec, result, folder) else result
 
 
 def _dask_workers(

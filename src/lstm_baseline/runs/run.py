@@ -88,6 +88,8 @@ class RunResult(BaseModel):
     arithmetic: str | None = None
     """Instruction set and linear algebra of the processor that it ran on, which its bits depend on;
     None in runs of earlier versions."""
+    looked_at_again: bool = False
+    """True if a user's model was held against what its file gives, in another process."""
     model_sha256: str | None = None
     """Digest of the file of the trained model; None if the run failed, and in runs of earlier
     versions."""

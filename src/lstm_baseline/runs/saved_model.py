@@ -99,7 +99,12 @@ def saved_outputs(spec: RunSpec, folder: Path) -> FloatArray:
     LSTMBaselineError
         If the file is missing, damaged, or of another model.
     """
-    model, task = saved_model(spec, folder), spec.task
+    return outputs_of(saved_model(spec, folder), spec, folder)
+
+
+def outputs_of(model: Trainable, spec: RunSpec, folder: Path) -> FloatArray:
+    """Return what the model that ``saved_model`` returned gives for the test samples."""
+    task = spec.task
     if isinstance(task, ArrayFile) and not has_format(folder / MODEL, WEIGHTS):
         return _standardised_outputs(model, task, "test", spec.seed)
     return predict(model, task, task.test(spec.seed))
@@ -115,7 +120,7 @@ def saved_model(spec: RunSpec, folder: Path) -> Trainable:
     """
     path = folder / MODEL
     if not has_format(path, WEIGHTS):
-        return load_model(path)
+        return _loaded(spec, path)
     built = spec.build_model()
     _put_arrays(built, path)
     return built
@@ -143,13 +148,23 @@ def trained_model(spec: RunSpec, folder: Path, *, raw: bool) -> SequenceModel:
             raise InputError("this class is not the package's own")
         _put_arrays(model, path)
         return model
-    model = load_model(path)
+    model = _loaded(spec, path)
     if raw and isinstance(task, ArrayFile):
         if not task.tokens:
             model.take_raw_inputs(*task.scaling(spec.seed).inverse())
         if task.loss == "mean_squared_error":
             model.give_raw_outputs(*task.target_scaling(spec.seed).inverse())
     return model
+
+
+def _loaded(spec: RunSpec, path: Path) -> SequenceModel:
+    """Return the model that its ``save`` wrote: the package's, or one of a cell of the user's."""
+    if not spec.contestant.is_user_class:
+        return load_model(path)
+    built = spec.build_model()
+    if not isinstance(built, SequenceModel):
+        raise FileError(f"{path} holds no weights of {spec.contestant.model}")
+    return type(built).load(path)
 
 
 def _put_arrays(model: Trainable, path: Path) -> None:

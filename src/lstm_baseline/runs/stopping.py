@@ -4,6 +4,7 @@ This module imports nothing of the package, so that signals are heeded before th
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -37,7 +38,13 @@ def raise_stopped(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def unstopped() -> Iterator[None]:
-    """Put a signal off until the end of the block, which cannot be left half done."""
+    """Put a signal off until the end of the block, which cannot be left half done.
+
+    Signals come to the main thread; in any other, as on a Dask worker, there is nothing to do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS

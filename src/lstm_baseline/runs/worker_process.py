@@ -88,12 +88,11 @@ def _listen(incoming: IO[bytes], messages: "queue.SimpleQueue[bytes]") -> None:
 
 
 def _carry_out(message: bytes) -> object:
-    """Return the result of a run, or what went wrong with it."""
+    """Return the result of a job, a function and its arguments, or what went wrong with it."""
     try:
         sys.path[:], job = pickle.loads(message)
-        from lstm_baseline.runs.run import carry_out_run
-
-        return carry_out_run(*pickle.loads(job))
+        function, arguments = pickle.loads(job)
+        return function(*arguments)
     except BaseException as error:
         if type(error).__module__ == "lstm_baseline.engine.errors":
             return error

@@ -31,7 +31,7 @@ CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 
 # Keeps a step's draws apart from those of the task, whose streams are numbered from 1.
 _MODEL_STREAM = 100
-_EVALUATION_ROWS = 250
+EVALUATION_ROWS = 250
 
 
 Trainable: TypeAlias = Model[Any]
@@ -97,8 +97,8 @@ def evaluate(model: Trainable, task: Task, batch: Batch) -> float:
 def predict(model: Trainable, task: Task, batch: Batch) -> FloatArray:
     """Return a model's outputs for some samples, in the form that the task's metric takes."""
     parts = [
-        batch.rows(slice(start, start + _EVALUATION_ROWS))
-        for start in range(0, len(batch.x), _EVALUATION_ROWS)
+        batch.rows(slice(start, start + EVALUATION_ROWS))
+        for start in range(0, len(batch.x), EVALUATION_ROWS)
     ]
     one_pass = partial(forward_where_it_counts, model, per_step=task.per_step)
     return np.concatenate([task.outputs_of(one_pass, part) for part in parts])
