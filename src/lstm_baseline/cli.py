@@ -14,6 +14,7 @@ from lstm_baseline.commands.generate import generate
 from lstm_baseline.commands.info import info
 from lstm_baseline.commands.init import init
 from lstm_baseline.commands.predict import predict
+from lstm_baseline.commands.reproduce import reproduce
 from lstm_baseline.commands.tasks import list_tasks
 from lstm_baseline.commands.terminal import PROGRAM, console, run
 from lstm_baseline.commands.train import train
@@ -37,7 +38,7 @@ def about(
         raise typer.Exit
 
 
-for command in (info, compare, verify, board, init, train, predict, generate, convert):
+for command in (info, compare, verify, board, reproduce, init, train, predict, generate, convert):
     app.command()(command)
 app.command("tasks")(list_tasks)
 for command in (demo, bench):
