@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lstm_baseline.engine.models import (
         GRU,
         LSTM,
+        RNN,
         FrozenLSTM,
         Gradients,
         MinGRU,
@@ -35,6 +36,7 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "DivergenceError",
     "FileError",
     "FrozenLSTM",

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
+from lstm_baseline import GRU, LSTM, RNN, MinGRU, RelationalRNN
 from lstm_baseline.training.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -27,7 +27,7 @@ RAGGED = np.array([1, 6, 4, 2])
 B, T = 4, 6
 
 # Where torch keeps the rows of our gates: LSTM i, f, g, o; GRU r, z, n.
-TORCH_ORDER = {LSTM: (1, 0, 2, 3), GRU: (0, 1, 2)}
+TORCH_ORDER = {LSTM: (1, 0, 2, 3), GRU: (0, 1, 2), RNN: (0,)}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def leaf(array):
 
 
 def torch_gated(model, x, start, lengths, d_outputs, d_state):
-    """Run torch.nn.LSTM or torch.nn.GRU with our weights; return what `ours` does."""
+    """Run torch.nn.LSTM, GRU or RNN with our weights; return what `ours` does."""
     model_class, p, H = type(model), model.params, model.hidden_size
-    make = torch.nn.LSTM if model_class is LSTM else torch.nn.GRU
+    make = {LSTM: torch.nn.LSTM, GRU: torch.nn.GRU, RNN: torch.nn.RNN}[model_class]
     peer = make(model.input_size, H, batch_first=True, dtype=torch.float64)
     b_hh = np.zeros_like(p["b"])
     if model_class is GRU:
@@ -112,7 +112,7 @@ def torch_gated(model, x, start, lengths, d_outputs, d_state):
 
 @pytest.mark.parametrize("lengths", [None, RAGGED], ids=["whole", "ragged"])
 @pytest.mark.parametrize("sizes", [(3, 5), (1, 1), (7, 13)], ids=str)
-@pytest.mark.parametrize("model_class", [LSTM, GRU])
+@pytest.mark.parametrize("model_class", [LSTM, GRU, RNN])
 def test_gated_models(report, model_class, sizes, lengths):
     model = scatter(model_class(*sizes, dtype=np.float64, rng=0))
     x, start = normal(B, T, sizes[0]), random_state(model, B)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import jaxtyping
 import numpy as np
 
-from lstm_baseline import GRU, LSTM, MinGRU, RelationalRNN
+from lstm_baseline import GRU, LSTM, RNN, MinGRU, RelationalRNN
 
 INPUT_SIZE = 3
 
@@ -27,6 +27,7 @@ SMALL_MODELS = {
         {"hidden_size": 5, "coupled_gates": True, "peepholes": True, "bias": False},
     ),
     "gru": (GRU, {"hidden_size": 5}),
+    "rnn": (RNN, {"hidden_size": 5}),
     "mingru": (MinGRU, {"hidden_size": 5}),
     "relational": (RelationalRNN, {"num_slots": 3, "num_heads": 2, "head_size": 2}),
     "relational, memory gate, two blocks": (

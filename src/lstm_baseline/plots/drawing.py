@@ -61,7 +61,6 @@ _OTHER_STYLES = [
     style
     for style in (
         LineStyle(palette.PURPLE, (0, (1.5, 1)), "D"),
-        LineStyle(palette.SKY, (0, (3, 1, 1, 1, 1, 1)), "P"),
         LineStyle(INK, (0, (9, 1.5, 2, 1.5)), "X"),
         LineStyle(palette.GREY, (0, (2, 2.5)), "p"),
     )

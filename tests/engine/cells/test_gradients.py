@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from lstm_baseline import GRU, LSTM, Gradients, MinGRU, RelationalRNN
+from lstm_baseline import GRU, LSTM, RNN, Gradients, MinGRU, RelationalRNN
 from lstm_baseline.engine.errors import InputError
 from lstm_baseline.testing import check_gradients
 from tests.support.models import normal, random_state, scatter, shapes_unchecked
@@ -93,7 +93,7 @@ def check(largest_errors):
 
 @pytest.mark.parametrize(("sequences", "ragged", "start"), OPTIONS)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("model_class", [LSTM, GRU, MinGRU])
+@pytest.mark.parametrize("model_class", [LSTM, GRU, RNN, MinGRU])
 def test_gated_models(check, model_class, sizes, sequences, ragged, start):
     B, T, I, H = sizes
     for output_size in (None, 2):

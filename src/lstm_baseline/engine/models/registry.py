@@ -13,6 +13,7 @@ from lstm_baseline.engine.models.lstm import LSTM
 from lstm_baseline.engine.models.min_gru import MinGRU
 from lstm_baseline.engine.models.model_file import read_any_model
 from lstm_baseline.engine.models.relational import RelationalRNN
+from lstm_baseline.engine.models.rnn import RNN
 from lstm_baseline.engine.models.sequence_model import SequenceModel
 
 
@@ -43,6 +44,7 @@ class ModelKind(NamedTuple):
 _KINDS = (
     ModelKind("lstm", "LSTM", LSTM, 64, LineStyle("BLUE", "-", "o")),
     ModelKind("gru", "GRU", GRU, 64, LineStyle("GREEN", (0, (4, 1.5, 1, 1.5)), "^")),
+    ModelKind("rnn", "RNN", RNN, 64, LineStyle("SKY", (0, (3, 1, 1, 1, 1, 1)), "P")),
     ModelKind("mingru", "minGRU", MinGRU, 64, LineStyle("ORANGE", (0, (8, 2)), "v")),
     ModelKind(
         "relational", "relational RNN", RelationalRNN, 16, LineStyle("RED", (0, (5, 1.5)), "s")

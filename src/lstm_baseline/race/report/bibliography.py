@@ -631,6 +631,7 @@ SOURCES: dict[str, Source] = {
 OF_MODEL: dict[str, tuple[str, ...]] = {
     "lstm": ("hochreiter1997", "gers2000"),
     "gru": ("cho2014",),
+    "rnn": ("elman1990",),
     "mingru": ("feng2024",),
     "elman": ("elman1990",),
     "irnn": ("le2015",),
