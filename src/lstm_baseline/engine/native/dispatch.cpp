@@ -18,15 +18,21 @@ LB_DECLARE(sse2)
 
 const InstructionSet* instruction_sets() {
     static const InstructionSet sets[] = {
+#ifdef LB_HAS_avx512
         {"avx512",
          [] {
              return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
          },
          &avx512::single, &avx512::twice},
+#endif
+#ifdef LB_HAS_avx2
         {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
          &avx2::single, &avx2::twice},
+#endif
+#ifdef LB_HAS_sse2
         {"sse2", [] { return true; }, &sse2::single, &sse2::twice},
+#endif
         {nullptr, nullptr, nullptr, nullptr}};
     return sets;
 }
