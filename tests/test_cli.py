@@ -48,7 +48,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["compare", "--workers", "2", "--dask", "tcp://x:1"], "give one"),
         (["init", "race.toml", "--preset", "slow"], "no preset is named 'slow'"),
         (["train"], "give one of --task, --data and --text"),
-        (["train", "--task", "qa", "--model", "rnn"], "no model is named 'rnn'"),
+        (["train", "--task", "qa", "--model", "lstmm"], "no model is named 'lstmm'"),
         (["train", "--task", "qa", "--optimizer", "lion"], "--optimizer is 'lion'"),
         (
             ["train", "--task", "qa", "--weight-decay", "0.1"],
