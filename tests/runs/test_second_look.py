@@ -8,6 +8,7 @@ from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, read_result
 from lstm_baseline.runs.saved_model import MODEL
+from lstm_baseline.runs.second_look import OUTPUTS
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
@@ -35,6 +36,7 @@ def test_an_honest_model_is_looked_at_once(tmp_path, task, model):
     (result,) = carried_out([spec], tmp_path)
     assert result.status == "finished"
     assert result.looked_at_again
+    assert not (tmp_path / spec.name / OUTPUTS).exists()
     assert read_result(spec, tmp_path / spec.name) == result
     # A changed score would be found by a second look; nobody takes a third.
     path = tmp_path / spec.name / RESULT
@@ -51,6 +53,7 @@ def test_an_honest_model_is_looked_at_once(tmp_path, task, model):
         ("LooksAhead", STEPS, "outputs depend on later steps"),
         ("ChangesLater", PAIRS, "built from its file it scores 0."),
         ("FailsLater", PAIRS, "not in this process"),
+        ("ChangesScores", PAIRS, ", and 1 where it was trained"),
     ],
 )
 def test_who_breaks_the_rules_in_the_race_has_failed(tmp_path, name, task, reason):
@@ -59,6 +62,7 @@ def test_who_breaks_the_rules_in_the_race_has_failed(tmp_path, name, task, reaso
     assert (result.status, result.score) == ("failed", None)
     assert result.reason.startswith("a second look at the trained model: ")
     assert reason in result.reason
+    assert not (tmp_path / spec.name / OUTPUTS).exists()
     assert read_result(spec, tmp_path / spec.name) == result
 
 

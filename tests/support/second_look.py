@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from lstm_baseline.engine.models import LSTM
+from lstm_baseline.tasks import ACCURACY
 from tests.support.plain_challenger import ReLUNetwork
 
 CALLS, ROWS = 60, 200
@@ -74,6 +75,17 @@ class FailsLater(ReLUNetwork):
         if sys._getframe(1).f_code.co_name != "forward_where_it_counts" and len(x) >= ROWS:
             raise RuntimeError("not in this process")
         return super().forward(x, return_sequences, lengths=lengths)
+
+
+class ChangesScores(ReLUNetwork):
+    """Where it is made, every score is perfect."""
+
+    dropout = 0.0
+
+    def __init__(self, input_size, output_size, hidden_size=8, rng=None):
+        super().__init__(input_size, output_size, hidden_size, rng)
+        if "worker_process" in sys.argv[0]:
+            type(ACCURACY).measure = lambda *_: 1.0
 
 
 class Spoils(ReLUNetwork):

@@ -17,7 +17,7 @@ from lstm_baseline.engine.errors import LSTMBaselineError, WorkerError
 from lstm_baseline.runs import worker_process
 from lstm_baseline.runs.progress import title
 from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
-from lstm_baseline.runs.second_look import look_again, needs_second_look
+from lstm_baseline.runs.second_look import look_again, needs_second_look, score_again
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.stopping import unstopped
 from lstm_baseline.runs.worker_process import read_message, write_message
@@ -58,7 +58,7 @@ class LocalWorkers:
     """Processes of this machine, each with one run at a time: one that ends shows which run did it.
 
     A process that has run a user's class runs nothing else: the class may have changed something
-    for whoever comes next. A third process takes a second look at the model that it trained.
+    for whoever comes next. Two more processes take a second look at the model that it trained.
 
     A run whose process was killed is done again from its checkpoint. When its process has been
     killed three times, it is recorded as failed.
@@ -97,7 +97,8 @@ class LocalWorkers:
         owner = spec.contestant.model if spec.contestant.is_user_class else None
         processes = [self._process(worker, owner)]
         if owner is not None and spec.stage == "final":
-            processes.append(self._process(_second(worker), owner))
+            looks, scores = _others(worker)
+            processes += [self._process(looks, owner), self._process(scores, None)]
         future = self._threads.submit(_carry_out, spec, self._folder / spec.name, *processes)
         self._busy[future] = worker
         return future
@@ -116,8 +117,8 @@ class LocalWorkers:
         try:
             return future.result()
         except _KilledError:
-            self._remove(worker)
-            self._remove(_second(worker))
+            for name in (worker, *_others(worker)):
+                self._remove(name)
         except LSTMBaselineError:
             raise
         except Exception as error:  # a run's content may have any error in store
@@ -152,18 +153,21 @@ class LocalWorkers:
             process.close()
 
 
-def _second(worker: str) -> str:
-    """Return the name of the process that looks again at what a worker has trained."""
-    return f"{worker}, second look"
+def _others(worker: str) -> tuple[str, str]:
+    """Return the names of the processes that look again at what a worker has trained."""
+    return f"{worker} looks again", f"{worker} scores again"
 
 
 def _carry_out(
-    spec: RunSpec, folder: Path, first: "_Process", second: "_Process | None" = None
+    spec: RunSpec, folder: Path, trains: "_Process", *second_look: "_Process"
 ) -> RunResult:
-    """Have a run carried out in a process, and its model looked at in another."""
-    result = first.do(carry_out_run, spec, folder)
-    if second is not None and needs_second_look(spec, result, folder):
-        return second.do(look_again, spec, folder)
+    """Have a run carried out in a process, and its model looked at in others."""
+    result = trains.do(carry_out_run, spec, folder)
+    if second_look and needs_second_look(spec, result, folder):
+        for process, job in zip(second_look, (look_again, score_again), strict=True):
+            result = process.do(job, spec, folder)
+            if result.score is None:
+                break
     return result
 
 
