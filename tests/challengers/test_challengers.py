@@ -160,6 +160,29 @@ def test_a_reservoir_has_the_spectral_radius_that_it_is_given(width):
 
 
 @pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"leak": 0}, "leak is 0; give a number above 0 and at most 1"),
+        ({"leak": 1.5}, "leak is 1.5; give"),
+        ({"spectral_radius": 0}, "spectral_radius is 0; give a positive number"),
+        ({"num_connections": 0}, "num_connections is 0"),
+    ],
+)
+def test_a_reservoir_that_holds_nothing_is_refused(arguments, told):
+    contestant = Contestant(name="it", model="echo-state", arguments=arguments)
+    with pytest.raises(InputError, match=told):
+        contestant.build(make_task("adding"), 8, 0)
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_transformer_has_no_state_to_be_matched():
+    transformer = Contestant.model_validate("transformer")
+    with pytest.raises(InputError, match=r"its numbers of state are not known, or grow"):
+        transformer.size(make_task("adding"), 8, "state")
+
+
+@pytest.mark.usefixtures("torch")
 def test_a_reservoir_is_counted_beside_what_it_trains():
     task = make_task("adding", length=9)
     contestant = Contestant.model_validate("echo-state")

@@ -18,6 +18,8 @@ from lstm_baseline.contestants.challenger import (
     make_challenger,
     width_argument,
 )
+from lstm_baseline.contestants.checks import Sample, check_independence
+from lstm_baseline.contestants.one_hot_inputs import OneHotInputs
 from lstm_baseline.own_code import load_class
 from lstm_baseline.tasks import ArrayFile, make_task
 from lstm_baseline.training import TrainingSettings, evaluate, train
@@ -381,6 +383,17 @@ class LooksAhead(ReLUNetwork):
         return outputs + outputs[:, ::-1]
 
 
+class SeesTheNextSymbol(ReLUNetwork):
+    """A single step ahead, of two symbols that are often the same, and of rows that are short."""
+
+    def forward(self, x, *args, lengths=None, **options):
+        outputs = super().forward(x, *args, lengths=lengths, **options)
+        if lengths is not None:
+            x = np.where((np.arange(x.shape[1]) < lengths[:, None])[..., None], x, 0)
+        outputs[:, :-1] += x[:, 1:, : outputs.shape[-1]]
+        return outputs
+
+
 class OneRowFails(ReLUNetwork):
     def forward(self, x, *args, **options):
         return super().forward(x, *args, **options).squeeze()
@@ -534,6 +547,21 @@ def test_looking_ahead_is_refused_where_every_step_has_a_target():
         check(LooksAhead, COPY)
     with pytest.raises(InputError, match="mine: outputs depend on later steps"):
         check(LSTM, COPY, hidden_size=5, bidirectional=True)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("lengths", [40, [3, 40]], ids=str)
+def test_one_symbol_ahead_is_seen_among_two_and_in_rows_of_any_length(lengths, trained):
+    task = make_task("parity", lengths=lengths, every_step=True)
+    sample = Sample.of_test(task, 0) if trained else Sample.of(task)
+    for cls in (ReLUNetwork, SeesTheNextSymbol):
+        model = make_challenger(cls, task.input_size, task.output_size, {}, 0)
+        wrapped = OneHotInputs(model, task.input_size)
+        if cls is ReLUNetwork:
+            check_independence(wrapped, sample, trained=trained)
+        else:
+            with pytest.raises(InputError, match="outputs depend on later steps"):
+                check_independence(wrapped, sample, trained=trained)
 
 
 def test_a_check_leaves_no_trace():

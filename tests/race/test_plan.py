@@ -15,6 +15,7 @@ from lstm_baseline.race.verdict import VerdictRule
 from lstm_baseline.runs.spec import FIRST_TRIAL_SEED
 from lstm_baseline.tasks import make_task
 from lstm_baseline.training import TrainingSettings
+from tests.support.plain_challenger import ReLUNetwork
 
 PAIRS, QA = make_task("pair-matching"), make_task("qa")
 LSTM, GRU, RELATIONAL = map(Contestant.model_validate, ("lstm", "gru", "relational"))
@@ -68,11 +69,25 @@ def test_state_or_operations_can_be_equal_in_place_of_parameters(match: Match) -
         assert measured == run.contestant.size(run.task, run.width, match)
 
 
-def test_what_is_not_known_cannot_be_equal() -> None:
+@pytest.mark.parametrize(
+    ("match", "value", "told"),
+    [
+        ("state", None, "its state_size is None, give a whole number of numbers of state"),
+        ("state", 4.5, "its state_size is 4.5, give"),
+        ("state", lambda self: 4, "its state_size is <bound method .*, give"),
+        ("flops", None, "its flops_per_step is None, give a whole number of operations a step"),
+        ("flops", -1, "its flops_per_step is -1, give"),
+    ],
+)
+def test_what_is_not_known_cannot_be_equal(
+    match: Match, value: object, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = Contestant(name="plain", model="tests.support.plain_challenger:ReLUNetwork")
-    for match, attribute in (("state", "state_size"), ("flops", "flops_per_step")):
-        with pytest.raises(InputError, match=rf"plain cannot be matched by {match}.*{attribute}"):
-            _ = replace(PLAN, contestants=(LSTM, plain), match=match).hash
+    if value is not None:
+        attribute = {"state": "state_size", "flops": "flops_per_step"}[match]
+        monkeypatch.setattr(ReLUNetwork, attribute, value, raising=False)
+    with pytest.raises(InputError, match=f"plain cannot be matched by {match}: {told}"):
+        _ = replace(PLAN, contestants=(LSTM, plain), match=match).hash
 
 
 @pytest.mark.parametrize("contestant", [LSTM, GRU, RELATIONAL])

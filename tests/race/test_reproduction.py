@@ -42,6 +42,7 @@ def held(scores, published, task=None):
     outcome = race({"lstm": [run(score) for score in scores]}, task or LadderTask())
     number = Published(task="made-up", contestant="lstm", **published)
     (found,) = hold_against(stated(number), outcome)
+    assert found.contestant == "lstm"
     return found
 
 
@@ -64,6 +65,7 @@ class TestDefinitions:
                 assert published.task in tasks
                 assert not published.test or published.test in tested
             assert race_file.seeds >= 6  # fewer give no interval
+            assert each.differences(full=full)
 
     @pytest.mark.parametrize("name", [name for name in NAMES if not read_reproduction(name).file])
     def test_each_has_contestants_of_one_size(self, name):
@@ -138,9 +140,17 @@ class TestFindings:
         with pytest.raises(InputError, match="has no parity tested with"):
             hold_against(stated(published[2]), outcome)
 
-    def test_who_is_not_in_the_race_is_left_out(self):
+    def test_who_is_not_in_the_race_is_left_out_and_who_has_no_number_stands_below(self):
         absent = Published(task="made-up", contestant="gru", score=0.5)
         assert hold_against(stated(absent), race({"lstm": [run(0.5)]})) == []
+        there = Published(task="made-up", contestant="gru", score=0.5, chance=0.2)
+        outcome = race({"lstm": [run(0.6)] * 6, "gru": [run(0.5)] * 6})
+        number, alone = hold_against(stated(there), outcome)
+        assert (number.contestant, alone.contestant) == ("gru", "lstm")
+        assert alone.scores == pytest.approx([0.5] * 6)  # above chance, as the numbers beside it
+        assert alone.finding is None
+        assert row(alone) == ("made-up", "LSTM", "–", "0.500 (0.500 to 0.500; 6 seeds)", "", "")
+        assert summary([number, alone]).startswith("0 of 1 published number ")
 
 
 def _parity():
@@ -160,11 +170,12 @@ def test_what_is_written(tmp_path):
     )
     found = hold_against(each, outcome)
     assert summary(found) == "1 of 2 published numbers agrees; 1 is higher here."
-    path = write_reproduction("it", each, outcome, found, tmp_path)
+    path = write_reproduction("it", each, outcome, found, each.differences(), tmp_path)
     assert path.name == TEXT
     text = path.read_text()
     assert "| made-up | LSTM | 0.750 ± 0.010 (3 seeds) | 0.750 (0.750 to 0.750; 6 seeds) |" in text
-    assert "a \\| b" in text
+    assert "| a \\| b |" in text
+    assert "- much.\n" in text
     assert "| below 0.200 |" in text
     data = json.loads((tmp_path / JSON).read_text())
     assert data["plan"] == outcome.plan.hash

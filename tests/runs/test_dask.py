@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 import troubles
+from lstm_baseline.contestants.contestant import Contestant
 from lstm_baseline.engine.errors import FileError, WorkerError
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, RunResult
 from lstm_baseline.runs.spec import RunSpec
-from lstm_baseline.training import Record
+from lstm_baseline.tasks import make_task
+from lstm_baseline.training import Record, TrainingSettings
+from tests.support import plain_challenger
 from tests.support.processes import wait_until
-from tests.support.runs import comparable, outcomes, quiet, troubled
+from tests.support.runs import LSTM, comparable, outcomes, quiet, troubled
 
 pytest.importorskip("distributed", reason="Dask (distributed) is not installed")
 
@@ -204,6 +207,30 @@ def race(
         modules=modules,
         **options,
     )
+
+
+def test_a_contestant_that_kills_its_process_has_failed_and_the_race_goes_on(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "kills.py"
+    plain = Path(plain_challenger.__file__).read_text()
+    module.write_text(f"""{plain}
+
+class Kills(ReLUNetwork):
+    def backward(self, d_outputs, cache):
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    pairs = make_task("pair-matching", num_pairs=2, num_symbols=6)
+    kills = Contestant.model_validate("kills:Kills")
+    settings = TrainingSettings(num_steps=2, evaluate_every=1)
+    specs = [RunSpec(pairs, c, 8, settings, 0, code=c.code()) for c in (kills, LSTM)]
+    cluster.add_worker()
+    killed, other = race(cluster, tmp_path / "runs", specs, modules=[module])
+    assert (killed.status, killed.score) == ("failed", None)
+    assert "killed" in killed.reason
+    assert other.status == "finished"
 
 
 def test_commands_of_the_page_run_with_a_challenger_and_a_task_that_workers_lack(

@@ -4,7 +4,9 @@ import sys
 
 import numpy as np
 
+from examples.own_cell import MinimalGatedUnit
 from lstm_baseline.engine.models import LSTM
+from lstm_baseline.runs import run
 from lstm_baseline.tasks import ACCURACY
 from tests.support.plain_challenger import ReLUNetwork
 
@@ -35,6 +37,36 @@ class LooksAtOthers(ReLUNetwork):
     def forward(self, x, return_sequences=True, *, lengths=None):
         outputs = super().forward(x, return_sequences, lengths=lengths)
         return outputs - outputs.mean(axis=0) if len(x) >= ROWS else outputs
+
+
+class MixesTheFirst(ReLUNetwork):
+    """Of many rows it mixes all but the last few."""
+
+    dropout = 0.0
+
+    def forward(self, x, return_sequences=True, *, lengths=None):
+        outputs = super().forward(x, return_sequences, lengths=lengths)
+        if len(x) >= ROWS:
+            outputs[:-10] -= outputs[:-10].mean(axis=0)
+        return outputs
+
+
+class MixesLongRows(ReLUNetwork):
+    """Of rows longer than those of training it takes their mean off."""
+
+    dropout = 0.0
+
+    def forward(self, x, return_sequences=True, *, lengths=None):
+        outputs = super().forward(x, return_sequences, lengths=lengths)
+        return outputs - outputs.mean(axis=0) if x.shape[1] > 15 else outputs
+
+
+class MixesInACell(MinimalGatedUnit):
+    """A cell of the package's kind, in a model that turns the order of many rows round."""
+
+    def forward(self, x, *arguments, **options):
+        outputs = super().forward(x, *arguments, **options)
+        return outputs[::-1].copy() if len(x) >= ROWS else outputs
 
 
 class LooksAhead(ReLUNetwork):
@@ -86,6 +118,16 @@ class ChangesScores(ReLUNetwork):
         super().__init__(input_size, output_size, hidden_size, rng)
         if "worker_process" in sys.argv[0]:
             type(ACCURACY).measure = lambda *_: 1.0
+
+
+class LooksAtItself(ReLUNetwork):
+    """Where it is made, every run has a perfect score and has been looked at."""
+
+    def __init__(self, input_size, output_size, hidden_size=8, rng=None):
+        super().__init__(input_size, output_size, hidden_size, rng)
+        if "worker_process" in sys.argv[0]:
+            train, claim = run._train, {"score": 1.0, "looked_at_again": True}
+            run._train = lambda *given: train(*given).model_copy(update=claim)
 
 
 class Spoils(ReLUNetwork):

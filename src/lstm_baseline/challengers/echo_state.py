@@ -21,6 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lstm_baseline.engine.errors import InputError
+from lstm_baseline.engine.inputs import as_size
+
 _SETTLING, _MEASURED = 100, 300
 """Products with a vector before and while its growth is measured."""
 
@@ -64,6 +67,11 @@ class EchoState(nn.Module):
         num_connections: int = 10,
     ) -> None:
         super().__init__()
+        if not 0 < leak <= 1:
+            raise InputError(f"leak is {leak!r}; give a number above 0 and at most 1")
+        if not spectral_radius > 0:
+            raise InputError(f"spectral_radius is {spectral_radius!r}; give a positive number")
+        as_size("num_connections", num_connections)
         self.leak = leak
         shape = (hidden_size, num_connections)
         self.register_buffer("inputs", _uniform(hidden_size, input_size) * input_scale)

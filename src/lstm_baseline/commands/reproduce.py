@@ -8,9 +8,8 @@ from rich import box
 from rich.table import Table
 
 from lstm_baseline.commands.compare import DaskOption, SeedsOption, WorkersOption
-from lstm_baseline.commands.options import StepsOption
 from lstm_baseline.commands.terminal import console, resumable, this_command
-from lstm_baseline.engine.errors import FileError, InputError
+from lstm_baseline.engine.errors import FileError, InputError, WriteError
 
 
 def reproduce(
@@ -22,7 +21,9 @@ def reproduce(
         bool, typer.Option("--full", help="In the paper's own size, which may take days.")
     ] = False,
     seeds: SeedsOption = None,
-    steps: StepsOption = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of each run, in place of the race's.")
+    ] = None,
     data: Annotated[
         Path, typer.Option(help="Folder of your copy of a file that a paper is on.")
     ] = Path(),
@@ -72,13 +73,14 @@ def reproduce(
         outcome = hold_race(plan, folder, num_workers=workers, scheduler=dask, console=console)
         report_race(outcome, folder, command=this_command(), console=console)
         numbers = hold_against(each, outcome)
-        path = write_reproduction(name, each, outcome, numbers, folder)
-        shown = _table("task", "contestant", "published", "here", "")
+        differs = [*each.differences(full=full), *_as_given(seeds, steps)]
+        path = write_reproduction(name, each, outcome, numbers, differs, folder)
+        shown = _table("task", "contestant", "published", "here", "", "by")
         for number in numbers:
             shown.add_row(*row(number))
         console.print(shown)
         console.print(f"its setting: {each.setting}")
-        for difference in each.differs:
+        for difference in differs:
             console.print(f"differs: {difference}")
         console.print(f"{summary(numbers)} {core_hours(outcome):.1f} core-hours")
         console.print(f"{path}", soft_wrap=True)
@@ -90,6 +92,8 @@ def reproduce(
         try:
             with resumable():
                 held(name)
+        except WriteError:
+            raise
         except (InputError, FileError) as error:
             if len(found) == 1:
                 raise
@@ -99,6 +103,15 @@ def reproduce(
         raise InputError(
             f"{', '.join(refused)} could not be run here; the lines above say why, and what to do"
         )
+
+
+def _as_given(seeds: int | None, steps: int | None) -> list[str]:
+    """Return what the command line has changed."""
+    return [
+        f"{name} = {value}, as the command line says"
+        for name, value in (("seeds", seeds), ("num_steps", steps))
+        if value is not None
+    ]
 
 
 def _table(*columns: str) -> Table:

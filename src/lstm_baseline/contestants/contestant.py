@@ -20,7 +20,7 @@ from lstm_baseline.engine.errors import InputError
 from lstm_baseline.engine.initializers import NO_DRAWS
 from lstm_baseline.engine.models import MODELS, SequenceModel
 from lstm_baseline.engine.wording import did_you_mean
-from lstm_baseline.own_code import changed, code_of, forget, load_class
+from lstm_baseline.own_code import calling, changed, code_of, forget, load_class
 from lstm_baseline.tasks import Task
 from lstm_baseline.training import Trainable
 
@@ -118,8 +118,10 @@ class Contestant(BaseModel):
             # Orthogonal initialisation is expensive; sizes do not need it, but for that of a state.
             cheap = self.is_engine_model and by != "state"
             model = self.build(task, width, NO_DRAWS if cheap else 0)
+            found: object
             if by == "flops":
-                found = flops_per_step(model, task)
+                with calling(f"{self.name}'s forward"):
+                    found = flops_per_step(model, task)
             elif by == "state":
                 found = getattr(model, "state_size", None)
             elif isinstance(model, SequenceModel):
@@ -128,12 +130,14 @@ class Contestant(BaseModel):
                 found = sum(value.size for value in model.params.values())
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.name} cannot be made at width {width}: {error}") from error
-        if not found:
-            raise InputError(
-                f"{self.name} cannot be matched by {by}: its {UNITS[by]} are not known; match "
-                f"by parameters, or give a class of your own an attribute {_ATTRIBUTES[by]}"
-            )
-        return found
+        if isinstance(found, int | np.integer) and found > 0:
+            return int(found)
+        given = (
+            f"its {_ATTRIBUTES[by]} is {found!r}, give a whole number of {UNITS[by]}"
+            if self.is_user_class
+            else f"its {UNITS[by]} are not known, or grow with the length of a row"
+        )
+        raise InputError(f"{self.name} cannot be matched by {by}: {given}; or match by parameters")
 
     def estimated_flops(self, task: Task, width: int) -> int:
         """Return an estimate of the operations in a forward step of one row; 0 if unknown."""

@@ -14,7 +14,7 @@ A run that failed counts with the score of chance.
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -75,7 +75,11 @@ class Reproduction(BaseModel):
     setting: str
     """The paper's setting."""
     differs: tuple[str, ...]
-    """What is done otherwise here."""
+    """What is done otherwise here, in any size."""
+    differs_small: tuple[str, ...] = ()
+    """What else, in the size that two cores hold."""
+    differs_full: tuple[str, ...] = ()
+    """What else, in the paper's own size."""
     file: str = ""
     """Name of a file of the user's that the race is on."""
     preset: str = ""
@@ -85,6 +89,10 @@ class Reproduction(BaseModel):
     full: dict[str, Any] = {}
     """What the race has otherwise in the paper's own size."""
     published: tuple[Published, ...] = Field(min_length=1)
+
+    def differences(self, *, full: bool = False) -> tuple[str, ...]:
+        """Return all that is done otherwise here."""
+        return (*self.differs, *(self.differs_full if full else self.differs_small))
 
     def race_file(self, *, full: bool = False) -> RaceFile:
         """Return the race.
@@ -101,9 +109,11 @@ class Reproduction(BaseModel):
 
 
 class Held(NamedTuple):
-    """A published number beside ours."""
+    """A published number beside ours, or ours alone."""
 
-    published: Published
+    published: Published | None
+    """None of a contestant that the paper has no number of."""
+    contestant: str
     title: str
     """Title of the task."""
     scores: tuple[float, ...]
@@ -111,7 +121,8 @@ class Held(NamedTuple):
     failed: int
     ours: Interval
     """Our mean with its interval; our best run without one."""
-    finding: Finding
+    finding: Finding | None
+    """None where nothing is published."""
 
 
 def read_reproduction(name: str) -> Reproduction:
@@ -147,16 +158,34 @@ def check_file(reproduction: Reproduction, folder: Path) -> None:
 
 
 def hold_against(reproduction: Reproduction, race: RaceOutcome) -> list[Held]:
-    """Return every published number of the contestants in a race beside ours."""
-    return [
-        _held(published, _outcome_of(published, race))
+    """Return every published number of the contestants in a race beside ours.
+
+    Contestants without a number follow, each on the tasks that others have one on.
+    """
+    found = [
+        (published, _outcome_of(published, race))
         for published in reproduction.published
         if published.contestant in race.plan.models
     ]
+    held = [_held(outcome, each.contestant, each) for each, outcome in found]
+    stated = {(each.contestant, outcome.title) for each, outcome in found}
+    outcomes = {outcome.title: (outcome, each.chance) for each, outcome in found}
+    held += [
+        _held(outcome, name, None, chance)
+        for outcome, chance in outcomes.values()
+        for name in race.plan.models
+        if (name, outcome.title) not in stated
+    ]
+    return held
 
 
 def write_reproduction(
-    name: str, reproduction: Reproduction, race: RaceOutcome, held: list[Held], folder: Path
+    name: str,
+    reproduction: Reproduction,
+    race: RaceOutcome,
+    held: list[Held],
+    differs: Sequence[str],
+    folder: Path,
 ) -> Path:
     """Write what was found, as data and as a text, and return the path of the text."""
     cost = core_hours(race)
@@ -168,8 +197,10 @@ def write_reproduction(
             "plan": race.plan.hash,
             "core_hours": cost,
             "numbers": [
-                each.published.model_dump()
+                (each.published.model_dump() if each.published else {"published": None})
                 | {
+                    "contestant": each.contestant,
+                    "title": each.title,
                     "scores": list(each.scores),
                     "failed": each.failed,
                     "ours": each.ours.estimate,
@@ -180,14 +211,14 @@ def write_reproduction(
             ],
         },
     )
-    rows = [[escape_markdown(cell) for cell in (*row(each), each.published.note)] for each in held]
+    rows = [[escape_markdown(cell) for cell in row(each)] for each in held]
     parts = [
         f"# {escape_markdown(reproduction.title)}",
         f"Published: {escape_markdown(reproduction.paper)}.",
         f"Its setting: {escape_markdown(reproduction.setting)}.",
         "Here: " + escape_markdown(_setting(race)) + ". What differs:",
-        "\n".join(f"- {escape_markdown(each)}." for each in reproduction.differs),
-        table(["task", "contestant", "published", "here", "", ""], rows),
+        "\n".join(f"- {escape_markdown(each)}." for each in differs),
+        table(["task", "contestant", "published", "here", "", "by"], rows),
         f"{escape_markdown(summary(held))} All runs took {cost:.1f} core-hours; plan "
         f"{race.plan.hash[:12]}.",
     ]
@@ -195,9 +226,11 @@ def write_reproduction(
     return folder / TEXT
 
 
-def row(held: Held) -> tuple[str, str, str, str, str]:
-    """Return task, contestant, published number, ours and finding as text."""
-    published = held.published
+def row(held: Held) -> tuple[str, str, str, str, str, str]:
+    """Return task, contestant, published number, ours, finding and whose number it is, as text."""
+    published, contestant = held.published, formats.model_label(held.contestant)
+    if published is None:
+        return held.title, contestant, formats.NOTHING, _ours(held), "", ""
     number = formats.number(published.score)
     if published.spread is not None:
         number += f" ± {formats.number(published.spread, published.score)}"
@@ -207,26 +240,25 @@ def row(held: Held) -> tuple[str, str, str, str, str]:
         number = f"best {number}"
     if published.seeds is not None:
         number += f" ({formats.seeds(published.seeds)})"
-    ours = formats.number(held.ours.estimate)
-    if published.kind == "best":
-        ours = f"best {ours}"
+    finding = "agrees" if held.finding == "agrees" else f"{held.finding} here"
+    return held.title, contestant, number, _ours(held), finding, published.note
+
+
+def _ours(held: Held) -> str:
+    """Return our score as text."""
+    best = held.published is not None and held.published.kind == "best"
     detail = formats.seeds(len(held.scores))
-    if math.isfinite(held.ours.low) and published.kind != "best":
+    if math.isfinite(held.ours.low) and not best:
         low, high = (formats.number(end, held.ours.estimate) for end in held.ours[1:])
         detail = f"{low} to {high}; {detail}"
     if held.failed:
         detail += f", {held.failed} failed"
-    return (
-        held.title,
-        formats.model_label(published.contestant),
-        number,
-        f"{ours} ({detail})",
-        held.finding if held.finding == "agrees" else f"{held.finding} here",
-    )
+    return f"{'best ' if best else ''}{formats.number(held.ours.estimate)} ({detail})"
 
 
 def summary(held: list[Held]) -> str:
     """Return how many numbers agree, in a sentence."""
+    stated = sum(each.published is not None for each in held)
     agree = sum(each.finding == "agrees" for each in held)
     others = [
         f"{count} {'is' if count == 1 else 'are'} {finding} here"
@@ -234,7 +266,7 @@ def summary(held: list[Held]) -> str:
         if (count := sum(each.finding == finding for each in held))
     ]
     verb = "agrees" if agree == 1 else "agree"
-    return "; ".join([f"{agree} of {counted(len(held), 'published number')} {verb}", *others]) + "."
+    return "; ".join([f"{agree} of {counted(stated, 'published number')} {verb}", *others]) + "."
 
 
 def core_hours(race: RaceOutcome) -> float:
@@ -268,14 +300,18 @@ def _same(found: Any, wanted: Any) -> bool:
     return bool(list(found) == list(wanted) if isinstance(wanted, list) else found == wanted)
 
 
-def _held(published: Published, outcome: TaskOutcome) -> Held:
-    contestant = outcome.of(published.contestant)
+def _held(
+    outcome: TaskOutcome, name: str, published: Published | None, chance_level: float | None = None
+) -> Held:
+    contestant = outcome.of(name)
+    if published is not None:
+        chance_level = published.chance
     chance = next(rung.score for rung in outcome.ladder if rung.kind == "chance")
     raw = np.array([chance if score is None else score for score in contestant.scores])
-    if published.chance is not None:
-        raw = (raw - published.chance) / (1 - published.chance)
+    if chance_level is not None:
+        raw = (raw - chance_level) / (1 - chance_level)
     lower_is_better = not outcome.metric.higher_is_better
-    if published.kind == "best":
+    if published is not None and published.kind == "best":
         best = float(raw.min() if lower_is_better else raw.max())
         ours = Interval(best, best, best)
     else:
@@ -283,11 +319,12 @@ def _held(published: Published, outcome: TaskOutcome) -> Held:
         (ours,) = flips.intervals(raw[:, None], _LEVEL)
     return Held(
         published,
+        name,
         outcome.title,
         tuple(map(float, raw)),
         len(contestant.failures),
         ours,
-        _finding(published, ours),
+        None if published is None else _finding(published, ours),
     )
 
 

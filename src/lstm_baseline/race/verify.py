@@ -362,7 +362,8 @@ def _result(folder: Path) -> RunResult:
 
 def _bits(result: RunResult) -> dict[str, Any]:
     """Return a result without what it says of the machine, and without unknown values."""
-    found = result.model_dump(exclude={*_OF_THE_MACHINE, "history"}, exclude_none=True)
+    without = {*_OF_THE_MACHINE, "history", "looked_at_again"}
+    found = result.model_dump(exclude=without, exclude_none=True)
     return found | {"history": [record._replace(seconds=0.0) for record in result.history]}
 
 

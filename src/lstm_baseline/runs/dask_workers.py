@@ -250,22 +250,19 @@ def _run_on_worker(
 
 
 def _carry_out_elsewhere(spec: RunSpec, folder: Path, tell: Callable[[Record], None]) -> None:
-    """Carry out a run of a user's class in processes of its own, as on the machine of the race.
-
-    Killed ones are not started again: Dask does that with whole runs.
-    """
-    told = 0
+    """Carry out a run of a user's class in processes of its own, as on the machine of the race."""
+    told, result = 0, None
     with local_workers(folder, 1, num_threads=1) as processes:
-        future = processes.submit(spec, processes.free()[0])
-        while not future.done():
-            wait([future], timeout=_POLL_SECONDS)
-            history = processes.history(spec)
-            for record in history[told:]:
-                tell(record)
-            told = len(history)
-        future.result()
-        for record in processes.history(spec)[told:]:
-            tell(record)
+        while result is None:  # a process that was killed is started again, a few times
+            future = processes.submit(spec, processes.free()[0])
+            ended = False
+            while not ended:
+                ended = bool(wait([future], timeout=_POLL_SECONDS).done)
+                history = processes.history(spec)
+                for record in history[told:]:
+                    tell(record)
+                told = max(told, len(history))
+            result = processes.result(spec, future)
 
 
 async def _ask_who_answers(address: str) -> None:

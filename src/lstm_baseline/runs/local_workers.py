@@ -16,7 +16,7 @@ from lstm_baseline.engine.cores import num_cores
 from lstm_baseline.engine.errors import LSTMBaselineError, WorkerError
 from lstm_baseline.runs import worker_process
 from lstm_baseline.runs.progress import title
-from lstm_baseline.runs.run import RunResult, carry_out_run, read_history, record_failure
+from lstm_baseline.runs.run import RESULT, RunResult, carry_out_run, read_history, record_failure
 from lstm_baseline.runs.second_look import look_again, needs_second_look, score_again
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.runs.stopping import unstopped
@@ -161,9 +161,14 @@ def _others(worker: str) -> tuple[str, str]:
 def _carry_out(
     spec: RunSpec, folder: Path, trains: "_Process", *second_look: "_Process"
 ) -> RunResult:
-    """Have a run carried out in a process, and its model looked at in others."""
+    """Have a run carried out in a process, and its model looked at in others.
+
+    Whether that is needed is not for the process to say in which the model was trained.
+    """
+    had_ended = (folder / RESULT).exists()
     result = trains.do(carry_out_run, spec, folder)
-    if second_look and needs_second_look(spec, result, folder):
+    needed = needs_second_look(spec, result, folder) if had_ended else result.status == "finished"
+    if second_look and needed:
         for process, job in zip(second_look, (look_again, score_again), strict=True):
             result = process.do(job, spec, folder)
             if result.score is None:

@@ -60,7 +60,9 @@ function(lb_add_instruction_set set vector_bytes)
 endfunction()
 
 # A test may leave out what its machine does not run. Without sse2 a core might find none.
-set(LB_INSTRUCTION_SETS "avx512;avx2;sse2" CACHE STRING "Instruction sets of x86 to build")
+if(NOT DEFINED LB_INSTRUCTION_SETS)
+  set(LB_INSTRUCTION_SETS avx512 avx2 sse2)
+endif()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
   set(avx512 64 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx2 -mfma)
