@@ -1,13 +1,14 @@
 """A second look at trained models of users: they are what their files say, whatever they do."""
 
 import json
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lstm_baseline import FileError
 from lstm_baseline.contestants.contestant import Contestant
+from lstm_baseline.own_code import forget, load_class
 from lstm_baseline.runs.pool import carry_out_runs
 from lstm_baseline.runs.run import RESULT, read_result
 from lstm_baseline.runs.saved_model import MODEL
@@ -15,6 +16,7 @@ from lstm_baseline.runs.second_look import OUTPUTS, look_again
 from lstm_baseline.runs.spec import RunSpec
 from lstm_baseline.tasks import ArrayFile, make_task
 from lstm_baseline.training import TrainingSettings
+from tests.support import plain_challenger
 from tests.support.runs import LSTM, comparable, quiet
 
 PAIRS = make_task("pair-matching", num_pairs=2, num_symbols=6)
@@ -111,12 +113,17 @@ def test_a_cell_is_held_to_the_rules_with_the_inputs_that_it_was_trained_on(tmp_
     assert "a row's output depends on other rows" in result.reason
 
 
-def test_code_that_has_changed_stops_the_race_and_fails_no_run(tmp_path):
-    spec = spec_of(PLAIN)
+def test_code_that_has_changed_stops_the_race_and_fails_no_run(tmp_path, monkeypatch):
+    module = tmp_path / "edited_class.py"
+    module.write_text(Path(plain_challenger.__file__).read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = spec_of("edited_class:ReLUNetwork")
     carried_out([spec], tmp_path)
     before = (tmp_path / spec.name / RESULT).read_bytes()
+    module.write_text(module.read_text() + "\n# edited\n")
+    forget(load_class(spec.contestant.model))  # as a new process, which has loaded nothing yet
     with pytest.raises(FileError, match="is not what it was"):
-        look_again(replace(spec, code="0" * 16), tmp_path / spec.name)
+        look_again(spec, tmp_path / spec.name)
     assert (tmp_path / spec.name / RESULT).read_bytes() == before
 
 
