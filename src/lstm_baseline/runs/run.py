@@ -268,9 +268,16 @@ def held_to_its_size(spec: RunSpec, result: RunResult) -> RunResult:
     planned = spec.contestant.size(spec.task, spec.width)
     if result.num_params == planned:
         return result
+    return failed_after(
+        result, f"it trained {result.num_params:,} parameters; the plan gives it {planned:,}"
+    )
+
+
+def failed_after(result: RunResult, reason: str) -> RunResult:
+    """Return the failure of a run that had a result, of which nothing counts but what it cost."""
     return RunResult(
         status="failed",
-        reason=f"it trained {result.num_params:,} parameters; the plan gives it {planned:,}",
+        reason=reason,
         score=None,
         num_params=result.num_params,
         seconds=result.seconds,

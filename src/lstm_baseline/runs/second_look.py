@@ -23,7 +23,7 @@ from lstm_baseline.engine.storage import (
 )
 from lstm_baseline.engine.threads import one_thread
 from lstm_baseline.installation import arithmetic
-from lstm_baseline.runs.run import RESULT, RunResult
+from lstm_baseline.runs.run import RESULT, RunResult, failed_after
 from lstm_baseline.runs.saved_model import (
     MODEL,
     WEIGHTS,
@@ -165,14 +165,8 @@ def _judged(folder: Path, check: Callable[[], None]) -> RunResult:
             check()
     except (Exception, SystemExit) as error:  # a contestant's code may do anything
         told = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        result = RunResult(
-            status="failed",
-            reason=f"a second look at the trained model: {' '.join(told.split())}",
-            score=None,
-            num_params=result.num_params,
-            seconds=result.seconds,
-            history=result.history,
-        )
+        reason = f"a second look at the trained model: {' '.join(told.split())}"
+        result = failed_after(result, reason)
         write_json(folder / RESULT, result.model_dump(by_alias=True))
     return result
 
