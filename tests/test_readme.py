@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from lstm_baseline import LSTM
 from lstm_baseline.interop import to_state_dict
+from lstm_baseline.race.race_file import PRESETS, read_preset
 from tests.support.processes import run
 
 ROOT = Path(__file__).parent.parent
@@ -123,3 +124,12 @@ def test_continuous_integration_runs_the_test_command_of_the_readme() -> None:
 def test_files_that_are_named_exist() -> None:
     for path in re.findall(r"`(src/[\w/.]+)`", README) + re.findall(r"\]\((\w+\.\w+)\)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_table_of_presets_is_that_of_their_plans() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| .* \| (\d+) \| (\d+) \| .* \| (\d+)% \|$", README, re.M)
+    assert [name for name, *_ in rows] == list(PRESETS)
+    for name, comparisons, seeds, power in rows:
+        plan = read_preset(name).plan()
+        assert (plan.num_comparisons, plan.seeds) == (int(comparisons), int(seeds))
+        assert round(100 * plan.power) == int(power)
