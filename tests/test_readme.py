@@ -132,4 +132,4 @@ def test_the_table_of_presets_is_that_of_their_plans() -> None:
     for name, comparisons, seeds, power in rows:
         plan = read_preset(name).plan()
         assert (plan.num_comparisons, plan.seeds) == (int(comparisons), int(seeds))
-        assert round(100 * plan.power) == int(power)
+        assert f"{plan.power:.0%}" == f"{power}%"
