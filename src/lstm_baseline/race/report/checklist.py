@@ -80,8 +80,8 @@ def _reproduction(race: RaceOutcome, environment: Environment) -> list[str]:
         "rule. Initial weights, order and data of a run are functions of its seed, so that the "
         "same versions repeat its numbers on the same kind of processor. `results.csv` has every "
         "run, trials and failures included, `runs/` what each was specified with and what came "
-        "out, with its trained model where that was kept, and `methods.md` says how it was done. This command, with lstm-baseline "
-        f"{escape_markdown(environment.version)}, does it again:",
+        "out, with its trained model where that was kept, and `methods.md` says how it was done. "
+        f"This command, with lstm-baseline {escape_markdown(environment.version)}, does it again:",
         code_block(environment.command),
     ]
     own = [each.model for each in plan.contestants if each.is_user_class]
