@@ -75,8 +75,9 @@ def look_again(spec: RunSpec, folder: Path) -> RunResult:
     claimed = _result(folder)
 
     def look() -> None:
-        saved, model = saved_model(spec, folder), _for_the_task(spec, folder)
+        saved = saved_model(spec, folder)
         outputs = {"test": outputs_of(saved, spec, folder)}
+        model = _for_the_task(saved, spec, folder)
         _hold_to_the_rules(model, spec.task, spec.seed)
         for place, (task, found) in enumerate(
             zip(spec.further_tests, claimed.further_tests, strict=True)
@@ -140,12 +141,11 @@ def score_again(spec: RunSpec, folder: Path) -> RunResult:
     return result
 
 
-def _for_the_task(spec: RunSpec, folder: Path) -> Trainable:
-    """Return the model for the task's own inputs, and with many calls behind it."""
-    if isinstance(spec.task, ArrayFile) and not has_format(folder / MODEL, WEIGHTS):
-        model: Trainable = trained_model(spec, folder, raw=True)
-    else:
-        model = saved_model(spec, folder)
+def _for_the_task(saved: Trainable, spec: RunSpec, folder: Path) -> Trainable:
+    """Return the model for the task's own inputs, with all calls for the test behind it."""
+    if not isinstance(spec.task, ArrayFile) or has_format(folder / MODEL, WEIGHTS):
+        return saved
+    model = trained_model(spec, folder, raw=True)  # the file takes raw numbers
     predict(model, spec.task, spec.task.test(spec.seed))
     return model
 
